@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The operator's decisions, without I/O: what an ExposedAPI means, whether it
+//! is allowed, what the desired state is, which policy documents protect it,
+//! what to do next and when.
+//!
+//! Everything here is a pure function of its arguments. This crate must never
+//! open a socket or a file, read a clock or the environment, or know of kube,
+//! Azure's SDK, tokio or wasmtime. It must never know a policy plugin by name.
+#![forbid(unsafe_code)]
+
+pub mod descriptor;
+pub mod policy;
