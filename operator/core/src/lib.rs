@@ -7,5 +7,9 @@
 //! Azure's SDK, tokio or wasmtime. It must never know a policy plugin by name.
 #![forbid(unsafe_code)]
 
+pub mod class;
 pub mod descriptor;
+pub mod desired;
+pub mod names;
 pub mod policy;
+pub mod problem;

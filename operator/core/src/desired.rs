@@ -1,0 +1,268 @@
+//! The desired state of one ExposedAPI as one value: what `render` prints,
+//! what the controller applies, what tests compare.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey};
+use crate::problem::Problem;
+
+/// Everything that should exist for one ExposedAPI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Desired {
+    /// The object.
+    pub key: ObjectKey,
+    /// The APIM instance it is published in.
+    pub instance: InstanceName,
+    /// How traffic enters the cluster.
+    pub exposure: Exposure,
+    /// The API in APIM; absent for types that do not go there.
+    pub api: Option<DesiredApi>,
+    /// Its policy documents; absent until they are rendered and where there is
+    /// no API.
+    pub policy: Option<DesiredPolicy>,
+    /// What the owner should know although nothing is wrong.
+    pub warnings: Vec<Problem>,
+}
+
+/// How traffic reaches the implementation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Exposure {
+    /// Through an Ingress that the operator makes.
+    Ingress(DesiredIngress),
+    /// Straight to the Service: the API is not published in APIM.
+    InCluster {
+        /// `http://<svc>.<ns>.svc:<port><path>`.
+        url: String,
+    },
+    /// The implementation runs elsewhere.
+    External {
+        /// The first https server of the OpenAPI document that the instance
+        /// allows; absent when there is none.
+        url: Option<String>,
+    },
+}
+
+/// An Ingress, with the fields that the operator owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredIngress {
+    /// `apim-api-ingress-<name>`.
+    pub name: String,
+    /// `ingressClassName`.
+    pub class: String,
+    /// The rule's host.
+    pub host: Option<String>,
+    /// The Secret with the TLS certificate.
+    pub tls_secret: Option<String>,
+    /// Annotations, from instance and object.
+    pub annotations: BTreeMap<String, String>,
+    /// The path, matched as a prefix.
+    pub path: String,
+    /// The Service.
+    pub service: String,
+    /// The Service's port.
+    pub port: u16,
+}
+
+/// An API in API Management.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredApi {
+    /// Its id.
+    pub id: ApiId,
+    /// What marks it as ours and this object's (`apiRevisionDescription`).
+    pub mark: String,
+    /// Settings other than the OpenAPI document.
+    pub settings: ApiSettings,
+    /// Where the gateway sends requests; absent while the Ingress has no
+    /// address.
+    pub service_url: Option<String>,
+    /// The document that is imported.
+    pub document: ApiDocument,
+}
+
+/// The settings of an API in API Management that the operator owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiSettings {
+    /// Shown in the portal; 1 to 300 characters.
+    pub display_name: String,
+    /// Free text; the document's own description does not replace it.
+    pub description: String,
+    /// The path below the gateway's URL, without a leading `/`.
+    pub path: String,
+    /// `https`, `http`, `ws`, `wss`.
+    pub protocols: Vec<String>,
+    /// Whether callers need a subscription key.
+    pub subscription_required: bool,
+    /// Where the key is sent.
+    pub subscription_key_names: SubscriptionKeyNames,
+    /// The OpenID provider of the instance that the portal uses; absent where
+    /// the instance has none.
+    pub openid_provider: Option<String>,
+}
+
+/// Where a caller puts the subscription key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SubscriptionKeyNames {
+    /// The name of the header.
+    pub header: String,
+    /// The name of the query parameter.
+    pub query: String,
+}
+
+impl Default for SubscriptionKeyNames {
+    /// What APIM uses when nothing is said.
+    fn default() -> Self {
+        Self {
+            header: "Ocp-Apim-Subscription-Key".into(),
+            query: "subscription-key".into(),
+        }
+    }
+}
+
+/// The `format` of an import, as ARM spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum ImportFormat {
+    /// Swagger 2.0, JSON, inline.
+    #[serde(rename = "swagger-json")]
+    SwaggerJson,
+    /// OpenAPI 3.0, YAML, inline.
+    #[serde(rename = "openapi")]
+    OpenApiYaml,
+    /// OpenAPI 3.0, JSON, inline.
+    #[serde(rename = "openapi+json")]
+    OpenApiJson,
+    /// Swagger 2.0, JSON, by URL.
+    #[serde(rename = "swagger-link-json")]
+    SwaggerLinkJson,
+    /// OpenAPI 3.0, YAML, by URL.
+    #[serde(rename = "openapi-link")]
+    OpenApiLink,
+    /// OpenAPI 3.0, JSON, by URL.
+    #[serde(rename = "openapi+json-link")]
+    OpenApiJsonLink,
+}
+
+impl ImportFormat {
+    /// ARM's spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SwaggerJson => "swagger-json",
+            Self::OpenApiYaml => "openapi",
+            Self::OpenApiJson => "openapi+json",
+            Self::SwaggerLinkJson => "swagger-link-json",
+            Self::OpenApiLink => "openapi-link",
+            Self::OpenApiJsonLink => "openapi+json-link",
+        }
+    }
+}
+
+/// What is imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiDocument {
+    /// How ARM reads `value`.
+    pub format: ImportFormat,
+    /// The document, or its URL for the link formats.
+    #[serde(skip)]
+    pub value: String,
+    /// The hash of what is imported: of the document where the operator has
+    /// it, of the URL where APIM fetches it.
+    pub hash: ContentHash,
+    /// Where the document came from, for status and messages.
+    pub origin: DocumentOrigin,
+    /// The operations that the import makes; absent when the document is
+    /// unknown to the operator.
+    pub operations: Option<Vec<Operation>>,
+}
+
+/// Where an OpenAPI document came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum DocumentOrigin {
+    /// It stands in the object.
+    Inline,
+    /// It was fetched.
+    Url {
+        /// From here.
+        url: String,
+    },
+    /// The object names none: a catch-all was generated.
+    Generated,
+}
+
+/// An operation as the import makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// Its id in API Management, as the import derives it.
+    pub id: String,
+    /// The document's `operationId`.
+    pub operation_id: Option<String>,
+    /// The HTTP method, in upper case.
+    pub method: String,
+    /// The URL template.
+    pub url_template: String,
+}
+
+/// The policy documents of one API, as they are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredPolicy {
+    /// The API's document.
+    pub api: PolicyText,
+    /// The documents of single operations, by operation id.
+    pub operations: BTreeMap<String, PolicyText>,
+    /// Which plugins made them.
+    pub plugins: Vec<PluginUse>,
+}
+
+impl DesiredPolicy {
+    /// One hash for all documents.
+    #[must_use]
+    pub fn hash(&self) -> ContentHash {
+        let parts: Vec<(&str, &ContentHash)> = std::iter::once(("", &self.api.hash))
+            .chain(
+                self.operations
+                    .iter()
+                    .map(|(id, text)| (id.as_str(), &text.hash)),
+            )
+            .collect();
+        ContentHash::of_json(&parts)
+    }
+}
+
+/// A printed policy document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyText {
+    /// The text, in format `rawxml`.
+    pub text: String,
+    /// The hash of the text.
+    pub hash: ContentHash,
+}
+
+impl PolicyText {
+    /// A document with its hash.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        let hash = ContentHash::of(&text);
+        Self { text, hash }
+    }
+}
+
+/// A plugin that took part in a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct PluginUse {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The digest of its code.
+    pub digest: String,
+}

@@ -1,0 +1,161 @@
+//! Names and ids as types, so that one kind cannot stand where another is
+//! meant.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The prefix of every annotation and finalizer of this operator.
+pub const PREFIX: &str = "apim.oda.tmforum.org/";
+
+/// The finalizer that every ExposedAPI carries while something of it may be
+/// left in API Management.
+pub const FINALIZER: &str = "apim.oda.tmforum.org/cleanup";
+
+/// Namespace and name of a Kubernetes object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// A key from its two parts.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+macro_rules! string_newtype {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+string_newtype! {
+    /// The id of an API in API Management, without a revision suffix.
+    ApiId
+}
+string_newtype! {
+    /// The name of an APIM instance as annotations and status spell it.
+    InstanceName
+}
+string_newtype! {
+    /// The name of a plugin: a DNS label of at most 56 characters, because the
+    /// name part of an annotation (`plugin.<name>`) has at most 63.
+    PluginName
+}
+string_newtype! {
+    /// SHA-256 in lowercase hex of some content.
+    ContentHash
+}
+
+/// A text that is not a name of the kind that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` is not {expected}")]
+pub struct InvalidName {
+    /// What was given.
+    pub value: String,
+    /// What would be accepted, as the end of a sentence.
+    pub expected: &'static str,
+}
+
+impl PluginName {
+    /// Reads a plugin's name.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        let edge = |c: Option<&u8>| c.is_some_and(|c| *c != b'-');
+        let bytes = text.as_bytes();
+        if bytes.len() <= 56
+            && bytes.iter().copied().all(inner)
+            && edge(bytes.first())
+            && edge(bytes.last())
+        {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName {
+                value: text.to_owned(),
+                expected: "a plugin name: lowercase letters, digits and `-`, at most 56, no `-` at either end",
+            })
+        }
+    }
+}
+
+impl ApiId {
+    /// Reads an API id: 1 to 256 letters, digits, `.`, `_`, `-`. Azure accepts
+    /// more (`^[^*#&+:<>?]+$`); what it accepts beyond this only causes
+    /// trouble in URLs.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if (1..=256).contains(&text.len()) && text.chars().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName {
+                value: text.to_owned(),
+                expected: "an API id: 1 to 256 letters, digits, `.`, `_` and `-`",
+            })
+        }
+    }
+}
+
+impl InstanceName {
+    /// Reads an instance's name: a DNS subdomain, as every object name.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let allowed =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+        if (1..=253).contains(&text.len()) && text.chars().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName {
+                value: text.to_owned(),
+                expected: "the name of an APIM instance: lowercase letters, digits, `-` and `.`",
+            })
+        }
+    }
+}
+
+impl ContentHash {
+    /// The hash of some bytes.
+    #[must_use]
+    pub fn of(content: impl AsRef<[u8]>) -> Self {
+        let digest = Sha256::digest(content.as_ref());
+        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The hash of a value's JSON. Field order is the type's, so equal values
+    /// have equal hashes.
+    #[must_use]
+    pub fn of_json(value: &impl Serialize) -> Self {
+        // Types that are hashed have string keys only, which always serialize.
+        Self::of(serde_json::to_vec(value).unwrap_or_default())
+    }
+}
