@@ -1,0 +1,84 @@
+//! The tree of a parsed policy document. Both formats give the same tree: an
+//! expression is held as C#, text and attributes are held decoded.
+
+/// A place in the source: 1-based line, and 1-based column in UTF-16 units, as
+/// .NET's readers count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Position {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+/// A whole document: comments around one root element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Document {
+    pub(super) before: Vec<String>,
+    pub(super) root: Element,
+    pub(super) after: Vec<String>,
+}
+
+/// One element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Element {
+    pub(super) name: String,
+    /// The first character of the name, which is where .NET says an element is.
+    pub(super) position: Position,
+    pub(super) attributes: Vec<Attribute>,
+    pub(super) children: Vec<Node>,
+    /// Written as `<a />`; `<a></a>` is printed as it was written.
+    pub(super) self_closing: bool,
+}
+
+/// One attribute with its decoded value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attribute {
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+/// What an element can hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Node {
+    Element(Element),
+    Text(String),
+    CData(String),
+    Comment(String),
+}
+
+impl Element {
+    /// The value of an attribute, if it is written.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.name == name)
+            .map(|attribute| attribute.value.as_str())
+    }
+
+    /// The child elements, in order.
+    pub(super) fn elements(&self) -> impl Iterator<Item = &Element> {
+        self.children.iter().filter_map(|node| match node {
+            Node::Element(element) => Some(element),
+            Node::Text(_) | Node::CData(_) | Node::Comment(_) => None,
+        })
+    }
+
+    /// All text of the element itself, in order, as one string.
+    pub(super) fn text(&self) -> String {
+        self.children
+            .iter()
+            .filter_map(|node| match node {
+                Node::Text(text) | Node::CData(text) => Some(text.as_str()),
+                Node::Element(_) | Node::Comment(_) => None,
+            })
+            .collect()
+    }
+
+    /// Whether the element holds text other than white space.
+    pub(super) fn has_text(&self) -> bool {
+        self.children.iter().any(|node| match node {
+            Node::Text(text) => !text.trim().is_empty(),
+            Node::CData(_) => true,
+            Node::Element(_) | Node::Comment(_) => false,
+        })
+    }
+}
