@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The Kubernetes side of the operator: what is watched, the reconcile, status,
+//! events, probes and metrics.
+//!
+//! It decides nothing about an API: `operator_core` does. It must never write
+//! an ExposedAPI's spec or a CustomResourceDefinition, never treat status as
+//! evidence of ownership, and never know a policy plugin by name.
+#![forbid(unsafe_code)]
+
+pub mod crd;
+pub mod metrics;
+pub mod resource;
+pub mod server;
+pub mod world;

@@ -1,0 +1,259 @@
+//! Metrics: controller-runtime's names for what every operator has, and our
+//! own for calls to Azure and to plugins. No label holds an object's name.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// The value of the `controller` label.
+const CONTROLLER: &str = "exposedapi";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ControllerLabels {
+    controller: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    controller: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CauseLabels {
+    cause: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    method: String,
+    kind: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginLabels {
+    plugin: String,
+    result: &'static str,
+}
+
+/// How a reconcile ended, in controller-runtime's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReconcileResult {
+    /// Nothing left to do.
+    Success,
+    /// It comes back after a while.
+    RequeueAfter,
+    /// It failed and is tried again.
+    Error,
+    /// It failed and waits for a change.
+    TerminalError,
+}
+
+/// The operator's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reconciles: Family<ResultLabels, Counter>,
+    errors: Family<ControllerLabels, Counter>,
+    terminal_errors: Family<ControllerLabels, Counter>,
+    seconds: Family<ControllerLabels, Histogram>,
+    active: Family<ControllerLabels, Gauge>,
+    triggers: Family<CauseLabels, Counter>,
+    kube_writes: Family<KindLabels, Counter>,
+    arm_calls: Family<CallLabels, Counter>,
+    arm_seconds: Family<KindLabels, Histogram>,
+    plugin_calls: Family<PluginLabels, Counter>,
+    plugin_seconds: Family<KindLabels, Histogram>,
+    plugins_loaded: Gauge,
+    instances_ready: Gauge<i64, std::sync::atomic::AtomicI64>,
+    arm_writes: Counter<u64, AtomicU64>,
+}
+
+fn histogram() -> Histogram {
+    // 1 ms to 65 s: a no-op reconcile takes well under a millisecond of our
+    // own time, an import of a large document takes minutes.
+    Histogram::new(exponential_buckets(0.001, 2.0, 17))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics, all at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let reconciles = Family::<ResultLabels, Counter>::default();
+        let errors = Family::<ControllerLabels, Counter>::default();
+        let terminal_errors = Family::<ControllerLabels, Counter>::default();
+        let seconds = Family::<ControllerLabels, Histogram>::new_with_constructor(histogram);
+        let active = Family::<ControllerLabels, Gauge>::default();
+        let triggers = Family::<CauseLabels, Counter>::default();
+        let kube_writes = Family::<KindLabels, Counter>::default();
+        let arm_calls = Family::<CallLabels, Counter>::default();
+        let arm_seconds = Family::<KindLabels, Histogram>::new_with_constructor(histogram);
+        let plugin_calls = Family::<PluginLabels, Counter>::default();
+        let plugin_seconds = Family::<KindLabels, Histogram>::new_with_constructor(histogram);
+        let plugins_loaded = Gauge::default();
+        let instances_ready = Gauge::default();
+        let arm_writes = Counter::default();
+        // The encoder appends `_total` to counters.
+        registry.register("controller_runtime_reconcile", "Reconciles by result", reconciles.clone());
+        registry.register("controller_runtime_reconcile_errors", "Failed reconciles", errors.clone());
+        registry.register(
+            "controller_runtime_terminal_reconcile_errors",
+            "Failed reconciles that wait for a change",
+            terminal_errors.clone(),
+        );
+        registry.register("controller_runtime_reconcile_time_seconds", "Time per reconcile", seconds.clone());
+        registry.register("controller_runtime_active_workers", "Reconciles under way", active.clone());
+        registry.register("apim_operator_triggers", "What asked for a reconcile", triggers.clone());
+        registry.register("apim_operator_kubernetes_writes", "Writes to Kubernetes by kind", kube_writes.clone());
+        registry.register("apim_operator_arm_calls", "Calls to Azure Resource Manager", arm_calls.clone());
+        registry.register("apim_operator_arm_writes", "Writes to Azure Resource Manager", arm_writes.clone());
+        registry.register("apim_operator_arm_call_seconds", "Time per call to Azure", arm_seconds.clone());
+        registry.register("apim_operator_plugin_calls", "Calls of plugins by result", plugin_calls.clone());
+        registry.register("apim_operator_plugin_call_seconds", "Time per call of a plugin", plugin_seconds.clone());
+        registry.register("apim_operator_plugins_loaded", "Plugins that can be used", plugins_loaded.clone());
+        registry.register("apim_operator_instances_ready", "Connected APIM instances", instances_ready.clone());
+        Self {
+            registry,
+            reconciles,
+            errors,
+            terminal_errors,
+            seconds,
+            active,
+            triggers,
+            kube_writes,
+            arm_calls,
+            arm_seconds,
+            plugin_calls,
+            plugin_seconds,
+            plugins_loaded,
+            instances_ready,
+            arm_writes,
+        }
+    }
+
+    /// Counts a reconcile as under way until the guard is dropped.
+    pub fn reconcile_started(&self) -> ActiveGuard {
+        let gauge = self.active.get_or_create(&ControllerLabels { controller: CONTROLLER }).clone();
+        gauge.inc();
+        ActiveGuard(gauge)
+    }
+
+    /// Counts a finished reconcile.
+    pub fn reconcile_ended(&self, result: ReconcileResult, took: Duration) {
+        let labels = ControllerLabels { controller: CONTROLLER };
+        let result_label = match result {
+            ReconcileResult::Success => "success",
+            ReconcileResult::RequeueAfter => "requeue_after",
+            ReconcileResult::Error | ReconcileResult::TerminalError => "error",
+        };
+        self.reconciles.get_or_create(&ResultLabels { controller: CONTROLLER, result: result_label }).inc();
+        self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        if matches!(result, ReconcileResult::Error | ReconcileResult::TerminalError) {
+            self.errors.get_or_create(&labels).inc();
+        }
+        if result == ReconcileResult::TerminalError {
+            self.terminal_errors.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Counts what asked for a reconcile.
+    pub fn triggered(&self, cause: &'static str) {
+        self.triggers.get_or_create(&CauseLabels { cause }).inc();
+    }
+
+    /// Counts a write to Kubernetes.
+    pub fn kube_write(&self, kind: &'static str) {
+        self.kube_writes.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// Counts a call to Azure.
+    pub fn arm_call(&self, method: &str, kind: &'static str, status: u16, took: Duration) {
+        self.arm_calls.get_or_create(&CallLabels { method: method.to_owned(), kind, status }).inc();
+        self.arm_seconds.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
+        if matches!(method, "PUT" | "PATCH" | "DELETE") {
+            self.arm_writes.inc();
+        }
+    }
+
+    /// Counts a call of a plugin; `result` is `success` or the typed reason.
+    pub fn plugin_call(&self, plugin: &str, call: &'static str, result: &'static str, took: Duration) {
+        self.plugin_calls.get_or_create(&PluginLabels { plugin: plugin.to_owned(), result }).inc();
+        self.plugin_seconds.get_or_create(&KindLabels { kind: call }).observe(took.as_secs_f64());
+    }
+
+    /// How many plugins can be used.
+    pub fn set_plugins(&self, count: usize) {
+        self.plugins_loaded.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// How many instances are connected.
+    pub fn set_instances(&self, count: usize) {
+        self.instances_ready.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// The metrics in the `OpenMetrics` text format.
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// Lowers the gauge of reconciles under way when dropped.
+#[derive(Debug)]
+pub struct ActiveGuard(Gauge);
+
+impl Drop for ActiveGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_dashboards_for_controllers_expect() {
+        let metrics = Metrics::new();
+        metrics.reconcile_ended(ReconcileResult::TerminalError, Duration::from_millis(3));
+        let text = metrics.render().unwrap();
+        for name in [
+            "controller_runtime_reconcile_total{controller=\"exposedapi\",result=\"error\"} 1",
+            "controller_runtime_reconcile_errors_total{controller=\"exposedapi\"} 1",
+            "controller_runtime_terminal_reconcile_errors_total{controller=\"exposedapi\"} 1",
+            "controller_runtime_reconcile_time_seconds_count{controller=\"exposedapi\"} 1",
+        ] {
+            assert!(text.contains(name), "{name} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn only_calls_that_change_azure_count_as_writes() {
+        let metrics = Metrics::new();
+        for method in ["GET", "PUT", "HEAD", "PATCH", "DELETE"] {
+            metrics.arm_call(method, "api", 200, Duration::from_millis(1));
+        }
+        assert!(metrics.render().unwrap().contains("apim_operator_arm_writes_total 3"));
+    }
+}

@@ -1,0 +1,206 @@
+//! Watches that feed the [`World`] and ask for reconciles.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::{StreamExt as _, pin_mut};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher::watcher};
+use kube::{Client, Resource, ResourceExt as _};
+use operator_core::names::ObjectKey;
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+
+use crate::metrics::Metrics;
+use crate::world::World;
+
+/// The label of every Ingress that the operator makes.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "apim-operator");
+
+/// What must be reconciled, and why.
+#[derive(Debug, Clone)]
+pub enum Trigger {
+    /// One ExposedAPI.
+    One(ObjectKey, &'static str),
+    /// All of them.
+    All(&'static str),
+}
+
+/// Asks for reconciles.
+#[derive(Clone)]
+pub struct Triggers {
+    queue: mpsc::UnboundedSender<Trigger>,
+    metrics: Arc<Metrics>,
+}
+
+impl Triggers {
+    /// A sender, and the other end for the controller.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> (Self, mpsc::UnboundedReceiver<Trigger>) {
+        let (queue, receiver) = mpsc::unbounded_channel();
+        (Self { queue, metrics }, receiver)
+    }
+
+    /// Asks for one ExposedAPI.
+    pub fn one(&self, key: ObjectKey, cause: &'static str) {
+        self.metrics.triggered(cause);
+        // The other end is gone only while the process shuts down.
+        let _ = self.queue.send(Trigger::One(key, cause));
+    }
+
+    /// Asks for all of them.
+    pub fn all(&self, cause: &'static str) {
+        self.metrics.triggered(cause);
+        let _ = self.queue.send(Trigger::All(cause));
+    }
+}
+
+/// Tells when a watch has seen everything that was there when it started.
+#[derive(Clone)]
+pub struct Synced(watch::Receiver<bool>);
+
+impl Synced {
+    /// Waits until then.
+    pub async fn wait(mut self) {
+        // An error means that the watch ended, which it does only with the
+        // process.
+        let _ = self.0.wait_for(|synced| *synced).await;
+    }
+}
+
+/// Follows one kind of object.
+trait Follow: Send + Sync + 'static {
+    type Kind: Resource<DynamicType: Default> + Clone + DeserializeOwned + Debug + Send + 'static;
+    fn seen(&self, object: &Self::Kind);
+    fn gone(&self, key: &ObjectKey);
+    fn known(&self) -> Vec<ObjectKey>;
+}
+
+fn follow<F: Follow>(api: Api<F::Kind>, config: watcher::Config, follower: F) -> Synced {
+    let (done, synced) = watch::channel(false);
+    tokio::spawn(async move {
+        let stream = watcher(api, config).default_backoff();
+        pin_mut!(stream);
+        // What a new list holds, while it is being read: what is known but not
+        // in it was deleted while nobody watched.
+        let mut listed: HashSet<ObjectKey> = HashSet::new();
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(object)) => {
+                    listed.insert(key_of(&object));
+                    follower.seen(&object);
+                }
+                Ok(Event::InitDone) => {
+                    for key in follower.known() {
+                        if !listed.contains(&key) {
+                            follower.gone(&key);
+                        }
+                    }
+                    listed.clear();
+                    done.send_replace(true);
+                }
+                Ok(Event::Apply(object)) => follower.seen(&object),
+                Ok(Event::Delete(object)) => follower.gone(&key_of(&object)),
+                Err(error) => {
+                    let kind = F::Kind::kind(&Default::default()).into_owned();
+                    tracing::warn!(%error, kind, "a watch failed and is started again");
+                }
+            }
+        }
+    });
+    Synced(synced)
+}
+
+fn key_of<K: Resource>(object: &K) -> ObjectKey {
+    ObjectKey::new(object.namespace().unwrap_or_default(), object.name_any())
+}
+
+struct Ingresses(Arc<World>, Triggers);
+
+impl Follow for Ingresses {
+    type Kind = Ingress;
+
+    fn seen(&self, object: &Ingress) {
+        if let Some(key) = self.0.ingress_seen(object) {
+            self.1.one(key, "Ingress");
+        }
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        if let Some(key) = self.0.ingress_gone(key) {
+            self.1.one(key, "Ingress");
+        }
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        self.0.ingresses()
+    }
+}
+
+struct Slices(Arc<World>, Triggers);
+
+impl Slices {
+    fn trigger(&self, keys: Vec<ObjectKey>) {
+        for key in keys {
+            self.1.one(key, "EndpointSlice");
+        }
+    }
+}
+
+impl Follow for Slices {
+    type Kind = EndpointSlice;
+
+    fn seen(&self, object: &EndpointSlice) {
+        self.trigger(self.0.slice_seen(object));
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        self.trigger(self.0.slice_gone(key));
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        self.0.slices()
+    }
+}
+
+struct Namespaces(Arc<World>, Triggers);
+
+impl Follow for Namespaces {
+    type Kind = PartialObjectMeta<Namespace>;
+
+    fn seen(&self, object: &PartialObjectMeta<Namespace>) {
+        if self.0.namespace_seen(&object.name_any(), object.labels().clone()) {
+            self.1.all("Namespace");
+        }
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        self.0.namespace_gone(&key.name);
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        self.0.namespaces().into_iter().map(|name| ObjectKey::new("", name)).collect()
+    }
+}
+
+/// Starts the watches of everything but ExposedAPIs and instances.
+#[must_use]
+pub fn start(client: &Client, world: &Arc<World>, triggers: &Triggers) -> Vec<Synced> {
+    let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
+    let plain = watcher::Config::default;
+    vec![
+        follow(
+            Api::all(client.clone()),
+            plain().labels(&ours),
+            Ingresses(Arc::clone(world), triggers.clone()),
+        ),
+        follow(Api::all(client.clone()), plain(), Slices(Arc::clone(world), triggers.clone())),
+        follow(Api::all(client.clone()), plain(), Namespaces(Arc::clone(world), triggers.clone())),
+    ]
+}
