@@ -160,12 +160,25 @@ pub fn import_linked(format: ImportFormat, value: &str) -> Result<ImportedApi, V
         return Err(problems);
     }
     let operations = operations::operations(&document, swagger)?;
-    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let schemas = if swagger { "/definitions" } else { "/components/schemas" };
+    let text = |pointer: &str| {
+        document
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let schemas = if swagger {
+        "/definitions"
+    } else {
+        "/components/schemas"
+    };
     Ok(ImportedApi {
         display_name: text("/info/title"),
         description: text("/info/description"),
-        service_url: if swagger { swagger_url(&document) } else { server_url(&document) },
+        service_url: if swagger {
+            swagger_url(&document)
+        } else {
+            server_url(&document)
+        },
         operations,
         schemas: document.pointer(schemas).cloned().unwrap_or(Value::Null),
     })
@@ -198,7 +211,14 @@ fn swagger_url(document: &Value) -> Option<String> {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let scheme = if schemes.is_empty() || schemes.contains(&"https") { "https" } else { "http" };
-    let base = document["basePath"].as_str().unwrap_or("").trim_end_matches('/');
+    let scheme = if schemes.is_empty() || schemes.contains(&"https") {
+        "https"
+    } else {
+        "http"
+    };
+    let base = document["basePath"]
+        .as_str()
+        .unwrap_or("")
+        .trim_end_matches('/');
     Some(format!("{scheme}://{host}{base}"))
 }

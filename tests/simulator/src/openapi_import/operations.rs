@@ -8,7 +8,9 @@ use super::parameters::{Place, parameters, resolve};
 use super::resource_names::{Names, normalise};
 use super::{ImportProblem, ImportedOperation, ImportedParameter, ImportedResponse};
 
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+const METHODS: [&str; 8] = [
+    "get", "put", "post", "delete", "options", "head", "patch", "trace",
+];
 
 /// The longest display name of the operation contract, in characters.
 const LONGEST_NAME: usize = 300;
@@ -20,21 +22,36 @@ const LONGEST_DESCRIPTION: usize = 1000;
 const LONGEST_TEMPLATE: usize = 1000;
 
 /// All operations, in the order of the document.
-pub(super) fn operations(document: &Value, swagger: bool) -> Result<Vec<ImportedOperation>, Vec<ImportProblem>> {
+pub(super) fn operations(
+    document: &Value,
+    swagger: bool,
+) -> Result<Vec<ImportedOperation>, Vec<ImportProblem>> {
     let mut names = Names::default();
     let mut met = HashSet::new();
     let mut problems = Vec::new();
     let mut imported = Vec::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        let Some(item) = resolve(document, item) else { continue };
+        let Some(item) = resolve(document, item) else {
+            continue;
+        };
         for (method, operation) in item.as_object().into_iter().flatten() {
             if path.starts_with("x-") || !METHODS.contains(&method.as_str()) {
                 continue;
             }
-            let site = Site { document, swagger, path, method, item, operation };
+            let site = Site {
+                document,
+                swagger,
+                path,
+                method,
+                item,
+                operation,
+            };
             match site.import(&mut names) {
                 Ok(operation) => {
-                    if met.insert((operation.method.clone(), comparable(&operation.url_template))) {
+                    if met.insert((
+                        operation.method.clone(),
+                        comparable(&operation.url_template),
+                    )) {
                         imported.push(operation);
                     } else {
                         problems.push(ImportProblem {
@@ -50,7 +67,11 @@ pub(super) fn operations(document: &Value, swagger: bool) -> Result<Vec<Imported
             }
         }
     }
-    if problems.is_empty() { Ok(imported) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(imported)
+    } else {
+        Err(problems)
+    }
 }
 
 /// One operation and what stands around it.
@@ -65,10 +86,17 @@ struct Site<'d> {
 
 impl Site<'_> {
     fn import(&self, names: &mut Names) -> Result<ImportedOperation, ImportProblem> {
-        let own_id = self.operation["operationId"].as_str().filter(|id| !normalise(id).is_empty());
-        let name = own_id.map_or_else(|| normalise(&format!("{}-{}", self.method, self.path)), normalise);
+        let own_id = self.operation["operationId"]
+            .as_str()
+            .filter(|id| !normalise(id).is_empty());
+        let name = own_id.map_or_else(
+            || normalise(&format!("{}-{}", self.method, self.path)),
+            normalise,
+        );
         let id = names.take(&name).ok_or_else(|| {
-            ImportProblem::parsing(format!("More than 999 operations have the identifier '{name}'."))
+            ImportProblem::parsing(format!(
+                "More than 999 operations have the identifier '{name}'."
+            ))
         })?;
         let method = self.method.to_uppercase();
         let display_name = self.operation["summary"]
@@ -83,13 +111,17 @@ impl Site<'_> {
                 .filter(move |(at, _)| *at == place)
                 .map(|(_, parameter)| parameter.clone())
         };
-        let (required, optional): (Vec<_>, Vec<_>) = of(Place::Query).partition(|parameter| parameter.required);
-        let template_parameters = self.template_parameters(&id, of(Place::Path).collect(), &required)?;
+        let (required, optional): (Vec<_>, Vec<_>) =
+            of(Place::Query).partition(|parameter| parameter.required);
+        let template_parameters =
+            self.template_parameters(&id, &of(Place::Path).collect::<Vec<_>>(), &required)?;
         let url_template = self.url_template(&required);
         if url_template.chars().count() > LONGEST_TEMPLATE {
             return Err(ImportProblem {
                 target: Some("urlTemplate".to_owned()),
-                message: format!("The URL template of operation '{id}' must be at most {LONGEST_TEMPLATE} characters long."),
+                message: format!(
+                    "The URL template of operation '{id}' must be at most {LONGEST_TEMPLATE} characters long."
+                ),
             });
         }
         Ok(ImportedOperation {
@@ -112,10 +144,13 @@ impl Site<'_> {
     fn template_parameters(
         &self,
         id: &str,
-        declared: Vec<ImportedParameter>,
+        declared: &[ImportedParameter],
         required: &[ImportedParameter],
     ) -> Result<Vec<ImportedParameter>, ImportProblem> {
-        let problem = |message: String| ImportProblem { target: Some("templateParameters".to_owned()), message };
+        let problem = |message: String| ImportProblem {
+            target: Some("templateParameters".to_owned()),
+            message,
+        };
         let mut found: Vec<ImportedParameter> = Vec::new();
         for name in template_names(self.path) {
             let parameter = declared.iter().find(|parameter| parameter.name == name).ok_or_else(|| {
@@ -142,12 +177,19 @@ impl Site<'_> {
         for (index, parameter) in required.iter().enumerate() {
             let separator = if index == 0 { '?' } else { '&' };
             template.push(separator);
-            template.push_str(&format!("{0}={{{0}}}", parameter.name));
+            template.push_str(&parameter.name);
+            template.push_str("={");
+            template.push_str(&parameter.name);
+            template.push('}');
         }
         template
     }
 
-    fn request_content_types(&self, method: &str, declared: &[(Place, ImportedParameter)]) -> Vec<String> {
+    fn request_content_types(
+        &self,
+        method: &str,
+        declared: &[(Place, ImportedParameter)],
+    ) -> Vec<String> {
         if matches!(method, "GET" | "HEAD" | "OPTIONS") {
             return Vec::new();
         }
@@ -156,7 +198,10 @@ impl Site<'_> {
                 .map(content_types)
                 .unwrap_or_default();
         }
-        if !declared.iter().any(|(place, _)| matches!(place, Place::Body | Place::Form)) {
+        if !declared
+            .iter()
+            .any(|(place, _)| matches!(place, Place::Body | Place::Form))
+        {
             return Vec::new();
         }
         self.media_types("consumes")

@@ -18,15 +18,24 @@ pub(super) enum Place {
 }
 
 /// The parameters of an operation: its own win over those of its path.
-pub(super) fn parameters(document: &Value, item: &Value, operation: &Value) -> Vec<(Place, ImportedParameter)> {
+pub(super) fn parameters(
+    document: &Value,
+    item: &Value,
+    operation: &Value,
+) -> Vec<(Place, ImportedParameter)> {
     let mut merged: Vec<(Place, ImportedParameter)> = Vec::new();
     let declared = [item, operation]
         .into_iter()
         .filter_map(|level| level["parameters"].as_array())
         .flatten();
     for declaration in declared {
-        let Some((place, parameter)) = resolve(document, declaration).and_then(read) else { continue };
-        match merged.iter_mut().find(|(at, known)| *at == place && known.name == parameter.name) {
+        let Some((place, parameter)) = resolve(document, declaration).and_then(read) else {
+            continue;
+        };
+        match merged
+            .iter_mut()
+            .find(|(at, known)| *at == place && known.name == parameter.name)
+        {
             Some(known) => *known = (place, parameter),
             None => merged.push((place, parameter)),
         }
@@ -38,7 +47,9 @@ pub(super) fn parameters(document: &Value, item: &Value, operation: &Value) -> V
 /// in a circle gives nothing, as the service ignores it.
 pub(super) fn resolve<'d>(document: &'d Value, mut value: &'d Value) -> Option<&'d Value> {
     for _ in 0..16 {
-        let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return Some(value) };
+        let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
+            return Some(value);
+        };
         value = document.pointer(reference.strip_prefix('#')?)?;
     }
     None
@@ -64,11 +75,18 @@ fn read(declaration: &Value) -> Option<(Place, ImportedParameter)> {
             required: place == Place::Path || declaration["required"] == true,
             description: declaration["description"].as_str().map(str::to_owned),
             default_value: schema.get("default").map(as_text),
-            values: schema["enum"].as_array().into_iter().flatten().map(as_text).collect(),
+            values: schema["enum"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(as_text)
+                .collect(),
         },
     ))
 }
 
 fn as_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -8,7 +8,10 @@ use super::{ImportFormat, ImportProblem};
 pub(super) fn read(format: ImportFormat, value: &str) -> Result<Value, Vec<ImportProblem>> {
     let value = value.strip_prefix('\u{feff}').unwrap_or(value);
     let refuse = |problem: String| {
-        vec![ImportProblem::parsing(problem), ImportProblem::parsing(not_valid(format))]
+        vec![
+            ImportProblem::parsing(problem),
+            ImportProblem::parsing(not_valid(format)),
+        ]
     };
     let document: Value = match format {
         ImportFormat::SwaggerJson | ImportFormat::OpenApiJson => {
@@ -33,7 +36,9 @@ pub(super) fn read(format: ImportFormat, value: &str) -> Result<Value, Vec<Impor
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    Err(refuse(format!("OpenAPI specification version '{version}' is not supported.")))
+    Err(refuse(format!(
+        "OpenAPI specification version '{version}' is not supported."
+    )))
 }
 
 /// The sentence that closes every list of parsing errors.
@@ -60,23 +65,26 @@ fn yaml(value: &str) -> Result<Value, String> {
     };
     serde_saphyr::from_str_with_options(value, options).map_err(|error| {
         let reason = error.without_snippet().to_string();
-        let Some(location) = error.location() else { return reason };
-        let (line, column) = (location.line().saturating_sub(1), location.column().saturating_sub(1));
-        // The library puts the place before the reason, in a form of its own.
-        let reason = reason
-            .split_once(": ")
-            .filter(|(place, _)| place.contains("line "))
-            .map_or(reason.as_str(), |(_, reason)| reason);
-        format!("{}: {}", mark(value, line, column), sentence(reason))
+        let Some(location) = error.location() else {
+            return reason;
+        };
+        let (line, column) = (
+            location.line().saturating_sub(1),
+            location.column().saturating_sub(1),
+        );
+        format!("{}: {}", mark(value, line, column), sentence(&reason))
     })
 }
 
 fn json_problem(value: &str, error: &serde_json::Error) -> String {
-    let line = u64::try_from(error.line()).unwrap_or(u64::MAX).saturating_sub(1);
-    let column = u64::try_from(error.column()).unwrap_or(u64::MAX).saturating_sub(1);
+    let line = u64::try_from(error.line())
+        .unwrap_or(u64::MAX)
+        .saturating_sub(1);
+    let column = u64::try_from(error.column())
+        .unwrap_or(u64::MAX)
+        .saturating_sub(1);
     let text = error.to_string();
-    let reason = text.split(" at line ").next().unwrap_or(&text);
-    format!("{}: {}", mark(value, line, column), sentence(reason))
+    format!("{}: {}", mark(value, line, column), sentence(&text))
 }
 
 /// `(Lin: 1, Col: 11, Chr: 16) - (Lin: 1, Col: 11, Chr: 16)`: line and column
@@ -91,8 +99,10 @@ fn mark(value: &str, line: u64, column: u64) -> String {
     format!("{mark} - {mark}")
 }
 
-/// The first letter in capitals and a full stop, as the service writes.
+/// The first letter in capitals and a full stop, as the service writes, and
+/// without the place that both libraries put at the end.
 fn sentence(reason: &str) -> String {
+    let reason = reason.split(" at line ").next().unwrap_or(reason);
     let mut letters = reason.trim().trim_end_matches('.').chars();
     letters.next().map_or_else(String::new, |first| {
         format!("{}{}.", first.to_uppercase(), letters.as_str())

@@ -28,7 +28,9 @@ pub(super) fn check(document: &Value, swagger: bool) -> Vec<ImportProblem> {
     let mut found = Vec::new();
     for (pointer, name) in [("/info/title", "title"), ("/info/version", "version")] {
         if !document.pointer(pointer).is_some_and(Value::is_string) {
-            found.push(format!("The field '{name}' in 'info' object is REQUIRED. [#/info/{name}]"));
+            found.push(format!(
+                "The field '{name}' in 'info' object is REQUIRED. [#/info/{name}]"
+            ));
         }
     }
     if !document.get("paths").is_some_and(Value::is_object) {
@@ -40,7 +42,9 @@ pub(super) fn check(document: &Value, swagger: bool) -> Vec<ImportProblem> {
             continue;
         }
         if !path.starts_with('/') {
-            found.push(format!("The path item name '{path}' MUST begin with a slash. [{at}]"));
+            found.push(format!(
+                "The path item name '{path}' MUST begin with a slash. [{at}]"
+            ));
         }
         if !item.is_object() {
             found.push(format!("The path item '{path}' must be an object. [{at}]"));
@@ -56,11 +60,21 @@ pub(super) fn check(document: &Value, swagger: bool) -> Vec<ImportProblem> {
         ] {
             if document.pointer(pointer).is_some() {
                 let name = pointer.rsplit('/').next().unwrap_or(pointer);
-                found.push(format!("Property '{name}' is not a valid property. [#{pointer}]"));
+                found.push(format!(
+                    "Property '{name}' is not a valid property. [#{pointer}]"
+                ));
             }
         }
-        for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
-            check_schema(schema, &format!("#/components/schemas/{}", escape(name)), &mut found);
+        for (name, schema) in document["components"]["schemas"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
+            check_schema(
+                schema,
+                &format!("#/components/schemas/{}", escape(name)),
+                &mut found,
+            );
         }
         find_schemas(document, "#", &mut found);
     }
@@ -107,7 +121,12 @@ fn check_schema(schema: &Value, at: &str, found: &mut Vec<String>) {
     }
     check_keywords(members, at, found);
     for name in ["properties"] {
-        for (property, schema) in members.get(name).and_then(Value::as_object).into_iter().flatten() {
+        for (property, schema) in members
+            .get(name)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             check_schema(schema, &format!("{at}/{name}/{}", escape(property)), found);
         }
     }
@@ -116,11 +135,20 @@ fn check_schema(schema: &Value, at: &str, found: &mut Vec<String>) {
             check_schema(schema, &format!("{at}/{name}"), found);
         }
     }
-    if let Some(schema) = members.get("additionalProperties").filter(|schema| schema.is_object()) {
+    if let Some(schema) = members
+        .get("additionalProperties")
+        .filter(|schema| schema.is_object())
+    {
         check_schema(schema, &format!("{at}/additionalProperties"), found);
     }
     for name in ["allOf", "anyOf", "oneOf"] {
-        for (index, schema) in members.get(name).and_then(Value::as_array).into_iter().flatten().enumerate() {
+        for (index, schema) in members
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
             check_schema(schema, &format!("{at}/{name}/{index}"), found);
         }
     }
@@ -141,12 +169,16 @@ fn check_keywords(members: &Map<String, Value>, at: &str, found: &mut Vec<String
         if let Some(value) = members.get(name)
             && !value.is_boolean()
         {
-            found.push(format!("The value of '{name}' must be a boolean, not {value}. [{at}/{name}]"));
+            found.push(format!(
+                "The value of '{name}' must be a boolean, not {value}. [{at}/{name}]"
+            ));
         }
     }
     for name in NEW_KEYWORDS {
         if members.contains_key(name) {
-            found.push(format!("Property '{name}' is not a valid property. [{at}/{name}]"));
+            found.push(format!(
+                "Property '{name}' is not a valid property. [{at}/{name}]"
+            ));
         }
     }
 }

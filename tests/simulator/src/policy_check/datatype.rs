@@ -43,7 +43,9 @@ impl Datatype {
         let problem = match self.base.check(value) {
             Ok(()) => return Ok(()),
             Err(_) if self.expression => {
-                format!("The value '{value}' is not valid according to any of the memberTypes of the union.")
+                format!(
+                    "The value '{value}' is not valid according to any of the memberTypes of the union."
+                )
             }
             Err(problem) => problem,
         };
@@ -77,11 +79,10 @@ impl Base {
             }
         };
         match self {
-            Self::String => Ok(()),
             Self::NonEmpty if value.is_empty() => {
                 Err("The actual length is less than the MinLength value.".to_owned())
             }
-            Self::NonEmpty => Ok(()),
+            Self::String | Self::NonEmpty => Ok(()),
             Self::Pattern(pattern) => {
                 let matches = regex::Regex::new(&format!("^(?:{pattern})$"))
                     .is_ok_and(|pattern| pattern.is_match(value));
@@ -127,7 +128,9 @@ fn is_zero(value: &str) -> bool {
 fn is_double(value: &str) -> bool {
     matches!(value, "INF" | "-INF" | "NaN")
         || (value.parse::<f64>().is_ok()
-            && value.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)))
+            && value
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)))
 }
 
 /// `xs:dateTime`: `2024-01-31T00:00:00`, with fractions and a zone if wished.

@@ -61,7 +61,12 @@ pub(super) fn check(value: &str) -> Result<(), ExpressionError> {
 
 /// The byte offset just behind the expression that `source` begins with.
 pub(super) fn end_of_expression(source: &str) -> Result<usize, ExpressionError> {
-    let mut scanner = Scanner { source, at: 1, depth: 0, words: None };
+    let mut scanner = Scanner {
+        source,
+        at: 1,
+        depth: 0,
+        words: None,
+    };
     scanner.bracketed()?;
     Ok(scanner.at)
 }
@@ -71,7 +76,12 @@ pub(super) fn end_of_expression(source: &str) -> Result<usize, ExpressionError> 
 fn words(body: &str) -> Vec<String> {
     // Closed by a bracket of its own, so that the scanner stops at the end.
     let wrapped = format!("{{{body}\n}}");
-    let mut scanner = Scanner { source: &wrapped, at: 0, depth: 0, words: Some(Vec::new()) };
+    let mut scanner = Scanner {
+        source: &wrapped,
+        at: 0,
+        depth: 0,
+        words: Some(Vec::new()),
+    };
     // The body has been scanned once already.
     let _ = scanner.bracketed();
     scanner.words.unwrap_or_default()
@@ -115,7 +125,9 @@ impl Scanner<'_> {
             if rest.starts_with("//") {
                 self.at += rest.find('\n').unwrap_or(rest.len());
             } else if rest.starts_with("/*") {
-                let length = rest.find("*/").ok_or(ExpressionError::UnterminatedComment)?;
+                let length = rest
+                    .find("*/")
+                    .ok_or(ExpressionError::UnterminatedComment)?;
                 self.at += length + 2;
             } else if let Some((prefix, kind)) = string_prefix(rest) {
                 self.at += prefix;
@@ -255,6 +267,12 @@ fn string_prefix(rest: &str) -> Option<(usize, StringKind)> {
         .into_iter()
         .find(|(prefix, _, _)| rest.starts_with(prefix))
         .map(|(prefix, verbatim, interpolated)| {
-            (prefix.len(), StringKind { verbatim, interpolated })
+            (
+                prefix.len(),
+                StringKind {
+                    verbatim,
+                    interpolated,
+                },
+            )
         })
 }

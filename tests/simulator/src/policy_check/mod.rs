@@ -19,8 +19,6 @@ mod rules;
 mod schema;
 mod service;
 mod shape;
-#[rustfmt::skip]
-#[allow(clippy::wildcard_imports, reason = "the table is written with all of `shape`")]
 mod table;
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,9 @@
 //! differ only in how a value that opens with `@(` or `@{` ends, and in what a
 //! bare `&` or `<` means there.
 
+use super::PolicyFormat;
 use super::document::{Attribute, Document, Element, Node, Position};
 use super::expression::{self, ExpressionError};
-use super::PolicyFormat;
 
 /// Elements nested deeper than this are refused: the tree is walked by
 /// recursion, and no policy comes near it.
@@ -101,7 +101,11 @@ impl Parser<'_> {
                 break;
             } else if rest.starts_with("<!--") {
                 let comment = self.comment()?;
-                if root.is_none() { before.push(comment) } else { after.push(comment) }
+                if root.is_none() {
+                    before.push(comment);
+                } else {
+                    after.push(comment);
+                }
             } else if rest.starts_with("<?") {
                 self.skip_past("?>", "PI")?;
             } else if rest.starts_with("<!") {
@@ -116,7 +120,11 @@ impl Parser<'_> {
             }
         }
         match root {
-            Some(root) => Ok(Document { before, root, after }),
+            Some(root) => Ok(Document {
+                before,
+                root,
+                after,
+            }),
             None => Err(self.fail(Reason::RootMissing)),
         }
     }
@@ -175,7 +183,13 @@ impl Parser<'_> {
             if rest.starts_with("/>") || rest.starts_with('>') {
                 let self_closing = rest.starts_with('/');
                 self.at += if self_closing { 2 } else { 1 };
-                return Ok(Element { name, position, attributes, children: Vec::new(), self_closing });
+                return Ok(Element {
+                    name,
+                    position,
+                    attributes,
+                    children: Vec::new(),
+                    self_closing,
+                });
             }
             match rest.chars().next() {
                 None => return Err(self.fail(Reason::EndIn("Name"))),
@@ -198,7 +212,10 @@ impl Parser<'_> {
             self.at += 1;
             self.skip_space();
             let value = self.attribute_value()?;
-            attributes.push(Attribute { name: attribute, value });
+            attributes.push(Attribute {
+                name: attribute,
+                value,
+            });
         }
     }
 
@@ -214,7 +231,11 @@ impl Parser<'_> {
         match open.pop() {
             Some(Open { element }) if element.name == close => Ok(element),
             Some(Open { element }) => {
-                let reason = Reason::WrongEnd { open: element.name, close, at: element.position };
+                let reason = Reason::WrongEnd {
+                    open: element.name,
+                    close,
+                    at: element.position,
+                };
                 Err(self.fail_at(at, reason))
             }
             None => Err(self.fail_at(at, Reason::RootLevel)),
@@ -222,9 +243,8 @@ impl Parser<'_> {
     }
 
     fn attribute_value(&mut self) -> Result<String, ParseError> {
-        let quote = match self.rest().chars().next() {
-            Some(quote @ ('"' | '\'')) => quote,
-            _ => return Err(self.unexpected("\" or '")),
+        let Some(quote @ ('"' | '\'')) = self.rest().chars().next() else {
+            return Err(self.unexpected("\" or '"));
         };
         self.at += 1;
         if self.raw && expression::is_expression(self.rest()) {
@@ -332,7 +352,10 @@ impl Parser<'_> {
         }
         let name = &body[..length];
         if !body[length..].starts_with(';') {
-            let found = body[length..].chars().next().map_or_else(String::new, String::from);
+            let found = body[length..]
+                .chars()
+                .next()
+                .map_or_else(String::new, String::from);
             let expected = ";".to_owned();
             return Err(self.fail_at(at + 1 + length, Reason::UnexpectedToken { found, expected }));
         }

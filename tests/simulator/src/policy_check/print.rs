@@ -6,7 +6,10 @@ use super::document::{Document, Element, Node};
 use super::expression;
 
 pub(super) fn print(document: &Document, format: PolicyFormat) -> String {
-    let mut printer = Printer { out: String::new(), raw: format == PolicyFormat::RawXml };
+    let mut printer = Printer {
+        out: String::new(),
+        raw: format == PolicyFormat::RawXml,
+    };
     for comment in &document.before {
         printer.comment(comment);
         printer.out.push_str("\r\n");
@@ -39,7 +42,11 @@ impl Printer {
             }
             self.out.push('"');
         }
-        let children: Vec<&Node> = element.children.iter().filter(|node| !is_blank(node)).collect();
+        let children: Vec<&Node> = element
+            .children
+            .iter()
+            .filter(|node| !is_blank(node))
+            .collect();
         if children.is_empty() {
             if element.self_closing {
                 self.out.push_str(" />");
@@ -52,7 +59,11 @@ impl Printer {
         // Text changes meaning with indentation, so an element that holds some
         // is written as it stands.
         let mixed = element.has_text();
-        let inner = if mixed { &element.children.iter().collect() } else { &children };
+        let inner = if mixed {
+            &element.children.iter().collect()
+        } else {
+            &children
+        };
         for node in inner {
             if !mixed {
                 self.line(depth + 1);

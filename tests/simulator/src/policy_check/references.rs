@@ -49,7 +49,9 @@ pub(super) fn check(policy: &Element, env: &dyn PolicyEnvironment) -> Vec<String
             if let Some(id) = literal("fragment-id")
                 && !env.fragment_exists(id)
             {
-                problems.push(format!("Policy fragment with id '{id}' could not be found."));
+                problems.push(format!(
+                    "Policy fragment with id '{id}' could not be found."
+                ));
             }
         }
         "log-to-eventhub" => {
@@ -62,7 +64,9 @@ pub(super) fn check(policy: &Element, env: &dyn PolicyEnvironment) -> Vec<String
         "rewrite-uri" => {
             if let Some(known) = env.url_template_parameters()
                 && let Some(template) = literal("template")
-                && template_parameters(template).iter().any(|used| !known.iter().any(|name| name == used))
+                && template_parameters(template)
+                    .iter()
+                    .any(|used| !known.iter().any(|name| name == used))
             {
                 problems.push(
                     "Only parameters specified in the original URL template can be used in the rewrite template"
@@ -80,7 +84,9 @@ fn template_parameters(template: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut rest = template;
     while let Some(start) = rest.find('{') {
-        let Some(length) = rest[start..].find('}') else { break };
+        let Some(length) = rest[start..].find('}') else {
+            break;
+        };
         names.push(rest[start + 1..start + length].trim_start_matches('*'));
         rest = &rest[start + length + 1..];
     }

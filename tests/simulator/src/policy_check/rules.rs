@@ -44,7 +44,13 @@ pub(super) struct Checker<'e> {
 
 impl<'e> Checker<'e> {
     pub(super) fn new(env: &'e dyn PolicyEnvironment) -> Self {
-        Self { env, problems: Vec::new(), place: None, in_fragment: false, seen: Vec::new() }
+        Self {
+            env,
+            problems: Vec::new(),
+            place: None,
+            in_fragment: false,
+            seen: Vec::new(),
+        }
     }
 
     pub(super) fn into_problems(self) -> Vec<PolicyProblem> {
@@ -67,12 +73,20 @@ impl<'e> Checker<'e> {
         for child in root.elements() {
             // The service looks at what the root holds, not at its name: each
             // child of an `<inbound>` root is reported as a strange section.
-            let Some(section) = Section::of_element(&child.name).filter(|_| root.name == "policies") else {
-                self.report(child, "Policy section is not allowed in the specified scope");
+            let Some(section) =
+                Section::of_element(&child.name).filter(|_| root.name == "policies")
+            else {
+                self.report(
+                    child,
+                    "Policy section is not allowed in the specified scope",
+                );
                 continue;
             };
             if met.contains(&child.name.as_str()) {
-                let message = format!("The element 'policies' has invalid child element '{}'.", child.name);
+                let message = format!(
+                    "The element 'policies' has invalid child element '{}'.",
+                    child.name
+                );
                 self.report(child, &message);
             }
             met.push(&child.name);
@@ -105,7 +119,10 @@ impl<'e> Checker<'e> {
             self.report(element, &message);
         }
         if section == Section::Backend && element.elements().count() != 1 {
-            self.report(element, "Policy section 'backend' must contain exactly one policy");
+            self.report(
+                element,
+                "Policy section 'backend' must contain exactly one policy",
+            );
         }
         for child in element.elements() {
             self.policy(child);
@@ -140,7 +157,10 @@ impl<'e> Checker<'e> {
     /// A policy wherever it stands, also as a part of another one.
     fn nested_policy(&mut self, element: &Element, policy: &'static Policy) {
         if self.env.sku() == Sku::Consumption && service::is_missing_on_consumption(policy.name) {
-            self.report(element, "Policy is not allowed in the pricing tier of the service");
+            self.report(
+                element,
+                "Policy is not allowed in the pricing tier of the service",
+            );
         }
         self.element(element, element, &policy.definition);
         for message in service::check(element) {
@@ -157,7 +177,10 @@ impl<'e> Checker<'e> {
         }
         self.no_attributes(element);
         if element.has_text() || element.elements().next().is_some() {
-            self.report(element, "The element 'base' cannot contain text. Content model is empty.");
+            self.report(
+                element,
+                "The element 'base' cannot contain text. Content model is empty.",
+            );
         }
     }
 
@@ -169,8 +192,15 @@ impl<'e> Checker<'e> {
             _ => return,
         };
         if self.seen.contains(&key) {
-            let part = if key.1.is_some() { "section" } else { "document" };
-            let message = format!("Policy '{}' is allowed only once in a policy {part}", element.name);
+            let part = if key.1.is_some() {
+                "section"
+            } else {
+                "document"
+            };
+            let message = format!(
+                "Policy '{}' is allowed only once in a policy {part}",
+                element.name
+            );
             self.report(element, &message);
         }
         self.seen.push(key);
@@ -192,7 +222,10 @@ impl<'e> Checker<'e> {
             Content::Anything => {}
             Content::Empty => {
                 if element.has_text() {
-                    let message = format!("The element '{}' cannot contain text. Content model is empty.", element.name);
+                    let message = format!(
+                        "The element '{}' cannot contain text. Content model is empty.",
+                        element.name
+                    );
                     self.report(policy, &message);
                 }
                 if let Some(child) = element.elements().next() {
@@ -233,7 +266,11 @@ impl<'e> Checker<'e> {
             if attribute.name == "xmlns" || attribute.name.starts_with("xmlns:") {
                 continue;
             }
-            let Some(shape) = definition.attributes.iter().find(|shape| shape.name == attribute.name) else {
+            let Some(shape) = definition
+                .attributes
+                .iter()
+                .find(|shape| shape.name == attribute.name)
+            else {
                 let message = format!("The '{}' attribute is not declared.", attribute.name);
                 self.report(policy, &message);
                 continue;
@@ -247,7 +284,10 @@ impl<'e> Checker<'e> {
             }
             let place = (element.name.as_str(), attribute.name.as_str());
             if LITERAL_ONLY.contains(&place) && expression::is_expression(&attribute.value) {
-                let message = format!("Policy expressions are not allowed in the '{}' attribute.", attribute.name);
+                let message = format!(
+                    "Policy expressions are not allowed in the '{}' attribute.",
+                    attribute.name
+                );
                 self.report(policy, &message);
             }
         }
@@ -266,7 +306,9 @@ impl<'e> Checker<'e> {
         for (child, found) in children.iter().zip(matched.matches) {
             match found {
                 Match::Declared(definition) => self.element(policy, child, definition),
-                Match::Wildcard if POLICY_CONTAINERS.contains(&element.name.as_str()) => self.policy(child),
+                Match::Wildcard if POLICY_CONTAINERS.contains(&element.name.as_str()) => {
+                    self.policy(child);
+                }
                 Match::Wildcard => {}
             }
         }
@@ -316,7 +358,11 @@ impl<'e> Checker<'e> {
             })
             .collect();
         let expected = schema::expected_after(particle, &before);
-        let message = format!("The element '{}' cannot contain text.{}", element.name, expected_list(&expected));
+        let message = format!(
+            "The element '{}' cannot contain text.{}",
+            element.name,
+            expected_list(&expected)
+        );
         self.report(policy, &message);
     }
 
@@ -369,6 +415,9 @@ fn expected_list(expected: &[&str]) -> String {
     if expected.is_empty() {
         String::new()
     } else {
-        format!(" List of possible elements expected: '{}'.", expected.join(", "))
+        format!(
+            " List of possible elements expected: '{}'.",
+            expected.join(", ")
+        )
     }
 }

@@ -39,14 +39,21 @@ pub(super) fn match_children(particle: &'static Particle, names: &[&str]) -> Mat
         }
         _ => Some(ContentProblem::Incomplete(matcher.expected)),
     };
-    Matched { matches: matcher.matches, problem }
+    Matched {
+        matches: matcher.matches,
+        problem,
+    }
 }
 
 /// What could follow the given children: for the message about stray text.
 pub(super) fn expected_after(particle: &'static Particle, names: &[&str]) -> Vec<&'static str> {
     let mut matcher = Matcher::new(names);
     let _ = matcher.occurrences(particle, 0);
-    if matcher.furthest == names.len() { matcher.expected } else { Vec::new() }
+    if matcher.furthest == names.len() {
+        matcher.expected
+    } else {
+        Vec::new()
+    }
 }
 
 /// A particle that did not fit. `consumed`: some children had been taken, so
@@ -64,7 +71,12 @@ struct Matcher<'a> {
 
 impl<'a> Matcher<'a> {
     fn new(names: &'a [&'a str]) -> Self {
-        Self { names, matches: Vec::new(), furthest: 0, expected: Vec::new() }
+        Self {
+            names,
+            matches: Vec::new(),
+            furthest: 0,
+            expected: Vec::new(),
+        }
     }
 
     fn occurrences(&mut self, particle: &'static Particle, start: usize) -> Result<usize, Misfit> {
@@ -83,7 +95,9 @@ impl<'a> Matcher<'a> {
             }
         }
         if count < particle.min {
-            return Err(Misfit { consumed: at > start });
+            return Err(Misfit {
+                consumed: at > start,
+            });
         }
         Ok(at)
     }
@@ -118,7 +132,11 @@ impl<'a> Matcher<'a> {
                         Err(misfit) => return Err(misfit),
                     }
                 }
-                if may_be_empty { Ok(start) } else { Err(Misfit { consumed: false }) }
+                if may_be_empty {
+                    Ok(start)
+                } else {
+                    Err(Misfit { consumed: false })
+                }
             }
             Term::All(items) => self.all(items, start),
         }
@@ -140,7 +158,9 @@ impl<'a> Matcher<'a> {
             break;
         }
         if left.iter().any(|item| item.min > 0) {
-            return Err(Misfit { consumed: at > start });
+            return Err(Misfit {
+                consumed: at > start,
+            });
         }
         Ok(at)
     }

@@ -33,8 +33,16 @@ pub(super) fn check(policy: &Element) -> Vec<String> {
         "validate-jwt" => validate_jwt(policy, &mut problems),
         "validate-azure-ad-token" => at_most_one(policy, &TOKEN_SOURCES, &mut problems),
         "set-backend-service" => {
-            at_least_one(policy, &["base-url", "backend-id", "dapr-app-id"], &mut problems);
-            at_most_one(policy, &["base-url", "backend-id", "dapr-app-id"], &mut problems);
+            at_least_one(
+                policy,
+                &["base-url", "backend-id", "dapr-app-id"],
+                &mut problems,
+            );
+            at_most_one(
+                policy,
+                &["base-url", "backend-id", "dapr-app-id"],
+                &mut problems,
+            );
         }
         "check-header" => {
             for name in ["failed-check-error-message", "ignore-case"] {
@@ -64,12 +72,17 @@ fn validate_jwt(policy: &Element, problems: &mut Vec<String>) {
                 .to_owned(),
         );
     }
-    for config in policy.elements().filter(|child| child.name == "openid-config") {
+    for config in policy
+        .elements()
+        .filter(|child| child.name == "openid-config")
+    {
         if let Some(url) = config.attribute("url")
             && !references::is_dynamic(url)
             && !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
         {
-            problems.push(format!("OpenID configuration URL '{url}' is not a valid absolute URL."));
+            problems.push(format!(
+                "OpenID configuration URL '{url}' is not a valid absolute URL."
+            ));
         }
     }
 }
@@ -86,7 +99,13 @@ fn rate_limit_numbers(element: &Element, problems: &mut Vec<String>) {
     required(element, "calls", problems);
     required(element, "renewal-period", problems);
     in_range(element, "calls", 1, i64::from(i32::MAX), problems);
-    in_range(element, "renewal-period", 1, LONGEST_RATE_LIMIT_PERIOD, problems);
+    in_range(
+        element,
+        "renewal-period",
+        1,
+        LONGEST_RATE_LIMIT_PERIOD,
+        problems,
+    );
 }
 
 fn quota(policy: &Element, problems: &mut Vec<String>) {
@@ -155,7 +174,12 @@ fn at_least_one(element: &Element, names: &[&str], problems: &mut Vec<String>) {
 }
 
 fn at_most_one(element: &Element, names: &[&str], problems: &mut Vec<String>) {
-    if names.iter().filter(|name| element.attribute(name).is_some()).count() > 1 {
+    if names
+        .iter()
+        .filter(|name| element.attribute(name).is_some())
+        .count()
+        > 1
+    {
         problems.push(format!(
             "Only one of the attributes '{}' can be specified.",
             names.join("', '")

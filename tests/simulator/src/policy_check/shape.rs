@@ -56,7 +56,10 @@ pub(super) enum Content {
     /// Text of a type.
     Text(Datatype),
     /// Child elements, and text between them if `mixed`.
-    Children { mixed: bool, particle: &'static Particle },
+    Children {
+        mixed: bool,
+        particle: &'static Particle,
+    },
     /// `xs:anyType`: whatever the policy of the same name may hold, else all.
     Anything,
 }
@@ -82,56 +85,114 @@ pub(super) enum Term {
 /// `maxOccurs="unbounded"`.
 pub(super) const MANY: u32 = u32::MAX;
 
-pub(super) const fn policy(name: &'static str, sections: &'static [Section], definition: Definition) -> Policy {
-    Policy { name, sections, definition }
+pub(super) const fn policy(
+    name: &'static str,
+    sections: &'static [Section],
+    definition: Definition,
+) -> Policy {
+    Policy {
+        name,
+        sections,
+        definition,
+    }
 }
 
 pub(super) const fn of(attributes: &'static [AttributeShape], content: Content) -> Definition {
-    Definition { attributes, content }
+    Definition {
+        attributes,
+        content,
+    }
 }
 
 pub(super) const fn required(name: &'static str, datatype: Datatype) -> AttributeShape {
-    AttributeShape { name, required: true, datatype }
+    AttributeShape {
+        name,
+        required: true,
+        datatype,
+    }
 }
 
 pub(super) const fn optional(name: &'static str, datatype: Datatype) -> AttributeShape {
-    AttributeShape { name, required: false, datatype }
+    AttributeShape {
+        name,
+        required: false,
+        datatype,
+    }
 }
 
 pub(super) const fn children(particle: &'static Particle) -> Content {
-    Content::Children { mixed: false, particle }
+    Content::Children {
+        mixed: false,
+        particle,
+    }
 }
 
 pub(super) const fn mixed(particle: &'static Particle) -> Content {
-    Content::Children { mixed: true, particle }
+    Content::Children {
+        mixed: true,
+        particle,
+    }
 }
 
-pub(super) const fn element(name: &'static str, min: u32, max: u32, definition: Definition) -> Particle {
-    Particle { min, max, term: Term::Element(name, definition) }
+pub(super) const fn element(
+    name: &'static str,
+    min: u32,
+    max: u32,
+    definition: Definition,
+) -> Particle {
+    Particle {
+        min,
+        max,
+        term: Term::Element(name, definition),
+    }
 }
 
 pub(super) const fn sequence(min: u32, max: u32, items: &'static [Particle]) -> Particle {
-    Particle { min, max, term: Term::Sequence(items) }
+    Particle {
+        min,
+        max,
+        term: Term::Sequence(items),
+    }
 }
 
 pub(super) const fn choice(min: u32, max: u32, items: &'static [Particle]) -> Particle {
-    Particle { min, max, term: Term::Choice(items) }
+    Particle {
+        min,
+        max,
+        term: Term::Choice(items),
+    }
 }
 
 pub(super) const fn all(min: u32, max: u32, items: &'static [Particle]) -> Particle {
-    Particle { min, max, term: Term::All(items) }
+    Particle {
+        min,
+        max,
+        term: Term::All(items),
+    }
 }
 
 pub(super) const fn any(min: u32, max: u32) -> Particle {
-    Particle { min, max, term: Term::Any }
+    Particle {
+        min,
+        max,
+        term: Term::Any,
+    }
 }
 
 /// A type that takes no expression.
 pub(super) const fn plain(name: &'static str, base: Base) -> Datatype {
-    Datatype { name, base, expression: false }
+    Datatype {
+        name,
+        base,
+        expression: false,
+    }
 }
 
 /// A union of a type with the schemas' `expression`.
 pub(super) const fn or_expression(base: Base) -> Datatype {
-    Datatype { name: "", base, expression: true }
+    Datatype {
+        name: "",
+        base,
+        expression: true,
+    }
 }

@@ -3,8 +3,12 @@
 
 use super::datatype::Base;
 use super::shape::Section::{Backend, Inbound, OnError, Outbound};
-use super::shape::*;
+use super::shape::{
+    Content, MANY, Policy, all, any, children, choice, element, mixed, of, optional, or_expression,
+    plain, policy, required, sequence,
+};
 
+#[rustfmt::skip]
 pub(super) static POLICIES: &[Policy] = &[
     policy("authentication-basic", &[Inbound], of(&[optional("id", plain("string", Base::String)), required("username", plain("string", Base::String)), required("password", plain("string", Base::String))], Content::Empty)),
     policy("authentication-certificate", &[Inbound], of(&[optional("id", plain("string", Base::String)), optional("thumbprint", plain("string", Base::String)), optional("certificate-id", plain("string", Base::String)), optional("body", plain("string", Base::String)), optional("password", plain("string", Base::String))], Content::Empty)),

@@ -43,7 +43,9 @@ impl Schemas {
             let text = std::fs::read_to_string(&path).unwrap();
             let root = parser::parse(&text, PolicyFormat::Xml).unwrap().root;
             for declaration in root.elements() {
-                let Some(name) = declaration.attribute("name") else { continue };
+                let Some(name) = declaration.attribute("name") else {
+                    continue;
+                };
                 let known = match declaration.name.as_str() {
                     "xs:element" => &mut schemas.elements,
                     "xs:complexType" | "xs:simpleType" => &mut schemas.types,
@@ -126,7 +128,11 @@ impl Schemas {
             (None, Some(name)) => self.named(name),
             (None, None) => "plain(\"string\", Base::String)".to_owned(),
         };
-        let kind = if declaration.attribute("use") == Some("required") { "required" } else { "optional" };
+        let kind = if declaration.attribute("use") == Some("required") {
+            "required"
+        } else {
+            "optional"
+        };
         format!("{kind}({name:?}, {datatype})")
     }
 
@@ -138,13 +144,19 @@ impl Schemas {
         };
         let (min, max) = (occurs("minOccurs"), occurs("maxOccurs"));
         let items = || {
-            let items: Vec<String> = declaration.elements().map(|item| self.particle(item)).collect();
+            let items: Vec<String> = declaration
+                .elements()
+                .map(|item| self.particle(item))
+                .collect();
             items.join(", ")
         };
         match declaration.name.as_str() {
             "xs:element" => {
                 let name = declaration.attribute("name").unwrap();
-                format!("element({name:?}, {min}, {max}, {})", self.definition(declaration))
+                format!(
+                    "element({name:?}, {min}, {max}, {})",
+                    self.definition(declaration)
+                )
             }
             "xs:sequence" => format!("sequence({min}, {max}, &[{}])", items()),
             "xs:choice" => format!("choice({min}, {max}, &[{}])", items()),
@@ -246,7 +258,8 @@ fn generate(folder: &Path) -> String {
          //! Written by the generator in `xsd.rs`, which says how; never edited by hand.\n\n\
          use super::datatype::Base;\n\
          use super::shape::Section::{Backend, Inbound, OnError, Outbound};\n\
-         use super::shape::*;\n\n\
+         use super::shape::{\n    Content, MANY, Policy, all, any, children, choice, element, mixed, of, optional, or_expression,\n    plain, policy, required, sequence,\n};\n\n\
+         #[rustfmt::skip]\n\
          pub(super) static POLICIES: &[Policy] = &[\n",
     );
     for (name, declaration) in &schemas.elements {
@@ -266,7 +279,12 @@ fn generate(folder: &Path) -> String {
             })
             .collect();
         let definition = schemas.definition(declaration);
-        writeln!(out, "    policy({name:?}, &[{}], {definition}),", allowed.join(", ")).unwrap();
+        writeln!(
+            out,
+            "    policy({name:?}, &[{}], {definition}),",
+            allowed.join(", ")
+        )
+        .unwrap();
     }
     out.push_str("];\n");
     out
@@ -274,7 +292,9 @@ fn generate(folder: &Path) -> String {
 
 #[test]
 fn the_table_is_what_the_published_schemas_say() {
-    let Some(folder) = shared("the_table_is_what_the_published_schemas_say") else { return };
+    let Some(folder) = shared("the_table_is_what_the_published_schemas_say") else {
+        return;
+    };
     let generated = generate(&folder);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policy_check/table.rs");
     if std::env::var_os("UPDATE_POLICY_TABLE").is_some() {
