@@ -1,8 +1,36 @@
 //! Policy documents: the tree, the rules it must keep, its text.
 
+mod check;
+mod compose;
+pub mod csharp;
+mod document;
+mod literal;
 pub mod model;
+mod print;
+mod text;
 
+pub use check::check;
+pub use compose::{Contribution, compose};
+pub use document::{Documents, PolicyDocument, PolicyError, Statement, Tier};
 pub use model::{
     Attribute, Diagnostic, Element, Form, Fragment, Generated, Node, Part, Phase, Section,
     Severity, Target, Value,
 };
+pub use print::{print, print_element};
+pub use text::is_named_value_name;
+
+/// The deepest nesting of elements that is taken from anyone. Real documents
+/// stay below 20; deeper ones only serve to exhaust a stack.
+pub const MAX_DEPTH: usize = 64;
+
+/// How many elements are nested in the element, itself included. Does not
+/// recurse.
+fn depth(element: &Element) -> usize {
+    let mut deepest = 0;
+    let mut open = vec![(element, 1)];
+    while let Some((element, level)) = open.pop() {
+        deepest = deepest.max(level);
+        open.extend(element.elements().map(|child| (child, level + 1)));
+    }
+    deepest
+}

@@ -1,0 +1,503 @@
+//! From the plugins' fragments to the documents of one API.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::document::{Documents, PolicyDocument, PolicyError, Statement, Tier};
+use super::model::{Element, Fragment, Generated, Node, Phase, Section, Target};
+use super::{check, depth};
+
+/// What one plugin of the chain brings.
+#[derive(Debug, Clone)]
+pub struct Contribution<'a> {
+    /// The plugin's name in the cluster; errors name it.
+    pub plugin: &'a str,
+    /// Where its fragments stand in a section.
+    pub phase: Phase,
+    /// Mandatory plugins come first in their phase.
+    pub mandatory: bool,
+    /// The order among equals: what the platform set, then the position in the
+    /// chain.
+    pub order: (i64, usize),
+    /// The sections that its descriptor declares.
+    pub sections: &'a [Section],
+    /// What it returned.
+    pub generated: Generated,
+}
+
+/// The only element that every preflight plugin may write.
+const PREFLIGHT: &str = "cors";
+
+/// Puts the fragments of all plugins in their places and checks the result.
+///
+/// `preflight` lists the elements beyond `cors` that the platform allows
+/// before `<base/>`. All problems are reported, not only the first.
+pub fn compose(
+    contributions: &[Contribution<'_>],
+    tier: Tier,
+    preflight: &[&str],
+) -> Result<Documents, Vec<PolicyError>> {
+    let errors: Vec<PolicyError> = contributions
+        .iter()
+        .flat_map(|contribution| {
+            contribution
+                .generated
+                .fragments
+                .iter()
+                .filter_map(|fragment| misplaced(contribution, fragment, preflight))
+        })
+        .chain(contested_backends(contributions))
+        .collect();
+    // A tree that is too deep must not reach anything that recurses.
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut ordered: Vec<_> = contributions.iter().collect();
+    ordered.sort_by_key(|c| (c.phase, !c.mandatory, c.order));
+    let operations: BTreeSet<&str> = fragments(contributions)
+        .filter_map(|(_, fragment)| match &fragment.target {
+            Target::Operation(id) if !fragment.elements.is_empty() => Some(id.as_str()),
+            _ => None,
+        })
+        .collect();
+    let documents = Documents {
+        api: document(&ordered, &Target::Api),
+        operations: operations
+            .into_iter()
+            .map(|id| {
+                let target = Target::Operation(id.to_owned());
+                (id.to_owned(), document(&ordered, &target))
+            })
+            .collect(),
+    };
+    let errors: Vec<_> = documents
+        .iter()
+        .flat_map(|(target, document)| check::check(document, &target, tier))
+        .collect();
+    if errors.is_empty() {
+        Ok(documents)
+    } else {
+        Err(errors)
+    }
+}
+
+fn fragments<'c>(
+    contributions: &'c [Contribution<'_>],
+) -> impl Iterator<Item = (&'c str, &'c Fragment)> {
+    contributions
+        .iter()
+        .flat_map(|c| c.generated.fragments.iter().map(move |f| (c.plugin, f)))
+}
+
+fn document(ordered: &[&Contribution<'_>], target: &Target) -> PolicyDocument {
+    let sections = Section::ALL.into_iter().map(|section| {
+        let statements = |before_base: bool| {
+            ordered
+                .iter()
+                .filter(move |c| (c.phase == Phase::Preflight) == before_base)
+                .flat_map(move |c| {
+                    c.generated
+                        .fragments
+                        .iter()
+                        .filter(move |f| f.section == section && f.target == *target)
+                        .flat_map(move |f| {
+                            f.elements.iter().map(move |element| Statement {
+                                plugin: Some(c.plugin.to_owned()),
+                                node: Node::Element(element.clone()),
+                            })
+                        })
+                })
+        };
+        let mut all: Vec<_> = statements(true).collect();
+        let own = statements(false).collect::<Vec<_>>();
+        // Whoever fills `backend` says how the request is forwarded; `<base/>`
+        // beside it would forward it twice.
+        if section != Section::Backend || (all.is_empty() && own.is_empty()) {
+            all.push(Statement::base());
+        }
+        all.extend(own);
+        (section, all)
+    });
+    PolicyDocument {
+        sections: sections.collect(),
+        comments: Vec::new(),
+    }
+}
+
+/// A fragment that may not be where it wants to be, or is too deep to look at.
+fn misplaced(
+    contribution: &Contribution<'_>,
+    fragment: &Fragment,
+    preflight: &[&str],
+) -> Option<PolicyError> {
+    let error = |element: Option<&Element>, message: String| {
+        Some(PolicyError {
+            plugin: Some(contribution.plugin.to_owned()),
+            pointer: element.and_then(|e| e.pointer.clone()),
+            document: fragment.target.clone(),
+            section: Some(fragment.section),
+            message,
+        })
+    };
+    if !contribution.sections.contains(&fragment.section) {
+        let declared: Vec<_> = contribution.sections.iter().map(|s| s.as_str()).collect();
+        return error(
+            None,
+            format!(
+                "the plugin returned a fragment for section '{}', but its descriptor declares [{}]; \
+                 add the section to the descriptor or leave the fragment out",
+                fragment.section,
+                declared.join(", ")
+            ),
+        );
+    }
+    if let Some(element) = fragment
+        .elements
+        .iter()
+        .find(|e| depth(e) > super::MAX_DEPTH)
+    {
+        return error(
+            Some(element),
+            format!(
+                "element '{}' holds elements nested more than {} deep; make the policy flatter",
+                element.name,
+                super::MAX_DEPTH
+            ),
+        );
+    }
+    if contribution.phase != Phase::Preflight {
+        return None;
+    }
+    let element = fragment
+        .elements
+        .iter()
+        .find(|e| e.name != PREFLIGHT && !preflight.contains(&e.name.as_str()))?;
+    error(
+        Some(element),
+        format!(
+            "phase 'preflight' stands before <base/> and may hold '{PREFLIGHT}' only, not '{}'; \
+             choose a later phase in the plugin's descriptor",
+            element.name
+        ),
+    )
+}
+
+/// Pairs of plugins that both say how requests are forwarded.
+fn contested_backends(contributions: &[Contribution<'_>]) -> Vec<PolicyError> {
+    let mut fillers: BTreeMap<&Target, Vec<&str>> = BTreeMap::new();
+    for (plugin, fragment) in fragments(contributions) {
+        if fragment.section == Section::Backend && !fragment.elements.is_empty() {
+            let plugins = fillers.entry(&fragment.target).or_default();
+            if !plugins.contains(&plugin) {
+                plugins.push(plugin);
+            }
+        }
+    }
+    let of_api = fillers.get(&Target::Api).cloned().unwrap_or_default();
+    let mut errors = Vec::new();
+    for (target, plugins) in fillers {
+        let inherited = if *target == Target::Api {
+            &[][..]
+        } else {
+            &of_api
+        };
+        let mut rivals = inherited.to_vec();
+        rivals.extend(plugins.iter().filter(|p| !inherited.contains(p)));
+        if let [first, .., second] = rivals[..]
+            && (*target == Target::Api
+                || plugins.len() > 1
+                || !plugins.iter().all(|p| inherited.contains(p)))
+        {
+            errors.push(PolicyError {
+                plugin: Some(second.to_owned()),
+                pointer: None,
+                document: target.clone(),
+                section: Some(Section::Backend),
+                message: format!(
+                    "plugins '{first}' and '{second}' both fill section 'backend', which decides how the \
+                     request is forwarded; remove one of them from the chain"
+                ),
+            });
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Attribute, Value, print};
+
+    fn element(name: &str, attributes: &[(&str, &str)]) -> Element {
+        let mut element = Element::new(name);
+        element.attributes = attributes
+            .iter()
+            .map(|(name, value)| Attribute {
+                name: (*name).to_owned(),
+                value: Value::literal(*value),
+            })
+            .collect();
+        element
+    }
+
+    fn variable(name: &str) -> Element {
+        element("set-variable", &[("name", name), ("value", "1")])
+    }
+
+    fn cors() -> Element {
+        let mut origin = Element::new("origin");
+        origin.children = vec![Node::Text(Value::literal("https://a.example"))];
+        let mut origins = Element::new("allowed-origins");
+        origins.children = vec![Node::Element(origin)];
+        let mut header = Element::new("header");
+        header.children = vec![Node::Text(Value::literal("*"))];
+        let mut headers = Element::new("allowed-headers");
+        headers.children = vec![Node::Element(header)];
+        let mut cors = Element::new("cors");
+        cors.children = vec![Node::Element(origins), Node::Element(headers)];
+        cors
+    }
+
+    fn plugin<'a>(
+        name: &'a str,
+        phase: Phase,
+        fragments: Vec<(Section, Target, Element)>,
+    ) -> Contribution<'a> {
+        Contribution {
+            plugin: name,
+            phase,
+            mandatory: false,
+            order: (0, 0),
+            sections: &Section::ALL,
+            generated: Generated {
+                fragments: fragments
+                    .into_iter()
+                    .map(|(section, target, element)| Fragment {
+                        section,
+                        target,
+                        elements: vec![element],
+                    })
+                    .collect(),
+                warnings: Vec::new(),
+            },
+        }
+    }
+
+    fn operation(id: &str) -> Target {
+        Target::Operation(id.to_owned())
+    }
+
+    fn messages(result: Result<Documents, Vec<PolicyError>>) -> Vec<String> {
+        match result {
+            Ok(documents) => panic!("composed: {documents:?}"),
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn an_api_without_plugins_has_four_sections_with_base() {
+        let documents = compose(&[], Tier::Dedicated, &[]).unwrap();
+        assert_eq!(documents.api, PolicyDocument::inherit());
+        assert_eq!(documents.operations.len(), 0);
+        insta::assert_snapshot!(print(&documents.api), @r"
+        <policies>
+            <inbound>
+                <base />
+            </inbound>
+            <backend>
+                <base />
+            </backend>
+            <outbound>
+                <base />
+            </outbound>
+            <on-error>
+                <base />
+            </on-error>
+        </policies>
+        ");
+    }
+
+    #[test]
+    fn phase_then_mandatory_then_order_then_chain_decides_the_place() {
+        let inbound = |name: &'static str, phase| {
+            plugin(
+                name,
+                phase,
+                vec![(Section::Inbound, Target::Api, variable(name))],
+            )
+        };
+        let mut chain = vec![
+            inbound("late", Phase::Observability),
+            Contribution {
+                order: (5, 1),
+                ..inbound("second", Phase::Traffic)
+            },
+            Contribution {
+                order: (5, 0),
+                ..inbound("first", Phase::Traffic)
+            },
+            Contribution {
+                order: (-1, 9),
+                ..inbound("early", Phase::Traffic)
+            },
+            Contribution {
+                mandatory: true,
+                order: (9, 9),
+                ..inbound("must", Phase::Traffic)
+            },
+            inbound("auth", Phase::Authentication),
+        ];
+        let mut preflight = inbound("preflight", Phase::Preflight);
+        preflight.generated.fragments[0].elements = vec![cors()];
+        chain.push(preflight);
+        let documents = compose(&chain, Tier::Dedicated, &[]).unwrap();
+        let order: Vec<_> = documents
+            .api
+            .section(Section::Inbound)
+            .iter()
+            .map(|s| s.plugin.as_deref().unwrap_or("<base/>"))
+            .collect();
+        assert_eq!(
+            order,
+            [
+                "preflight",
+                "<base/>",
+                "auth",
+                "must",
+                "early",
+                "first",
+                "second",
+                "late"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_section_of_an_operation_holds_base_but_a_filled_backend() {
+        let forward = element("forward-request", &[("timeout", "10")]);
+        let documents = compose(
+            &[plugin(
+                "router",
+                Phase::Routing,
+                vec![
+                    (Section::Backend, operation("get-a"), forward),
+                    (Section::Outbound, operation("get-b"), variable("x")),
+                ],
+            )],
+            Tier::Dedicated,
+            &[],
+        )
+        .unwrap();
+        assert_eq!(documents.api, PolicyDocument::inherit());
+        insta::assert_snapshot!(print(&documents.operations["get-a"]), @r#"
+        <policies>
+            <inbound>
+                <base />
+            </inbound>
+            <backend>
+                <forward-request timeout="10" />
+            </backend>
+            <outbound>
+                <base />
+            </outbound>
+            <on-error>
+                <base />
+            </on-error>
+        </policies>
+        "#);
+        let other = &documents.operations["get-b"];
+        assert_eq!(other.section(Section::Backend), [Statement::base()]);
+        assert_eq!(other.section(Section::Outbound).len(), 2);
+    }
+
+    #[test]
+    fn two_plugins_that_fill_backend_are_an_error_that_names_both() {
+        let fill = |name: &'static str, target: Target| {
+            plugin(
+                name,
+                Phase::Routing,
+                vec![(Section::Backend, target, Element::new("forward-request"))],
+            )
+        };
+        let conflict = |chain: &[Contribution<'_>]| compose(chain, Tier::Dedicated, &[]);
+        assert_eq!(
+            messages(conflict(&[
+                fill("one", Target::Api),
+                fill("two", Target::Api)
+            ])),
+            [
+                "[two] plugins 'one' and 'two' both fill section 'backend', which decides how the \
+                 request is forwarded; remove one of them from the chain (policy of the API in backend)"
+            ]
+        );
+        assert_eq!(
+            messages(conflict(&[
+                fill("one", Target::Api),
+                fill("two", operation("get-a"))
+            ])),
+            [
+                "[two] plugins 'one' and 'two' both fill section 'backend', which decides how the \
+                 request is forwarded; remove one of them from the chain (policy of operation 'get-a' in backend)"
+            ]
+        );
+        assert!(conflict(&[fill("one", operation("a")), fill("two", operation("b"))]).is_ok());
+        assert!(conflict(&[fill("one", Target::Api), fill("one", operation("b"))]).is_ok());
+    }
+
+    #[test]
+    fn preflight_holds_cors_and_what_the_platform_granted() {
+        let chain = [plugin(
+            "p",
+            Phase::Preflight,
+            vec![(Section::Inbound, Target::Api, variable("x"))],
+        )];
+        assert_eq!(
+            messages(compose(&chain, Tier::Dedicated, &[])),
+            [
+                "[p] phase 'preflight' stands before <base/> and may hold 'cors' only, not \
+                 'set-variable'; choose a later phase in the plugin's descriptor \
+                 (policy of the API in inbound)"
+            ]
+        );
+        assert!(compose(&chain, Tier::Dedicated, &["set-variable"]).is_ok());
+    }
+
+    #[test]
+    fn a_fragment_for_an_undeclared_section_is_refused() {
+        let mut chain = [plugin(
+            "p",
+            Phase::Traffic,
+            vec![(Section::Outbound, Target::Api, variable("x"))],
+        )];
+        chain[0].sections = &[Section::Inbound];
+        assert_eq!(
+            messages(compose(&chain, Tier::Dedicated, &[])),
+            [
+                "[p] the plugin returned a fragment for section 'outbound', but its descriptor \
+                 declares [inbound]; add the section to the descriptor or leave the fragment out \
+                 (policy of the API in outbound)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_tree_that_is_too_deep_is_refused() {
+        let mut deep = variable("x");
+        for _ in 0..100 {
+            let mut outer = Element::new("otherwise");
+            outer.children = vec![Node::Element(deep)];
+            deep = outer;
+        }
+        let chain = [plugin(
+            "p",
+            Phase::Traffic,
+            vec![(Section::Inbound, Target::Api, deep)],
+        )];
+        assert_eq!(
+            messages(compose(&chain, Tier::Dedicated, &[])),
+            [
+                "[p] element 'otherwise' holds elements nested more than 64 deep; make the policy \
+                 flatter (policy of the API in inbound)"
+            ]
+        );
+    }
+}

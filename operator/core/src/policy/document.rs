@@ -1,0 +1,167 @@
+//! A policy document and what can be wrong with it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::model::{Element, Node, Section, Target};
+
+/// Something that stands directly in a section, and who put it there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Statement {
+    /// The plugin that made it; none for `<base/>` and for parsed documents.
+    pub plugin: Option<String>,
+    /// An element, or a comment of a parsed document.
+    pub node: Node,
+}
+
+impl Statement {
+    /// `<base/>`: what the parent scope says, at this place.
+    #[must_use]
+    pub fn base() -> Self {
+        Self {
+            plugin: None,
+            node: Node::Element(Element::new("base")),
+        }
+    }
+
+    /// The element, if it is one.
+    #[must_use]
+    pub const fn element(&self) -> Option<&Element> {
+        match &self.node {
+            Node::Element(element) => Some(element),
+            Node::Text(_) | Node::Comment(_) => None,
+        }
+    }
+}
+
+/// A `<policies>` document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyDocument {
+    /// Its sections with what they hold, in order. A section that is not there
+    /// is not printed; the service treats it like an empty one.
+    pub sections: BTreeMap<Section, Vec<Statement>>,
+    /// Comments before the document element.
+    pub comments: Vec<String>,
+}
+
+impl PolicyDocument {
+    /// Four sections that hold `<base/>`: a document that changes nothing.
+    #[must_use]
+    pub fn inherit() -> Self {
+        Self {
+            sections: Section::ALL
+                .into_iter()
+                .map(|section| (section, vec![Statement::base()]))
+                .collect(),
+            comments: Vec::new(),
+        }
+    }
+
+    /// What a section holds; nothing if it is not there.
+    #[must_use]
+    pub fn section(&self, section: Section) -> &[Statement] {
+        self.sections.get(&section).map_or(&[], Vec::as_slice)
+    }
+
+    /// The document as one element.
+    #[must_use]
+    pub fn to_element(&self) -> Element {
+        let mut root = Element::new("policies");
+        for (section, statements) in &self.sections {
+            let mut element = Element::new(section.as_str());
+            element.children = statements.iter().map(|s| s.node.clone()).collect();
+            root.children.push(Node::Element(element));
+        }
+        root
+    }
+}
+
+/// The documents of one API: its own and those of single operations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Documents {
+    /// The API's.
+    pub api: PolicyDocument,
+    /// By operation id. An operation without fragments has no document.
+    pub operations: BTreeMap<String, PolicyDocument>,
+}
+
+impl Documents {
+    /// All documents with what they apply to, the API's first.
+    pub fn iter(&self) -> impl Iterator<Item = (Target, &PolicyDocument)> {
+        std::iter::once((Target::Api, &self.api)).chain(
+            self.operations
+                .iter()
+                .map(|(id, document)| (Target::Operation(id.clone()), document)),
+        )
+    }
+}
+
+/// The pricing tier of an API Management instance, as far as policies care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Consumption: no by-key policies, documents of 16 KiB.
+    Consumption,
+    /// All others.
+    Dedicated,
+}
+
+impl Tier {
+    /// The tier of an SKU as `sku.name` of the service resource says it.
+    #[must_use]
+    pub fn from_sku(name: &str) -> Self {
+        if name.eq_ignore_ascii_case("Consumption") {
+            Self::Consumption
+        } else {
+            Self::Dedicated
+        }
+    }
+
+    /// The largest policy document in bytes (256 KiB, 16 KiB on Consumption:
+    /// "API Management limits" in Azure's documentation).
+    #[must_use]
+    pub const fn max_document_bytes(self) -> usize {
+        match self {
+            Self::Consumption => 16 * 1024,
+            Self::Dedicated => 256 * 1024,
+        }
+    }
+}
+
+/// Why a policy document is not sent: which plugin, which config value, which
+/// document, and a sentence that says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.display())]
+pub struct PolicyError {
+    /// The plugin whose fragment it is.
+    pub plugin: Option<String>,
+    /// A JSON pointer into the plugin's config.
+    pub pointer: Option<String>,
+    /// The document.
+    pub document: Target,
+    /// The section; none if the document as a whole is wrong.
+    pub section: Option<Section>,
+    /// The sentence.
+    pub message: String,
+}
+
+impl PolicyError {
+    fn display(&self) -> impl fmt::Display {
+        let mut out = String::new();
+        if let Some(plugin) = &self.plugin {
+            out = format!("[{plugin}] ");
+        }
+        if let Some(pointer) = self.pointer.as_deref().filter(|p| !p.is_empty()) {
+            out += &format!("{pointer}: ");
+        }
+        out += &self.message;
+        let section = self
+            .section
+            .map(|section| format!(" in {section}"))
+            .unwrap_or_default();
+        match &self.document {
+            Target::Api => out += &format!(" (policy of the API{section})"),
+            Target::Operation(id) => out += &format!(" (policy of operation '{id}'{section})"),
+        }
+        out
+    }
+}
