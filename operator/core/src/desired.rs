@@ -14,8 +14,9 @@ use crate::problem::Problem;
 pub struct Desired {
     /// The object.
     pub key: ObjectKey,
-    /// The APIM instance it is published in.
-    pub instance: InstanceName,
+    /// The APIM instance it is published in; absent for an API that is reached
+    /// in the cluster only and whose namespace no instance serves.
+    pub instance: Option<InstanceName>,
     /// How traffic enters the cluster.
     pub exposure: Exposure,
     /// The API in APIM; absent for types that do not go there.
@@ -25,6 +26,21 @@ pub struct Desired {
     pub policy: Option<DesiredPolicy>,
     /// What the owner should know although nothing is wrong.
     pub warnings: Vec<Problem>,
+}
+
+impl Desired {
+    /// One hash for everything that is to exist. Warnings do not count: they
+    /// are about the object, not about the world.
+    #[must_use]
+    pub fn hash(&self) -> ContentHash {
+        ContentHash::of_json(&(
+            &self.key,
+            &self.instance,
+            &self.exposure,
+            &self.api,
+            &self.policy,
+        ))
+    }
 }
 
 /// How traffic reaches the implementation.

@@ -7,9 +7,22 @@
 //! Azure's SDK, tokio or wasmtime. It must never know a policy plugin by name.
 #![forbid(unsafe_code)]
 
+pub mod annotations;
+pub mod apim;
+pub mod build;
+pub mod chain;
 pub mod class;
+pub mod config;
+pub mod context;
 pub mod descriptor;
 pub mod desired;
+pub mod exposed_api;
+pub mod exposure;
+pub mod instance;
+pub mod mark;
 pub mod names;
+pub mod openapi;
 pub mod policy;
 pub mod problem;
+pub mod status;
+pub mod validate;

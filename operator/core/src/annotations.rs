@@ -1,0 +1,312 @@
+//! The annotations that API owners and the platform write on an ExposedAPI.
+//!
+//! A typo must not un-protect an API: whatever stands under our prefix and is
+//! not understood is an error, never ignored.
+
+pub(crate) mod nearest;
+mod operations;
+mod permit;
+#[cfg(test)]
+mod tests;
+pub(crate) mod yaml;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use operations::OperationPlugins;
+
+use crate::instance::empty_object;
+use crate::names::{ApiId, InstanceName, PREFIX, PluginName};
+use crate::problem::Problem;
+use nearest::{did_you_mean, nearest, shown};
+
+/// The keys that this version understands, without the prefix.
+const KEYS: [&str; 13] = [
+    "plugins",
+    "plugin.",
+    "operation-plugins",
+    "deletion-policy",
+    "paused",
+    "instance",
+    "api-id",
+    "ingress-class",
+    "ingress-host",
+    "ingress-tls-secret",
+    "ingress-annotations",
+    "retry",
+    "applied",
+];
+
+/// The keys that have a meaning which this version does not implement.
+const RESERVED: [&str; 11] = [
+    "adoption",
+    "drift",
+    "exposure",
+    "products",
+    "profiles",
+    "routes",
+    "version-set",
+    "version",
+    "rollback",
+    "operations",
+    "specification-from",
+];
+
+/// What the annotations of one object say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Annotations {
+    /// `plugins`: replaces the instance's default list; empty: none.
+    pub plugins: Option<Vec<PluginName>>,
+    /// `plugin.<name>`: objects.
+    pub configs: BTreeMap<PluginName, Value>,
+    /// `operation-plugins`, in the order of the annotation.
+    pub operation_plugins: Vec<OperationPlugins>,
+    /// `deletion-policy`.
+    pub deletion_policy: DeletionPolicy,
+    /// `paused`.
+    pub paused: bool,
+    /// `instance`.
+    pub instance: Option<InstanceName>,
+    /// `api-id`.
+    pub api_id: Option<ApiId>,
+    /// `ingress-class`.
+    pub ingress_class: Option<String>,
+    /// `ingress-host`.
+    pub ingress_host: Option<String>,
+    /// `ingress-tls-secret`.
+    pub ingress_tls_secret: Option<String>,
+    /// `ingress-annotations`.
+    pub ingress_annotations: BTreeMap<String, String>,
+    /// `retry`: a new value forgets the backoff.
+    pub retry: Option<String>,
+    /// `applied`, as it is written; see [`crate::status::Applied`].
+    pub applied: Option<String>,
+    /// The keys that are there, without the prefix, in order.
+    keys: Vec<String>,
+}
+
+/// What happens to the API in API Management when its object is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DeletionPolicy {
+    /// It is deleted.
+    #[default]
+    Delete,
+    /// It stays, and is no longer looked after.
+    Retain,
+}
+
+/// The path of an annotation, for a [`Problem`].
+#[must_use]
+pub fn path(key: &str) -> String {
+    format!("metadata.annotations[{PREFIX}{key}]")
+}
+
+/// Reads all annotations under our prefix. What could be understood is
+/// returned beside the problems: an object that is being deleted needs its
+/// deletion policy, whatever else is wrong with it.
+#[must_use]
+pub fn read(annotations: &BTreeMap<String, String>) -> (Annotations, Vec<Problem>) {
+    let mut read = Annotations::default();
+    let mut problems = Vec::new();
+    for (key, value) in annotations {
+        let Some(key) = key.strip_prefix(PREFIX) else {
+            continue;
+        };
+        read.keys.push(key.to_owned());
+        match one(key, value, &mut read) {
+            Ok(()) => {}
+            Err(mut found) => problems.append(&mut found),
+        }
+    }
+    (read, problems)
+}
+
+fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem>> {
+    let text = value.trim();
+    let given = || (!text.is_empty()).then(|| text.to_owned());
+    let wrong = |message: String| vec![Problem::new(path(key), message)];
+    if RESERVED.contains(&key) {
+        return Err(wrong(format!(
+            "`{key}` is reserved and has no effect in this version; remove it"
+        )));
+    }
+    if let Some(name) = key.strip_prefix("plugin.") {
+        let name = PluginName::parse(name).map_err(|error| wrong(error.to_string()))?;
+        let config = object(text).map_err(wrong)?;
+        read.configs.insert(name, config);
+        return Ok(());
+    }
+    match key {
+        "plugins" => {
+            read.plugins = Some(plugin_list(text).map_err(|messages| {
+                messages
+                    .into_iter()
+                    .map(|m| Problem::new(path(key), m))
+                    .collect::<Vec<_>>()
+            })?);
+        }
+        "operation-plugins" => {
+            let (operations, problems) = operations::read(text);
+            read.operation_plugins = operations;
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+        }
+        "deletion-policy" => read.deletion_policy = deletion_policy(text).map_err(wrong)?,
+        "paused" => {
+            read.paused = match text {
+                "" | "false" => false,
+                "true" => true,
+                _ => {
+                    return Err(wrong(format!(
+                        "expected `\"true\"` or `\"false\"`, got `{}`",
+                        shown(text)
+                    )));
+                }
+            }
+        }
+        "instance" if text.is_empty() => {}
+        "instance" => {
+            read.instance =
+                Some(InstanceName::parse(text).map_err(|error| wrong(error.to_string()))?);
+        }
+        "api-id" if text.is_empty() => {}
+        "api-id" => {
+            read.api_id = Some(ApiId::parse(text).map_err(|error| wrong(error.to_string()))?);
+        }
+        "ingress-class" => read.ingress_class = dns_name(given()).map_err(wrong)?,
+        "ingress-host" => read.ingress_host = host(given()).map_err(wrong)?,
+        "ingress-tls-secret" => read.ingress_tls_secret = dns_name(given()).map_err(wrong)?,
+        "ingress-annotations" => {
+            read.ingress_annotations = text_map(text).map_err(wrong)?;
+        }
+        "retry" => read.retry = given(),
+        "applied" => read.applied = given(),
+        _ => return Err(wrong(unknown(key))),
+    }
+    Ok(())
+}
+
+fn unknown(key: &str) -> String {
+    let hint = match nearest(key, KEYS.iter().chain(&RESERVED).copied()) {
+        Some("plugin.") => "; did you mean `plugin.<name>`?".to_owned(),
+        Some(choice) if RESERVED.contains(&choice) => String::new(),
+        Some(choice) => format!("; did you mean `{choice}`?"),
+        None => String::new(),
+    };
+    format!("`{}` is not a key of apim-operator{hint}", shown(key))
+}
+
+/// A comma-separated list of plugins, each at most once.
+fn plugin_list(text: &str) -> Result<Vec<PluginName>, Vec<String>> {
+    let mut names: Vec<PluginName> = Vec::new();
+    let mut problems = Vec::new();
+    if text.is_empty() {
+        return Ok(names);
+    }
+    for item in text.split(',').map(str::trim) {
+        match PluginName::parse(item) {
+            Err(_) if item.is_empty() => {
+                problems.push("holds an empty name; remove the comma that is too many".to_owned());
+            }
+            Err(error) => problems.push(error.to_string()),
+            Ok(name) if names.contains(&name) => {
+                problems.push(format!("lists `{name}` twice; remove one of the two"));
+            }
+            Ok(name) => names.push(name),
+        }
+    }
+    if problems.is_empty() {
+        Ok(names)
+    } else {
+        Err(problems)
+    }
+}
+
+/// A config: a YAML or JSON object; nothing is an empty one.
+fn object(text: &str) -> Result<Value, String> {
+    match yaml::read(text)? {
+        Value::Null => Ok(empty_object()),
+        value @ Value::Object(_) => Ok(value),
+        Value::Array(_) => Err("expected an object such as `{key: value}`, got a list".to_owned()),
+        _ => Err("expected an object such as `{key: value}`, got a single value".to_owned()),
+    }
+}
+
+fn text_map(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let Value::Object(map) = object(text)? else {
+        return Ok(BTreeMap::new());
+    };
+    map.into_iter()
+        .map(|(key, value)| {
+            let value = match value {
+                Value::String(text) => text,
+                Value::Number(number) => number.to_string(),
+                Value::Bool(flag) => flag.to_string(),
+                _ => return Err(format!("the value of `{}` is not a text", shown(&key))),
+            };
+            if is_annotation_key(&key) {
+                Ok((key, value))
+            } else {
+                Err(format!(
+                    "`{}` cannot be the key of an annotation",
+                    shown(&key)
+                ))
+            }
+        })
+        .collect()
+}
+
+/// The key of an annotation, by Kubernetes' rule: an optional DNS subdomain
+/// and `/`, then at most 63 letters, digits, `-`, `_` and `.`.
+fn is_annotation_key(key: &str) -> bool {
+    let (prefix, name) = key
+        .split_once('/')
+        .map_or((None, key), |(p, n)| (Some(p), n));
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    prefix.is_none_or(crate::exposed_api::is_dns_subdomain)
+        && name.len() <= 63
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && edge(name.chars().next())
+        && edge(name.chars().next_back())
+}
+
+fn deletion_policy(text: &str) -> Result<DeletionPolicy, String> {
+    match text {
+        "" | "Delete" => Ok(DeletionPolicy::Delete),
+        "Retain" => Ok(DeletionPolicy::Retain),
+        _ => Err(format!(
+            "expected `Delete` or `Retain`, got `{}`{}",
+            shown(text),
+            did_you_mean(text, ["Delete", "Retain"])
+        )),
+    }
+}
+
+fn dns_name(text: Option<String>) -> Result<Option<String>, String> {
+    match text {
+        Some(text) if !crate::exposed_api::is_dns_subdomain(&text) => Err(format!(
+            "`{}` is not the name of an object: write lowercase letters, digits, `-` and `.`",
+            shown(&text)
+        )),
+        text => Ok(text),
+    }
+}
+
+/// A host as an Ingress rule has it: a DNS name, whose first label may be `*`.
+fn host(text: Option<String>) -> Result<Option<String>, String> {
+    match text {
+        Some(text)
+            if !crate::exposed_api::is_dns_subdomain(text.strip_prefix("*.").unwrap_or(&text)) =>
+        {
+            Err(format!(
+                "`{}` is not a host: write a DNS name in lowercase, without scheme and port",
+                shown(&text)
+            ))
+        }
+        text => Ok(text),
+    }
+}

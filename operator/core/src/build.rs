@@ -1,0 +1,57 @@
+//! From a validated API to its desired state.
+//!
+//! Nothing can go wrong here: what could was found by
+//! [`validate`](crate::validate::validate).
+
+#[cfg(test)]
+mod tests;
+
+use crate::desired::{ApiSettings, Desired, DesiredApi};
+use crate::instance::Instance;
+use crate::validate::{Publication, ValidatedApi};
+
+/// The longest display name (ARM specification 2024-05-01).
+const MAX_DISPLAY_NAME: usize = 300;
+
+/// The desired state of an API. Its policy is absent until the plugins of its
+/// chain were called.
+#[must_use]
+pub fn build(validated: &ValidatedApi) -> Desired {
+    let api = validated.api();
+    Desired {
+        key: api.key.clone(),
+        instance: validated.instance().map(|i| i.name.clone()),
+        exposure: validated.exposure.clone(),
+        api: match (&validated.publication, validated.instance()) {
+            (Some(publication), Some(instance)) => {
+                Some(desired_api(validated, publication, instance))
+            }
+            _ => None,
+        },
+        policy: None,
+        warnings: validated.warnings.clone(),
+    }
+}
+
+fn desired_api(
+    validated: &ValidatedApi,
+    publication: &Publication,
+    instance: &Instance,
+) -> DesiredApi {
+    let api = validated.api();
+    DesiredApi {
+        id: publication.id.clone(),
+        mark: publication.mark.to_string(),
+        settings: ApiSettings {
+            display_name: api.name.chars().take(MAX_DISPLAY_NAME).collect(),
+            description: format!("API for {}", api.name),
+            path: api.path.as_api_management().to_owned(),
+            protocols: instance.spec.protocols.clone(),
+            subscription_required: api.subscription.required,
+            subscription_key_names: api.subscription.names.clone(),
+            openid_provider: Some(instance.spec.oidc_provider_id.clone()),
+        },
+        service_url: validated.backend_url.clone(),
+        document: publication.document.clone(),
+    }
+}

@@ -1,0 +1,79 @@
+//! The chain: which plugins run for an API, with which config.
+//!
+//! Two steps, because what a block of a spec means is the plugin's to say:
+//! [`plan_chain`] names the candidates and the blocks that must be read, and
+//! [`Plan::decide`] makes the chain of what was read. No plugin is known here by
+//! name.
+
+mod blocks;
+mod catalog;
+mod decide;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+pub use catalog::{Catalog, Listing, PluginInfo};
+pub use decide::{Reading, Readings};
+pub(crate) use plan::planned;
+pub use plan::{Plan, SpecRequest, plan_chain};
+
+use std::sync::Arc;
+
+use crate::config::Layers;
+use crate::names::PluginName;
+use crate::policy::Diagnostic;
+use crate::problem::Problem;
+
+/// A plugin that runs, with the config it runs with.
+#[derive(Debug, Clone)]
+pub struct ChainedPlugin {
+    /// The plugin.
+    pub plugin: Arc<PluginInfo>,
+    /// Whether the platform made it mandatory.
+    pub mandatory: bool,
+    /// Its place in the chain.
+    pub position: usize,
+    /// Its merged config, valid by its schema.
+    pub config: Value,
+    /// Where the parts of the config come from.
+    pub layers: Layers,
+    /// The operation it runs for, by its id in API Management; absent: the
+    /// whole API.
+    pub operation: Option<String>,
+}
+
+impl ChainedPlugin {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &PluginName {
+        &self.plugin.name
+    }
+
+    /// What the plugin said of its config, at the place where that was
+    /// written.
+    #[must_use]
+    pub fn problem(&self, diagnostic: &Diagnostic) -> Problem {
+        self.layers
+            .problem(&diagnostic.pointer, &diagnostic.message)
+    }
+}
+
+/// What runs for one API.
+#[derive(Debug, Clone, Default)]
+pub struct Chain {
+    /// The plugins that run for the whole API, in order.
+    pub api: Vec<ChainedPlugin>,
+    /// Those that run for single operations besides, in order.
+    pub operations: Vec<ChainedPlugin>,
+    /// What the owner should know.
+    pub warnings: Vec<Problem>,
+}
+
+impl Chain {
+    /// All plugins, the API's first.
+    pub fn iter(&self) -> impl Iterator<Item = &ChainedPlugin> {
+        self.api.iter().chain(&self.operations)
+    }
+}

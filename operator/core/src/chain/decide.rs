@@ -1,0 +1,332 @@
+//! Which candidates run, and their config.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::plan::{Candidate, PlannedOperation};
+use super::{Chain, ChainedPlugin, Plan};
+use crate::annotations::nearest::did_you_mean;
+use crate::annotations::{self, nearest::listed};
+use crate::config::{Layers, Origin};
+use crate::descriptor::SpecReading;
+use crate::desired::Operation;
+use crate::instance::{When, empty_object};
+use crate::names::PluginName;
+use crate::policy::{Diagnostic, Severity};
+use crate::problem::Problem;
+use crate::status::reasons::Reason;
+use crate::validate::Finding;
+
+/// How a plugin answered `read-spec`.
+#[derive(Debug, Clone)]
+pub enum Reading {
+    /// What the block means.
+    Read(SpecReading),
+    /// The block cannot be understood; pointers lead into the block.
+    Refused(Vec<Diagnostic>),
+    /// The call failed: the plugin trapped, took too long, or answered
+    /// nonsense.
+    Failed(String),
+}
+
+/// The answers of `read-spec`, by plugin.
+pub type Readings = BTreeMap<PluginName, Reading>;
+
+impl Plan {
+    /// Makes the chain. `operations` are those of the API's document; absent
+    /// where the document is not known.
+    pub fn decide(
+        &self,
+        readings: &Readings,
+        operations: Option<&[Operation]>,
+    ) -> Result<Chain, Vec<Problem>> {
+        let (chain, findings) = self.decision(readings, operations);
+        if findings.is_empty() {
+            Ok(chain)
+        } else {
+            Err(findings.into_iter().map(|f| f.problem).collect())
+        }
+    }
+
+    pub(crate) fn decision(
+        &self,
+        readings: &Readings,
+        operations: Option<&[Operation]>,
+    ) -> (Chain, Vec<Finding>) {
+        let mut chain = Chain {
+            warnings: self.warnings.clone(),
+            ..Chain::default()
+        };
+        let mut findings = Vec::new();
+        for (position, candidate) in self.candidates.iter().enumerate() {
+            let reading = match read(candidate, readings) {
+                Ok(reading) => reading,
+                Err(mut found) => {
+                    findings.append(&mut found);
+                    continue;
+                }
+            };
+            match verdict(candidate, reading.enabled) {
+                Verdict::Runs => {}
+                Verdict::RunsAnyway(warning) => chain.warnings.push(warning),
+                Verdict::Rests(warning) => {
+                    chain.warnings.extend(warning);
+                    continue;
+                }
+            }
+            let layers = self.layers(candidate, reading.config);
+            let name = candidate.plugin.name.clone();
+            if let Some(config) = valid(&candidate.plugin.schema, &layers, &mut findings) {
+                debug_assert_eq!(name, candidate.plugin.name);
+                chain.api.push(ChainedPlugin {
+                    plugin: candidate.plugin.clone(),
+                    mandatory: false,
+                    position,
+                    config,
+                    layers,
+                    operation: None,
+                });
+            }
+        }
+        for planned in &self.operations {
+            self.decide_operation(planned, operations, &mut chain, &mut findings);
+        }
+        (chain, findings)
+    }
+
+    fn layers(&self, candidate: &Candidate, from_spec: Value) -> Layers {
+        let mut layers = Layers::new(candidate.plugin.name.clone(), Origin::Annotation);
+        layers.push(
+            Origin::Instance(self.instance.clone()),
+            candidate.instance_config.clone(),
+        );
+        if let Some((block, _)) = &candidate.block {
+            layers.push(Origin::SpecBlock(block.clone()), from_spec);
+        }
+        if let Some(config) = &candidate.annotation_config {
+            layers.push(Origin::Annotation, config.clone());
+        }
+        layers
+    }
+
+    fn decide_operation(
+        &self,
+        planned: &PlannedOperation,
+        operations: Option<&[Operation]>,
+        chain: &mut Chain,
+        findings: &mut Vec<Finding>,
+    ) {
+        let id = match operation_id(&planned.operation, operations) {
+            Ok(id) => id,
+            Err(problem) => {
+                findings.push(Finding::invalid(Reason::InvalidAnnotation, problem));
+                return;
+            }
+        };
+        for (position, (plugin, instance_config, config)) in planned.plugins.iter().enumerate() {
+            let origin = Origin::OperationAnnotation(planned.operation.clone());
+            let mut layers = Layers::new(plugin.name.clone(), origin.clone());
+            layers.push(
+                Origin::Instance(self.instance.clone()),
+                instance_config.clone(),
+            );
+            layers.push(origin, config.clone().unwrap_or_else(empty_object));
+            if let Some(config) = valid(&plugin.schema, &layers, findings) {
+                chain.operations.push(ChainedPlugin {
+                    plugin: plugin.clone(),
+                    mandatory: false,
+                    position,
+                    config,
+                    layers,
+                    operation: Some(id.clone()),
+                });
+            }
+        }
+    }
+}
+
+/// What the candidate's block says; nothing where it has none.
+fn read(candidate: &Candidate, readings: &Readings) -> Result<SpecReading, Vec<Finding>> {
+    let name = &candidate.plugin.name;
+    let nothing = SpecReading {
+        enabled: None,
+        config: empty_object(),
+    };
+    let Some((block, _)) = &candidate.block else {
+        return Ok(nothing);
+    };
+    let field = format!("spec.{block}");
+    let failed = |why: &str| {
+        vec![Finding::invalid(
+            Reason::PluginFailed,
+            Problem::of_plugin(
+                name.as_str(),
+                &field,
+                format!("plugin `{name}` could not read it: {why}"),
+            ),
+        )]
+    };
+    match readings.get(name) {
+        Some(Reading::Read(reading)) if reading.config.is_object() => Ok(reading.clone()),
+        Some(Reading::Read(reading)) if reading.config.is_null() => Ok(SpecReading {
+            enabled: reading.enabled,
+            ..nothing
+        }),
+        Some(Reading::Read(_)) => Err(failed("its answer's `config` is not an object")),
+        Some(Reading::Refused(diagnostics)) => {
+            let mut findings: Vec<Finding> = diagnostics
+                .iter()
+                .filter(|d| d.severity == Severity::Error)
+                .map(|diagnostic| {
+                    Finding::invalid(
+                        Reason::InvalidSpec,
+                        Problem::of_plugin(
+                            name.as_str(),
+                            format!("{field}{}", dotted(&diagnostic.pointer)),
+                            &diagnostic.message,
+                        ),
+                    )
+                })
+                .collect();
+            if findings.is_empty() {
+                findings = failed("it refused it without saying why");
+            }
+            Err(findings)
+        }
+        Some(Reading::Failed(why)) => Err(failed(why)),
+        None => Err(failed("it was not asked")),
+    }
+}
+
+enum Verdict {
+    Runs,
+    RunsAnyway(Problem),
+    Rests(Option<Problem>),
+}
+
+fn verdict(candidate: &Candidate, enabled: Option<bool>) -> Verdict {
+    let name = &candidate.plugin.name;
+    let block = candidate
+        .plugin
+        .descriptor
+        .spec_block
+        .as_deref()
+        .unwrap_or_default();
+    let off = enabled == Some(false);
+    let configured = candidate.annotation_config.is_some();
+    let warn = |message: String| {
+        let place = if configured {
+            annotations::path(&format!("plugin.{name}"))
+        } else {
+            format!("spec.{block}")
+        };
+        Problem::of_plugin(name.as_str(), place, message)
+    };
+    match candidate.when {
+        Some(When::Always) if off => Verdict::RunsAnyway(Problem::of_plugin(
+            name.as_str(),
+            format!("spec.{block}"),
+            format!("plugin `{name}` runs all the same: the instance runs it for every API"),
+        )),
+        Some(When::Always) => Verdict::Runs,
+        Some(When::UnlessDisabled) if !off => Verdict::Runs,
+        // The owner said so himself; only config that is lost needs a word.
+        Some(When::UnlessDisabled) => Verdict::Rests(configured.then(|| {
+            warn(format!(
+                "plugin `{name}` does not run, because `spec.{block}` switches it off; switch it on there \
+                 to use this config"
+            ))
+        })),
+        Some(When::WhenEnabled) if enabled == Some(true) => Verdict::Runs,
+        Some(When::WhenEnabled) => Verdict::Rests(configured.then(|| {
+            warn(format!(
+                "plugin `{name}` does not run, because the instance runs it only where `spec.{block}` \
+                 switches it on; do that, or list it in the annotation `plugins`"
+            ))
+        })),
+        None if !off => Verdict::Runs,
+        None => Verdict::Rests(Some(warn(format!(
+            "plugin `{name}` is listed in the annotation `plugins` but does not run, because `spec.{block}` \
+             switches it off; switch it on there"
+        )))),
+    }
+}
+
+fn valid(
+    schema: &crate::config::CompiledSchema,
+    layers: &Layers,
+    findings: &mut Vec<Finding>,
+) -> Option<Value> {
+    let config = layers.merged();
+    let violations = schema.violations(&config);
+    if violations.is_empty() {
+        return Some(config);
+    }
+    findings.extend(violations.into_iter().map(|violation| {
+        let reason = match layers.origin(&violation.pointer) {
+            Origin::Instance(_) => Reason::InvalidInstance,
+            Origin::SpecBlock(_) => Reason::InvalidSpec,
+            Origin::Annotation | Origin::OperationAnnotation(_) => Reason::InvalidAnnotation,
+        };
+        Finding::invalid(
+            reason,
+            layers.problem(&violation.pointer, violation.message),
+        )
+    }));
+    None
+}
+
+/// The id in API Management of the operation that an annotation names.
+fn operation_id(name: &str, operations: Option<&[Operation]>) -> Result<String, Problem> {
+    let Some(operations) = operations else {
+        // API Management derives it so; where it fetches the document itself,
+        // nothing more can be known.
+        return Ok(name.to_owned());
+    };
+    let by_name = operations
+        .iter()
+        .find(|o| o.operation_id.as_deref() == Some(name))
+        .or_else(|| operations.iter().find(|o| o.id == name));
+    if let Some(operation) = by_name {
+        return Ok(operation.id.clone());
+    }
+    let names = || {
+        operations
+            .iter()
+            .map(|o| o.operation_id.as_deref().unwrap_or(&o.id))
+    };
+    let hint = did_you_mean(name, names());
+    Err(Problem::new(
+        format!(
+            "{} /{}",
+            annotations::path("operation-plugins"),
+            crate::config::escape(name)
+        ),
+        format!(
+            "the API has no operation `{}`{}",
+            annotations::nearest::shown(name),
+            if hint.is_empty() {
+                format!("; its operations are {}", listed(names()))
+            } else {
+                hint
+            }
+        ),
+    ))
+}
+
+/// A JSON pointer into a block as a field path: `/a/0` becomes `.a[0]`.
+fn dotted(pointer: &str) -> String {
+    pointer
+        .split('/')
+        .skip(1)
+        .map(|step| {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            if !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit()) {
+                format!("[{step}]")
+            } else {
+                format!(".{step}")
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! The context documents that plugins are given.
+//!
+//! Their JSON Schema is published in `wit/schemas/`. Fields may be added within
+//! interface 1.x, never changed or removed.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Value, json};
+
+use crate::chain::ChainedPlugin;
+use crate::desired::Desired;
+use crate::validate::ValidatedApi;
+
+/// The version of the interface that the documents follow.
+pub const INTERFACE: &str = "1.0";
+
+/// The context of one call of `generate`; none for an API that is not
+/// published in API Management.
+#[must_use]
+pub fn generate(api: &ValidatedApi, desired: &Desired, plugin: &ChainedPlugin) -> Option<Value> {
+    let (instance, facts) = api.instance_with_context()?;
+    let published = desired.api.as_ref()?;
+    let object = api.api();
+    Some(json!({
+        "interface": INTERFACE,
+        "api": {
+            "name": object.name,
+            "namespace": object.key.namespace,
+            "labels": object.labels,
+            "path": object.path.to_string(),
+            "apiType": object.api_type.as_str(),
+            "segment": object.segment,
+            "dialect": object.dialect,
+            "backendUrl": published.service_url,
+            "subscriptionRequired": object.subscription.required,
+            "operations": published.document.operations,
+            "spec": without_document(&object.spec),
+        },
+        "instance": {
+            "name": instance.name,
+            "sku": facts.sku,
+            "gatewayUrl": facts.gateway_url,
+            "tenantId": instance.spec.tenant_id,
+            "clientId": instance.spec.client_id,
+            "openidConfigurationUrl": instance.openid_configuration_url(),
+            "audiences": instance.audiences(),
+            "loginHost": instance.login_host(),
+        },
+        "operation": plugin.operation.as_ref().map(|id| json!({"id": id})),
+    }))
+}
+
+/// The spec without a document that stands in it: that may have megabytes, and
+/// what plugins need of it is in `operations`.
+fn without_document(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if let Value::Object(fields) = &mut spec {
+        let inline = fields
+            .get("specification")
+            .is_some_and(|value| match value {
+                Value::String(text) => text.len() > 2_000 || text.contains(char::is_whitespace),
+                Value::Object(object) => !object.contains_key("url"),
+                _ => false,
+            });
+        if inline {
+            fields.shift_remove("specification");
+        }
+    }
+    spec
+}

@@ -1,0 +1,336 @@
+//! What an ExposedAPI says.
+//!
+//! Objects come from several writers in two dialects, so values are read
+//! leniently: numbers may be text, an empty text means absent, a
+//! specification has six shapes. What they mean is strict: a value that cannot
+//! be understood is one error that names its field, never a guess.
+
+mod lenient;
+mod path;
+mod specification;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use path::ApiPath;
+pub use specification::{Specification, SpecificationSource};
+
+use crate::annotations::nearest::{did_you_mean, shown};
+use crate::descriptor::Dialect;
+use crate::desired::SubscriptionKeyNames;
+use crate::names::ObjectKey;
+use crate::problem::Problem;
+use lenient::Fields;
+pub(crate) use lenient::described;
+
+/// What of an object's metadata is used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectMeta {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID; empty for an object that is not in a cluster.
+    pub uid: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+impl ObjectMeta {
+    /// Namespace and name.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey::new(&self.namespace, &self.name)
+    }
+}
+
+/// The type of an API, which decides where it is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ApiType {
+    /// A REST API with an OpenAPI document.
+    OpenApi,
+    /// A Model Context Protocol server.
+    Mcp,
+    /// Metrics for Prometheus.
+    Prometheus,
+    /// Metrics in the OpenMetrics format.
+    OpenMetrics,
+}
+
+impl ApiType {
+    const ALL: [Self; 4] = [
+        Self::OpenApi,
+        Self::Mcp,
+        Self::Prometheus,
+        Self::OpenMetrics,
+    ];
+
+    /// As `spec.apiType` spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenApi => "openapi",
+            Self::Mcp => "mcp",
+            Self::Prometheus => "prometheus",
+            Self::OpenMetrics => "openmetrics",
+        }
+    }
+
+    /// Whether it is published in API Management. Metrics are scraped from
+    /// within the cluster.
+    #[must_use]
+    pub const fn in_api_management(self) -> bool {
+        matches!(self, Self::OpenApi | Self::Mcp)
+    }
+}
+
+/// What answers the API's requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Implementation {
+    /// A Service in the object's namespace.
+    Service(String),
+    /// Something outside the cluster: `<external>`.
+    External,
+}
+
+/// The text of `spec.implementation` that means [`Implementation::External`].
+const EXTERNAL: &str = "<external>";
+
+/// Whether callers need a subscription key, and where they put it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubscriptionKey {
+    /// `spec.apiKeyVerification.enabled`.
+    pub required: bool,
+    /// From `spec.apiKeyVerification.location`.
+    pub names: SubscriptionKeyNames,
+}
+
+/// An ExposedAPI that was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExposedApi {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its UID.
+    pub uid: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// `spec.name`, or the object's name.
+    pub name: String,
+    /// Whose defaults hold.
+    pub dialect: Dialect,
+    /// What kind of API it is.
+    pub api_type: ApiType,
+    /// What answers.
+    pub implementation: Implementation,
+    /// The Service's port.
+    pub port: u16,
+    /// Where it is reached.
+    pub path: ApiPath,
+    /// Where its developer interface is: a path, or a URL.
+    pub developer_ui: Option<String>,
+    /// `coreFunction`, `managementFunction`, `securityFunction`.
+    pub segment: Option<String>,
+    /// Its document.
+    pub specification: Option<Specification>,
+    /// The subscription key.
+    pub subscription: SubscriptionKey,
+    /// The spec as it stands in the object.
+    pub spec: Value,
+    /// What is odd but understood.
+    pub warnings: Vec<Problem>,
+}
+
+/// The fields of a spec that this crate reads itself, or that say something
+/// about the API to others. All others are blocks that a plugin may read.
+pub(crate) const OWN_FIELDS: [&str; 14] = [
+    "name",
+    "id",
+    "description",
+    "specification",
+    "apiType",
+    "apiSDO",
+    "apiKeyVerification",
+    "implementation",
+    "path",
+    "developerUI",
+    "port",
+    "resources",
+    "required",
+    "segment",
+];
+
+/// Whose dialect a spec is written in: TM Forum's has `apiType`.
+#[must_use]
+pub fn dialect(spec: &Value) -> Dialect {
+    match lenient::present(spec.get("apiType")) {
+        Some(_) => Dialect::Canonical,
+        None => Dialect::Original,
+    }
+}
+
+/// Reads an object. Every problem is reported, not only the first.
+pub fn read(meta: &ObjectMeta, spec: &Value) -> Result<ExposedApi, Vec<Problem>> {
+    let mut fields = Fields::new(spec);
+    let mut warnings = Vec::new();
+    check_names(meta, &mut fields);
+    let api_type = fields
+        .text("apiType")
+        .map_or(Some(ApiType::OpenApi), |text| api_type(&text, &mut fields));
+    let implementation = fields
+        .required_text("implementation", "the name of the Service, or `<external>`")
+        .and_then(|text| implementation(&text, &mut fields));
+    let path = fields
+        .required_text(
+            "path",
+            "the path below which the API is reached, such as `/catalog/v4`",
+        )
+        .and_then(|text| fields.check("path", ApiPath::parse(&text)));
+    let port = fields.port("port");
+    let name = fields.text("name").unwrap_or_else(|| meta.name.clone());
+    let developer_ui = fields.text("developerUI");
+    let segment = fields.text("segment");
+    let subscription = subscription_key(&mut fields);
+    let specification = specification::read(spec.get("specification"), &mut fields, &mut warnings);
+    let problems = fields.into_problems();
+    match (api_type, implementation, path, port) {
+        (Some(api_type), Some(implementation), Some(path), Some(port)) if problems.is_empty() => {
+            Ok(ExposedApi {
+                key: meta.key(),
+                uid: meta.uid.clone(),
+                labels: meta.labels.clone(),
+                name,
+                dialect: dialect(spec),
+                api_type,
+                implementation,
+                port,
+                path,
+                developer_ui,
+                segment,
+                specification,
+                subscription,
+                spec: spec.clone(),
+                warnings,
+            })
+        }
+        _ => Err(problems),
+    }
+}
+
+fn check_names(meta: &ObjectMeta, fields: &mut Fields<'_>) {
+    if !is_dns_subdomain(&meta.name) {
+        fields.problem_at(
+            "metadata.name",
+            format!(
+                "`{}` is not a name: write at most 253 lowercase letters, digits, `-` and `.`, \
+                 beginning and ending with a letter or digit",
+                shown(&meta.name)
+            ),
+        );
+    }
+    if !is_dns_label(&meta.namespace) {
+        fields.problem_at(
+            "metadata.namespace",
+            format!(
+                "`{}` is not a namespace: write at most 63 lowercase letters, digits and `-`, \
+                 beginning and ending with a letter or digit",
+                shown(&meta.namespace)
+            ),
+        );
+    }
+}
+
+fn api_type(text: &str, fields: &mut Fields<'_>) -> Option<ApiType> {
+    let known = ApiType::ALL
+        .into_iter()
+        .find(|t| t.as_str().eq_ignore_ascii_case(text));
+    if known.is_none() {
+        let names = ApiType::ALL.map(ApiType::as_str);
+        fields.problem(
+            "apiType",
+            format!(
+                "`{}` is not an API type{}; write one of `openapi`, `mcp`, `prometheus`, `openmetrics`",
+                shown(text),
+                did_you_mean(text, names).trim_end_matches('?'),
+            ),
+        );
+    }
+    known
+}
+
+fn implementation(text: &str, fields: &mut Fields<'_>) -> Option<Implementation> {
+    if text == EXTERNAL {
+        return Some(Implementation::External);
+    }
+    if is_dns_label(text) {
+        return Some(Implementation::Service(text.to_owned()));
+    }
+    fields.problem(
+        "implementation",
+        format!(
+            "`{}` is not the name of a Service: write at most 63 lowercase letters, digits and `-`, \
+             beginning and ending with a letter or digit, or `{EXTERNAL}`",
+            shown(text)
+        ),
+    );
+    None
+}
+
+fn subscription_key(fields: &mut Fields<'_>) -> SubscriptionKey {
+    let required = fields.flag("apiKeyVerification.enabled").unwrap_or(false);
+    let mut names = SubscriptionKeyNames::default();
+    if let Some(location) = fields.text("apiKeyVerification.location")
+        && !location.eq_ignore_ascii_case("header")
+        && !location.eq_ignore_ascii_case("query")
+    {
+        if is_header_name(&location) {
+            names.header = location;
+        } else {
+            fields.problem(
+                "apiKeyVerification.location",
+                format!(
+                    "`{}` is neither `header` nor `query` nor the name of a header",
+                    shown(&location)
+                ),
+            );
+        }
+    }
+    SubscriptionKey { required, names }
+}
+
+/// A token of RFC 9110, as names of headers are.
+fn is_header_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// A label of RFC 1123, as Kubernetes has them.
+pub(crate) fn is_dns_label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// A subdomain of RFC 1123, as the names of most Kubernetes objects are.
+pub(crate) fn is_dns_subdomain(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    text.len() <= 253
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && label.bytes().all(inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}

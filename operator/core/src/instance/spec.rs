@@ -1,0 +1,308 @@
+//! The settings of one API Management instance, as an `ApimInstance` has them.
+//!
+//! The CRD is generated from these types: their docs are what
+//! `kubectl explain` shows.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::selector::LabelSelector;
+
+/// One API Management instance, and what API owners may do with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApimInstanceSpec {
+    /// The Azure subscription that holds the instance.
+    pub subscription_id: String,
+    /// The resource group that holds the instance.
+    pub resource_group: String,
+    /// The name of the API Management service.
+    pub service_name: String,
+    /// The Entra tenant whose users call the APIs.
+    pub tenant_id: String,
+    /// The application that callers' tokens are for: their audience, and the
+    /// client of the OpenID provider.
+    pub client_id: String,
+    /// How the operator signs in to Azure. Absent: what the environment
+    /// offers, in the order client secret, workload identity, managed
+    /// identity, Azure CLI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// The endpoints of a cloud other than the public one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cloud: Cloud,
+    /// What the ids of all APIs begin with.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub api_id_prefix: String,
+    /// The id of the OpenID provider in API Management.
+    #[serde(default = "default_oidc_provider")]
+    pub oidc_provider_id: String,
+    /// How callers reach the APIs: `https`, `http`, `ws`, `wss`.
+    #[serde(default = "default_protocols")]
+    pub protocols: Vec<String>,
+    /// The plugins that run where an object does not list its own. Absent: the
+    /// operator's default list. Empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<Vec<DefaultPluginSpec>>,
+    /// How the implementations are exposed to API Management.
+    #[serde(default)]
+    pub exposure: ExposureSpec,
+    /// How OpenAPI documents are fetched.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub specification: SpecificationSettings,
+    /// The namespaces that the instance serves. Absent: none. `{}`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+    /// The annotations that count from API owners, without the prefix; an
+    /// entry may end in `*`. Absent: `plugins`, `plugin.*`,
+    /// `operation-plugins`, `deletion-policy`, `paused`, `retry`,
+    /// `ingress-tls-secret`. Empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_may: Option<Vec<String>>,
+    /// What API owners may name.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub allow: Allow,
+    /// Which entities of the instance the policies of which namespaces may
+    /// reference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+}
+
+/// How the operator signs in; exactly one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// An application's secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<ClientSecret>,
+    /// The pod's workload identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_identity: Option<WorkloadIdentity>,
+    /// A managed identity of the node or service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_identity: Option<ManagedIdentity>,
+    /// Whoever is signed in to the Azure CLI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cli: Option<Cli>,
+}
+
+/// An application's secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientSecret {
+    /// The tenant of the application.
+    pub tenant_id: String,
+    /// The application.
+    pub client_id: String,
+    /// The Secret, in the operator's namespace, that holds the secret.
+    pub secret_ref: SecretRef,
+}
+
+/// A key of a Secret in the operator's namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretRef {
+    /// The name of the Secret.
+    pub name: String,
+    /// The key in it.
+    #[serde(default = "default_secret_key")]
+    pub key: String,
+}
+
+/// The pod's workload identity.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkloadIdentity {
+    /// The tenant; absent: what the pod's environment says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// The application; absent: what the pod's environment says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
+/// A managed identity.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ManagedIdentity {
+    /// The client id of a user-assigned identity; absent: the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
+/// The Azure CLI; it has no settings.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cli {}
+
+/// The endpoints of a cloud.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cloud {
+    /// Where Entra issues tokens; absent: `https://login.microsoftonline.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority_host: Option<String>,
+    /// Azure Resource Manager; absent: `https://management.azure.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_manager: Option<String>,
+    /// The domain of Key Vaults; absent: `vault.azure.net`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_vault_suffix: Option<String>,
+    /// The version of API Management's interface; absent: `2024-05-01`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// A file with further certificate authorities that are trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+}
+
+/// One entry of the default list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DefaultPluginSpec {
+    /// The plugin.
+    pub name: String,
+    /// When it runs.
+    #[serde(default)]
+    pub when: When,
+    /// Its config; what an API says is merged over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub config: Option<Value>,
+}
+
+/// When a plugin of the default list runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub enum When {
+    /// For every API.
+    #[default]
+    Always,
+    /// Unless the API's spec switches it off.
+    UnlessDisabled,
+    /// Only where the API's spec switches it on.
+    WhenEnabled,
+}
+
+impl When {
+    /// As it is spelled.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::UnlessDisabled => "UnlessDisabled",
+            Self::WhenEnabled => "WhenEnabled",
+        }
+    }
+}
+
+/// How implementations are exposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ExposureSpec {
+    /// The class of the Ingresses.
+    pub ingress_class: String,
+    /// The host of their rules; absent: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The Secret, in the namespace of each API, that holds their certificate;
+    /// absent: no TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_secret: Option<String>,
+    /// Their annotations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Default for ExposureSpec {
+    /// The class of the original Azure operator, and nothing else.
+    fn default() -> Self {
+        Self {
+            ingress_class: "istio".to_owned(),
+            host: None,
+            tls_secret: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
+/// How OpenAPI documents are fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpecificationSettings {
+    /// Who fetches them.
+    #[serde(default)]
+    pub fetch: Fetch,
+    /// Addresses or hosts in private networks from which documents may be
+    /// fetched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_private: Vec<String>,
+}
+
+/// Who fetches a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Fetch {
+    /// The operator, which then imports it inline.
+    #[default]
+    Operator,
+    /// API Management, which is given the URL.
+    Link,
+}
+
+/// What API owners may name; entries are exact or end in `*`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Allow {
+    /// API ids beyond those that begin with prefix and namespace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub api_ids: Vec<String>,
+    /// Hosts of Ingress rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Keys of Ingress annotations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ingress_annotations: Vec<String>,
+    /// Hosts outside the cluster that implement APIs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backend_hosts: Vec<String>,
+}
+
+/// Entities that policies may reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Grant {
+    /// The namespaces; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+    /// The kind: `namedValue`, `policyFragment`, `backend`, `certificate`,
+    /// `managedIdentityResource`, `logger`.
+    pub kind: String,
+    /// The names; an entry may end in `*`.
+    pub names: Vec<String>,
+}
+
+fn default_oidc_provider() -> String {
+    "AzureAD".to_owned()
+}
+
+fn default_protocols() -> Vec<String> {
+    vec!["https".to_owned()]
+}
+
+fn default_secret_key() -> String {
+    "clientSecret".to_owned()
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// An object with any fields; Kubernetes keeps them all.
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": true,
+    })
+}

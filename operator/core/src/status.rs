@@ -1,0 +1,6 @@
+//! What an object's status says.
+
+pub mod reasons;
+mod summary;
+
+pub use summary::summary;

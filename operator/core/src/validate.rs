@@ -1,0 +1,260 @@
+//! From an object and what it refers to, to something that can be built.
+//!
+//! Two steps, with all I/O between them: [`inquire`] says what has to be looked
+//! up, [`validate`] takes what was found. Only [`validate`] makes a
+//! [`ValidatedApi`], and only that can be built.
+
+mod document;
+mod inquiry;
+mod rejection;
+#[cfg(test)]
+pub(crate) mod test_support;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use document::{DocumentFacts, DocumentNeed};
+pub use inquiry::{Inquiry, Platform, inquire};
+pub use rejection::{Finding, Rejection};
+
+use crate::annotations::{self, Annotations};
+use crate::chain::{Chain, Readings};
+use crate::desired::{ApiDocument, Exposure};
+use crate::exposed_api::ExposedApi;
+use crate::exposure::{self, ExposureFacts};
+use crate::instance::{Instance, InstanceContext};
+use crate::mark::{self, OwnershipMark};
+use crate::names::ApiId;
+use crate::policy::Phase;
+use crate::problem::Problem;
+use crate::status::reasons::Reason;
+
+/// An object with everything that was looked up for it.
+#[derive(Debug, Clone)]
+pub struct Dereferenced {
+    /// What was asked.
+    pub inquiry: Inquiry,
+    /// The answers to [`Inquiry::spec_requests`].
+    pub readings: Readings,
+    /// The answer to [`Inquiry::document`].
+    pub document: DocumentFacts,
+    /// What is known of the exposure.
+    pub exposure: ExposureFacts,
+    /// What Azure says of the instance; absent until it was asked.
+    pub context: Option<InstanceContext>,
+    /// The UID of the `kube-system` namespace, which identifies the cluster.
+    pub cluster: String,
+}
+
+/// An object that can be published.
+#[derive(Debug, Clone)]
+pub struct ValidatedApi {
+    api: ExposedApi,
+    annotations: Annotations,
+    instance: Option<Arc<Instance>>,
+    context: Option<InstanceContext>,
+    chain: Chain,
+    pub(crate) publication: Option<Publication>,
+    pub(crate) exposure: Exposure,
+    pub(crate) backend_url: Option<String>,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// What of an API goes to API Management.
+#[derive(Debug, Clone)]
+pub(crate) struct Publication {
+    pub(crate) id: ApiId,
+    pub(crate) mark: OwnershipMark,
+    pub(crate) document: ApiDocument,
+}
+
+impl ValidatedApi {
+    /// The object.
+    #[must_use]
+    pub const fn api(&self) -> &ExposedApi {
+        &self.api
+    }
+
+    /// Its annotations.
+    #[must_use]
+    pub const fn annotations(&self) -> &Annotations {
+        &self.annotations
+    }
+
+    /// The instance it goes to; none for an API that is reached in the cluster
+    /// only and whose namespace no instance serves.
+    #[must_use]
+    pub const fn instance(&self) -> Option<&Arc<Instance>> {
+        self.instance.as_ref()
+    }
+
+    /// The instance with what Azure says of it; none for an API that is not
+    /// published in API Management.
+    #[must_use]
+    pub fn instance_with_context(&self) -> Option<(&Instance, &InstanceContext)> {
+        Some((self.instance.as_deref()?, self.context.as_ref()?))
+    }
+
+    /// What runs for it; empty for an API that is not published in API
+    /// Management.
+    #[must_use]
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Where callers reach it.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        match (&self.exposure, &self.context) {
+            (Exposure::InCluster { url }, _) => Some(url.clone()),
+            (_, Some(context)) => Some(exposure::below(&context.gateway_url, &self.api.path)),
+            (Exposure::Ingress(_) | Exposure::External { .. }, None) => None,
+        }
+    }
+}
+
+/// Decides whether an object can be published. Every problem is reported.
+pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
+    let inquiry = &input.inquiry;
+    let mut findings = inquiry.findings.clone();
+    let read = document::read(inquiry, &input.document, &mut findings);
+    let operations = read
+        .as_ref()
+        .and_then(|r| r.api_document.operations.as_deref());
+    // Without the document, an operation's name is neither right nor wrong.
+    let chain = inquiry.plan.as_ref().map_or_else(Chain::default, |plan| {
+        let (chain, found) = plan.decision(&input.readings, operations);
+        findings.extend(found);
+        chain
+    });
+    let published = inquiry.in_api_management();
+    if published && inquiry.instance.is_some() && input.context.is_none() {
+        findings.push(Finding::waiting(
+            Reason::InstanceUnavailable,
+            Problem::new(
+                "metadata.namespace",
+                "the API Management instance has not been read yet; see the ApimInstance's conditions",
+            ),
+        ));
+    }
+    let id = api_id(inquiry, &mut findings);
+    let Some(api) = &inquiry.api else {
+        return Err(Rejection::of(findings));
+    };
+    let instance = inquiry.instance.clone();
+    let exposure = exposure::exposure(
+        api,
+        &inquiry.annotations,
+        instance.as_deref(),
+        read.as_ref().and_then(|r| r.document.as_ref()),
+    );
+    let backend_url = exposure::backend_url(&exposure, &api.path, &input.exposure);
+    if let Some(url) = backend_url
+        .as_ref()
+        .filter(|url| url.len() > MAX_SERVICE_URL)
+    {
+        findings.push(Finding::invalid(
+            Reason::InvalidSpec,
+            Problem::new(
+                "spec.path",
+                format!(
+                    "makes a backend URL of {} characters; API Management takes at most {MAX_SERVICE_URL}",
+                    url.len()
+                ),
+            ),
+        ));
+    }
+    if !findings.is_empty() {
+        return Err(Rejection::of(findings));
+    }
+    let mut warnings = api.warnings.clone();
+    warnings.extend(inquiry.warnings.iter().cloned());
+    warnings.extend(read.iter().flat_map(|r| r.warnings.iter().cloned()));
+    warnings.extend(preflight(&chain, operations));
+    warnings.extend(chain.warnings.iter().cloned());
+    let publication = match (published, id, read) {
+        (true, Some(id), Some(read)) => Some(Publication {
+            id,
+            mark: OwnershipMark::new(&input.cluster, &api.key),
+            document: read.api_document,
+        }),
+        _ => None,
+    };
+    Ok(ValidatedApi {
+        api: api.clone(),
+        annotations: inquiry.annotations.clone(),
+        instance,
+        context: published.then(|| input.context.clone()).flatten(),
+        chain,
+        publication,
+        exposure,
+        backend_url,
+        warnings,
+    })
+}
+
+/// The longest `serviceUrl` (ARM specification 2024-05-01).
+const MAX_SERVICE_URL: usize = 2000;
+
+/// The id of the API: what the object asks for, else the one it is published
+/// under, else the one made of its name.
+fn api_id(inquiry: &Inquiry, findings: &mut Vec<Finding>) -> Option<ApiId> {
+    let instance = inquiry
+        .instance
+        .as_ref()
+        .filter(|_| inquiry.in_api_management())?;
+    if let Some(asked) = &inquiry.annotations.api_id {
+        return Some(asked.clone());
+    }
+    if let Some(applied) = inquiry
+        .applied
+        .as_ref()
+        .filter(|a| a.instance == instance.name)
+    {
+        return Some(applied.api_id.clone());
+    }
+    match mark::api_id(&instance.spec.api_id_prefix, &inquiry.key) {
+        Ok(id) => Some(id),
+        Err(error) => {
+            findings.push(Finding::invalid(
+                Reason::InvalidSpec,
+                Problem::new("metadata.name", error.to_string()),
+            ));
+            None
+        }
+    }
+}
+
+/// An operation for OPTIONS takes preflight requests away from a plugin that
+/// answers them.
+fn preflight(chain: &Chain, operations: Option<&[crate::desired::Operation]>) -> Option<Problem> {
+    let plugin = chain
+        .iter()
+        .find(|p| p.plugin.descriptor.phase == Phase::Preflight)?;
+    let operation = operations?.iter().find(|o| o.method == "OPTIONS")?;
+    Some(Problem::of_plugin(
+        plugin.name().as_str(),
+        "spec.specification",
+        format!(
+            "the document has operation `OPTIONS {}`, so API Management sends preflight requests there and not \
+             to plugin `{}`; remove the operation from the document",
+            operation.url_template,
+            plugin.name()
+        ),
+    ))
+}
+
+/// The warning of an API without API Management whose annotations ask for
+/// plugins.
+fn plugins_without_api_management(annotations: &Annotations) -> Option<Problem> {
+    let asked = annotations.plugins.as_ref().is_some_and(|p| !p.is_empty())
+        || !annotations.configs.is_empty()
+        || !annotations.operation_plugins.is_empty();
+    asked.then(|| {
+        Problem::new(
+            annotations::path("plugins"),
+            "has no effect: an API of this type is reached in the cluster only, where no plugin runs",
+        )
+    })
+}

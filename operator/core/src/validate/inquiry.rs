@@ -1,0 +1,202 @@
+//! What has to be looked up for an object.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::document::{self, DocumentNeed};
+use super::rejection::Finding;
+use crate::annotations::{self, Annotations, nearest::listed};
+use crate::apim::AppliedRecord;
+use crate::chain::{self, Catalog, Plan, SpecRequest};
+use crate::exposed_api::{self, ExposedApi, ObjectMeta};
+use crate::instance::{Instance, select_instance};
+use crate::names::ObjectKey;
+use crate::problem::Problem;
+use crate::status::reasons::Reason;
+
+/// What the platform offers to an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Platform<'a> {
+    /// All instances whose settings make sense.
+    pub instances: &'a [Arc<Instance>],
+    /// The labels of the object's namespace.
+    pub namespace_labels: &'a BTreeMap<String, String>,
+    /// The plugins.
+    pub catalog: &'a Catalog,
+}
+
+/// An object, as far as it can be understood alone, and what must be looked up
+/// for the rest. Problems do not end an inquiry: [`super::validate`] reports
+/// them with all others.
+#[derive(Debug, Clone)]
+pub struct Inquiry {
+    pub(super) key: ObjectKey,
+    pub(super) api: Option<ExposedApi>,
+    pub(super) annotations: Annotations,
+    pub(super) instance: Option<Arc<Instance>>,
+    pub(super) applied: Option<AppliedRecord>,
+    pub(super) plan: Option<Plan>,
+    pub(super) warnings: Vec<Problem>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Reads an object. `applied` is where it is published already, if that is
+/// known and believable.
+#[must_use]
+pub fn inquire(
+    meta: &ObjectMeta,
+    spec: &Value,
+    platform: Platform<'_>,
+    applied: Option<&AppliedRecord>,
+) -> Inquiry {
+    let (api, mut findings) = match exposed_api::read(meta, spec) {
+        Ok(api) => (Some(api), Vec::new()),
+        Err(problems) => (None, each(Reason::InvalidSpec, problems)),
+    };
+    let (annotations, problems) = annotations::read(&meta.annotations);
+    findings.extend(each(Reason::InvalidAnnotation, problems));
+    let key = meta.key();
+    let in_cluster = api
+        .as_ref()
+        .is_some_and(|a| !a.api_type.in_api_management());
+    let instance = match instance(&key, &annotations, platform, applied, in_cluster) {
+        Ok(instance) => instance,
+        Err(finding) => {
+            findings.push(finding);
+            None
+        }
+    };
+    let mut warnings = Vec::new();
+    let mut plan = None;
+    if let Some(instance) = &instance {
+        findings.extend(each(
+            Reason::Forbidden,
+            annotations.forbidden(&key, instance),
+        ));
+    }
+    if in_cluster {
+        warnings.extend(super::plugins_without_api_management(&annotations));
+    } else if let Some(instance) = &instance {
+        let dialect = exposed_api::dialect(spec);
+        let (planned, found) =
+            chain::planned(&annotations, instance, dialect, spec, platform.catalog);
+        findings.extend(found);
+        plan = Some(planned);
+    }
+    Inquiry {
+        key,
+        api,
+        annotations,
+        instance,
+        applied: applied.cloned(),
+        plan,
+        warnings,
+        findings,
+    }
+}
+
+impl Inquiry {
+    /// The object's key.
+    #[must_use]
+    pub const fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// The object, if its spec was understood.
+    #[must_use]
+    pub const fn api(&self) -> Option<&ExposedApi> {
+        self.api.as_ref()
+    }
+
+    /// Its annotations, as far as they were understood.
+    #[must_use]
+    pub const fn annotations(&self) -> &Annotations {
+        &self.annotations
+    }
+
+    /// The instance it goes to, if that is known.
+    #[must_use]
+    pub const fn instance(&self) -> Option<&Arc<Instance>> {
+        self.instance.as_ref()
+    }
+
+    /// Whether the API goes to API Management.
+    #[must_use]
+    pub fn in_api_management(&self) -> bool {
+        self.api
+            .as_ref()
+            .is_none_or(|a| a.api_type.in_api_management())
+    }
+
+    /// The document that must be fetched, if any.
+    #[must_use]
+    pub fn document(&self) -> DocumentNeed {
+        document::need(self)
+    }
+
+    /// The calls of `read-spec` that must be made.
+    #[must_use]
+    pub fn spec_requests(&self) -> Vec<SpecRequest> {
+        self.plan.iter().flat_map(Plan::requests).collect()
+    }
+
+    /// What is known to be wrong already. Where there is something, nothing
+    /// need be fetched.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+}
+
+fn each(reason: Reason, problems: Vec<Problem>) -> Vec<Finding> {
+    problems
+        .into_iter()
+        .map(|problem| Finding::invalid(reason, problem))
+        .collect()
+}
+
+/// The instance for an object. A published one stays where it is until an
+/// annotation asks for another.
+fn instance(
+    key: &ObjectKey,
+    annotations: &Annotations,
+    platform: Platform<'_>,
+    applied: Option<&AppliedRecord>,
+    in_cluster: bool,
+) -> Result<Option<Arc<Instance>>, Finding> {
+    let Platform {
+        instances,
+        namespace_labels,
+        ..
+    } = platform;
+    let asked = annotations.instance.as_ref();
+    if let (None, Some(applied), false) = (asked, applied, in_cluster) {
+        let found = instances.iter().find(|i| i.name == applied.instance);
+        let why = match found {
+            Some(found) if found.serves(namespace_labels) => return Ok(Some(Arc::clone(found))),
+            Some(_) => "does not serve this namespace any more",
+            None => "does not exist any more, or its settings are wrong",
+        };
+        let serving = instances.iter().filter(|i| i.serves(namespace_labels));
+        return Err(Finding::invalid(
+            Reason::NotServed,
+            Problem::new(
+                annotations::path("instance"),
+                format!(
+                    "the API is published in instance `{}`, which {why}; it stays published as it is. Restore \
+                     the instance, or name another one in this annotation (serving this namespace: {})",
+                    applied.instance,
+                    listed(serving.map(|i| i.name.as_str()))
+                ),
+            ),
+        ));
+    }
+    match select_instance(instances, &key.namespace, namespace_labels, asked) {
+        Ok(found) => Ok(Some(Arc::clone(found))),
+        // What is reached in the cluster needs no instance.
+        Err(_) if in_cluster && asked.is_none() => Ok(None),
+        Err(problem) => Err(Finding::waiting(Reason::NoInstance, problem)),
+    }
+}
