@@ -1,0 +1,203 @@
+//! Which statements run, and when.
+
+use std::marker::PhantomData;
+
+use super::{
+    AllowedIn, Backend, Element, Inbound, OnError, Outbound, SetBody, SetHeader, SetStatus,
+    statement,
+};
+use crate::{Fixed, IntoValue};
+
+/// Statements for the section `S`.
+#[derive(Debug)]
+#[must_use]
+pub struct Block<S> {
+    statements: Vec<Element>,
+    section: PhantomData<S>,
+}
+
+impl<S> Block<S> {
+    /// A block with one statement.
+    pub fn of(statement: impl AllowedIn<S>) -> Self {
+        Self {
+            statements: vec![statement.into()],
+            section: PhantomData,
+        }
+    }
+
+    /// One more statement.
+    pub fn then(mut self, statement: impl AllowedIn<S>) -> Self {
+        self.statements.push(statement.into());
+        self
+    }
+}
+
+/// Runs the first block whose condition holds.
+#[derive(Debug)]
+#[must_use]
+pub struct Choose<S> {
+    element: Element,
+    section: PhantomData<S>,
+}
+
+impl<S> Choose<S> {
+    /// The first condition, and what runs if it holds.
+    pub fn when(condition: impl IntoValue<bool>, block: Block<S>) -> Self {
+        Self {
+            element: Element::new("choose"),
+            section: PhantomData,
+        }
+        .or_when(condition, block)
+    }
+
+    /// What runs if no earlier condition holds and this one does.
+    pub fn or_when(mut self, condition: impl IntoValue<bool>, block: Block<S>) -> Self {
+        self.element = self.element.child(
+            Element::new("when")
+                .set("condition", condition)
+                .children(block.statements),
+        );
+        self
+    }
+
+    /// What runs if no condition holds.
+    pub fn otherwise(self, block: Block<S>) -> Otherwise<S> {
+        Otherwise(Self {
+            element: self
+                .element
+                .child(Element::new("otherwise").children(block.statements)),
+            section: PhantomData,
+        })
+    }
+}
+
+/// A [`Choose`] that is complete.
+#[derive(Debug)]
+#[must_use]
+pub struct Otherwise<S>(Choose<S>);
+
+impl<S> From<Choose<S>> for Element {
+    fn from(choose: Choose<S>) -> Self {
+        choose.element
+    }
+}
+
+impl<S> From<Otherwise<S>> for Element {
+    fn from(choose: Otherwise<S>) -> Self {
+        choose.0.element
+    }
+}
+
+impl<S> AllowedIn<S> for Choose<S> {}
+impl<S> AllowedIn<S> for Otherwise<S> {}
+
+/// Ends the processing with a response of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct ReturnResponse {
+    status: Element,
+    headers: Vec<Element>,
+    body: Option<Element>,
+}
+
+impl ReturnResponse {
+    /// A response with this status.
+    pub fn new(status: SetStatus) -> Self {
+        Self {
+            status: status.into(),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, header: SetHeader) -> Self {
+        self.headers.push(header.into());
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: SetBody) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+}
+
+impl From<ReturnResponse> for Element {
+    fn from(response: ReturnResponse) -> Self {
+        Self::new("return-response")
+            .child(response.status)
+            .children(response.headers)
+            .children(response.body)
+    }
+}
+
+impl AllowedIn<Inbound> for ReturnResponse {}
+impl AllowedIn<Backend> for ReturnResponse {}
+impl AllowedIn<Outbound> for ReturnResponse {}
+impl AllowedIn<OnError> for ReturnResponse {}
+
+statement! {
+    /// Sends the request to the backend.
+    ForwardRequest = "forward-request" in [Backend]
+    ()
+    {
+        /// Seconds to wait for the response.
+        timeout: u32 => "timeout",
+        /// Whether redirects are followed.
+        follow_redirects: bool => "follow-redirects",
+        /// Whether the request's body is kept, for a retry.
+        buffer_request_body: Fixed<bool> => "buffer-request-body",
+        /// Whether the response is kept until it is whole.
+        buffer_response: Fixed<bool> => "buffer-response",
+        /// Whether a status of 400 and above counts as an error.
+        fail_on_error_status_code: Fixed<bool> => "fail-on-error-status-code",
+    }
+}
+
+/// A statement that holds a block.
+macro_rules! block_statement {
+    (
+        $(#[$doc:meta])*
+        $type:ident = $element:literal
+        ($($required:ident: $kind:ty => $attribute:literal),*)
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        #[must_use]
+        pub struct $type<S>(Element, PhantomData<S>);
+
+        impl<S> $type<S> {
+            #[doc = concat!("A `<", $element, ">` around a block.")]
+            pub fn new($($required: impl IntoValue<$kind>,)* block: Block<S>) -> Self {
+                Self(
+                    Element::new($element)
+                        $(.set($attribute, $required))*
+                        .children(block.statements),
+                    PhantomData,
+                )
+            }
+        }
+
+        impl<S> From<$type<S>> for Element {
+            fn from(statement: $type<S>) -> Self {
+                statement.0
+            }
+        }
+
+        impl<S> AllowedIn<S> for $type<S> {}
+    };
+}
+
+block_statement! {
+    /// Runs a block again while the condition holds, at most `count` times,
+    /// `interval` seconds apart.
+    Retry = "retry"
+    (condition: bool => "condition", count: u32 => "count", interval: u32 => "interval")
+}
+
+block_statement! {
+    /// Runs a block for at most `max_count` requests at a time, per key.
+    LimitConcurrency = "limit-concurrency"
+    (key: str => "key", max_count: Fixed<u32> => "max-count")
+}
