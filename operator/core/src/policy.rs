@@ -1,12 +1,15 @@
 //! Policy documents: the tree, the rules it must keep, its text.
 
+pub mod canonical;
 mod check;
 mod compose;
 pub mod csharp;
 mod document;
 mod literal;
 pub mod model;
+mod parse;
 mod print;
+mod schema;
 mod text;
 
 pub use check::check;
@@ -16,6 +19,7 @@ pub use model::{
     Attribute, Diagnostic, Element, Form, Fragment, Generated, Node, Part, Phase, Section,
     Severity, Target, Value,
 };
+pub use parse::{Format, ParseError, Tree, parse, parse_tree};
 pub use print::{print, print_element};
 pub use text::is_named_value_name;
 
