@@ -45,29 +45,37 @@ impl Key {
     /// The counter's key. Each kind has a prefix of its own, so that nobody
     /// gets at another one's counter by sending, say, an address in a header.
     pub(crate) fn counter(&self) -> Expression {
-        let code = match self {
-            Self::Ip => ADDRESS.to_owned(),
-            Self::Subscription => format!(
+        match self {
+            Self::Ip => Expression::new(ADDRESS),
+            Self::Subscription => Expression::new(format!(
                 "context.Subscription != null ? \"subscription:\" + context.Subscription.Id : {ADDRESS}"
+            )),
+            Self::Jwt(claim) => or_address(
+                "jwt",
+                &format!(
+                    "context.Request.Headers.GetValueOrDefault(\"Authorization\", \"\").Split(' ')\
+                     .Last().AsJwt()?.Claims.GetValueOrDefault({}, \"\") ?? \"\"",
+                    csharp::string(claim)
+                ),
             ),
-            Self::Jwt(claim) => {
-                let claim = csharp::string(claim);
-                let token = "context.Request.Headers.GetValueOrDefault(\"Authorization\", \"\").Split(' ').Last().AsJwt()?.Claims";
-                format!(
-                    "{token}.GetValueOrDefault({claim}, \"\") is string c && c != \"\" ? \"jwt:\" + c : {ADDRESS}"
-                )
-            }
-            Self::Header(name) => {
-                let name = csharp::string(name);
-                format!(
-                    "context.Request.Headers.GetValueOrDefault({name}, \"\") != \"\" ? \"header:\" + \
-                     context.Request.Headers.GetValueOrDefault({name}, \"\") : {ADDRESS}"
-                )
-            }
-            Self::Const(text) => csharp::string(text),
-        };
-        Expression::new(code)
+            Self::Header(name) => or_address(
+                "header",
+                &format!(
+                    "context.Request.Headers.GetValueOrDefault({}, \"\")",
+                    csharp::string(name)
+                ),
+            ),
+            Self::Const(text) => Expression::new(csharp::string(text)),
+        }
     }
+}
+
+/// A text of the request with its kind before it, or the address where the
+/// request lacks it.
+fn or_address(kind: &str, text: &str) -> Expression {
+    Expression::statements(format!(
+        " var text = {text}; return text != \"\" ? \"{kind}:\" + text : {ADDRESS}; "
+    ))
 }
 
 /// Whether a text can be the name of a header (RFC 9110, 5.6.2).

@@ -1,0 +1,116 @@
+//! What the plugin makes of configs and spec blocks.
+
+use plugin_cors::CorsPlugin;
+use policy_sdk::Dialect;
+use policy_sdk::testing::Call;
+use serde_json::{Value, json};
+
+fn call(config: Value) -> Call {
+    Call::of::<CorsPlugin>().config(config)
+}
+
+#[test]
+fn configs_become_policies() {
+    let table = [
+        ("nothing", json!({})),
+        (
+            "everything",
+            json!({
+                "allowOrigins": ["https://WWW.example.com", "http://localhost:3000", "https://[::1]:8443"],
+                "allowMethods": ["get", "PATCH"],
+                "allowHeaders": ["x-client"],
+                "exposeHeaders": ["etag", "x-total-count"],
+                "maxAge": 0,
+                "allowCredentials": true,
+                "terminateUnmatchedRequest": false
+            }),
+        ),
+        (
+            "all methods and headers",
+            json!({"allowMethods": ["*"], "allowHeaders": ["*"]}),
+        ),
+    ];
+    let text: String = table
+        .into_iter()
+        .map(|(name, config)| format!("== {name}\n{}", call(config).generate_text()))
+        .collect();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_original_dialect_has_its_own_defaults() {
+    let text = call(json!({}))
+        .with(|context| context.api.dialect = Dialect::Original)
+        .generate_text();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn wrong_configs_are_refused_with_their_pointer() {
+    let table = [
+        json!({"allowCredentials": true}),
+        json!({"allowOrigins": ["*"], "allowCredentials": true}),
+        json!({"allowOrigins": ["*", "https://a.example"]}),
+        json!({"allowOrigins": ["www.example.com"]}),
+        json!({"allowOrigins": ["https://a.example/", "https://a.example/path?x"]}),
+        json!({"allowOrigins": ["https://*.example.com"]}),
+        json!({"allowOrigins": ["https://user@a.example", "https://a b", "https://", "://x", "null"]}),
+        json!({"allowOrigins": ["https://a.example:0", "https://a.example:99999", "https://a.example:"]}),
+        json!({"allowOrigins": ["https://[::1", "https://[x]", "https://[::1]x"]}),
+        json!({"allowOrigins": ["https://a.example@(1)", "https://{{secret}}"]}),
+        json!({"allowMethods": ["GET, POST"]}),
+        json!({"allowHeaders": ["*", "x-a"]}),
+        json!({"maxAge": -1}),
+        json!({"maxAge": "1800"}),
+        json!({"origins": []}),
+    ];
+    let text: String = table
+        .into_iter()
+        .map(|config| format!("== {config}\n{}", call(config).generate_text()))
+        .collect();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn spec_blocks_are_read_in_both_dialects() {
+    let table = [
+        json!({}),
+        json!({"enabled": true}),
+        json!({
+            "enabled": true,
+            "allowCredentials": true,
+            "allowOrigins": "https://a.example, https://b.example",
+            "handlePreflightRequests": {
+                "enabled": true,
+                "allowHeaders": "Accept, Content-Type",
+                "allowMethods": "GET, POST",
+                "maxAge": 36000
+            }
+        }),
+        json!({"enabled": false, "handlePreflightRequests": {"enabled": false, "maxAge": ""}}),
+        json!({"enabled": true, "handlePreflightRequests": {"enabled": false}}),
+        json!({
+            "allowOrigins": ["https://a.example"],
+            "allowMethods": ["GET"],
+            "allowHeaders": ["*"],
+            "exposeHeaders": ["x-a"],
+            "maxAge": 3600,
+            "allowCredentials": true
+        }),
+        json!({"allowOrigins": 7}),
+        json!({"handlePreflightRequests": {"maxAge": "soon"}}),
+        json!({"handlePreflightRequests": []}),
+    ];
+    let mut text = String::new();
+    for block in table {
+        text += &format!("== {block}\n");
+        for (name, dialect) in [
+            ("canonical", Dialect::Canonical),
+            ("original", Dialect::Original),
+        ] {
+            let reading = call(json!({})).read_spec_text(dialect, block.clone());
+            text += &format!("{name}: {reading}");
+        }
+    }
+    insta::assert_snapshot!(text);
+}
