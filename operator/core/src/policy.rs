@@ -9,6 +9,7 @@ mod literal;
 pub mod model;
 mod parse;
 mod print;
+mod references;
 mod schema;
 mod text;
 
@@ -21,6 +22,7 @@ pub use model::{
 };
 pub use parse::{Format, ParseError, Tree, parse, parse_tree};
 pub use print::{print, print_element};
+pub use references::{Grants, Reference, ReferenceKind, check_references, references};
 pub use text::is_named_value_name;
 
 /// The deepest nesting of elements that is taken from anyone. Real documents

@@ -35,6 +35,10 @@ pub enum CodeError {
     /// The text ends inside brackets.
     #[error("`{0}` is missing at its end")]
     NotClosed(char),
+    /// Outside strings, characters and comments: an escape, or a character that
+    /// is not ASCII. Both can write an identifier that is not seen as itself.
+    #[error("`{0}` stands outside strings; write identifiers in plain ASCII")]
+    NotPlain(String),
     /// The code closes the expression itself and goes on.
     #[error("it closes its own `@{open}` and goes on: {rest}", open = if *.close == ')' { '(' } else { '{' })]
     EndsEarly {
@@ -191,9 +195,15 @@ enum Frame {
     Hole { brackets: Vec<char> },
 }
 
-/// The end of an interpolated string whose text starts at `start`. Holes nest
-/// strings that nest holes, so this keeps its own stack.
-fn interpolated_end(code: &str, start: usize, verbatim: bool) -> Result<usize, CodeError> {
+/// The end of an interpolated string whose text starts at `start`; `token` is
+/// called for the code in its holes. Holes nest strings that nest holes, so
+/// this keeps its own stack.
+fn interpolated_end<'c>(
+    code: &'c str,
+    start: usize,
+    verbatim: bool,
+    token: &mut impl FnMut(Piece<'c>),
+) -> Result<usize, CodeError> {
     let unclosed = || CodeError::UnclosedString(excerpt(code, start));
     let bytes = code.as_bytes();
     let mut stack = vec![Frame::Text { verbatim }];
@@ -223,6 +233,7 @@ fn interpolated_end(code: &str, start: usize, verbatim: bool) -> Result<usize, C
             Frame::Hole { brackets } => match lexeme(code, at)?.ok_or_else(unclosed)? {
                 Lexeme::Trivia(end) => at = end,
                 Lexeme::Token(end) => {
+                    token(Piece::Hole(code.get(at..end).unwrap_or_default()));
                     // A colon outside brackets starts the format text.
                     if brackets.is_empty() && bytes.get(at) == Some(&b':') && end == at + 1 {
                         let format = code.get(at..).and_then(|rest| rest.find(['}', '"']));
@@ -264,12 +275,21 @@ fn interpolated_end(code: &str, start: usize, verbatim: bool) -> Result<usize, C
     Ok(at)
 }
 
+/// A piece of code that is not trivia.
+#[derive(Clone, Copy)]
+enum Piece<'c> {
+    /// A token; an interpolated string is one.
+    Token(&'c str),
+    /// A token inside a hole of an interpolated string, before that string.
+    Hole(&'c str),
+}
+
 /// Calls `token` for each token up to the bracket that closes the expression,
 /// or to the end of the text; returns the offset of that bracket, if any.
 fn walk<'c>(
     code: &'c str,
     close: char,
-    mut token: impl FnMut(&'c str),
+    mut token: impl FnMut(Piece<'c>),
 ) -> Result<Option<usize>, CodeError> {
     let mut brackets = Vec::new();
     let mut at = 0;
@@ -280,7 +300,9 @@ fn walk<'c>(
                 continue;
             }
             Lexeme::Token(end) => end,
-            Lexeme::Interpolated { verbatim, start } => interpolated_end(code, start, verbatim)?,
+            Lexeme::Interpolated { verbatim, start } => {
+                interpolated_end(code, start, verbatim, &mut token)?
+            }
             Lexeme::Open(open) => {
                 brackets.push(closing(open));
                 at + 1
@@ -300,7 +322,7 @@ fn walk<'c>(
                 at + 1
             }
         };
-        token(code.get(at..end).unwrap_or_default());
+        token(Piece::Token(code.get(at..end).unwrap_or_default()));
         at = end;
     }
     match brackets.pop() {
@@ -320,21 +342,48 @@ pub fn length(text: &str, close: char) -> Result<usize, CodeError> {
 /// Whether the text is code that can stand between `@(` and `)`, or between
 /// `@{` and `}`: balanced, not empty, and without a way to end early.
 pub fn check(code: &str, close: char) -> Result<(), CodeError> {
-    let mut tokens = 0_usize;
+    let mut empty = true;
+    let mut odd = None;
     // Closed as it will be printed: a comment on the last line would swallow
     // the bracket.
     let closed = format!("{code}{close}");
-    let end = walk(&closed, close, |_| tokens += 1)?.ok_or(CodeError::NotClosed(close))?;
+    let end = walk(&closed, close, |piece| {
+        let (Piece::Token(token) | Piece::Hole(token)) = piece;
+        empty = false;
+        if !is_quoted(token) && (token == "\\" || !token.is_ascii()) {
+            odd.get_or_insert_with(|| token.to_owned());
+        }
+    })?
+    .ok_or(CodeError::NotClosed(close))?;
     if end < code.len() {
         return Err(CodeError::EndsEarly {
             close,
             rest: excerpt(code, end),
         });
     }
-    if tokens == 0 {
+    if empty {
         return Err(CodeError::Empty);
     }
-    Ok(())
+    odd.map_or(Ok(()), |token| Err(CodeError::NotPlain(token)))
+}
+
+fn is_quoted(token: &str) -> bool {
+    token.starts_with(['"', '\'', '$']) || token.starts_with("@\"") || token.starts_with("@$")
+}
+
+/// Whether the code uses the identifier, in holes of strings too.
+///
+/// Right for code that passed [`check`], which lets no identifier be written
+/// in a way that hides it.
+#[must_use]
+pub fn uses(code: &str, identifier: &str) -> bool {
+    let mut found = false;
+    let walked = walk(code, '\0', |piece| {
+        let (Piece::Token(token) | Piece::Hole(token)) = piece;
+        found |= token == identifier;
+    });
+    // Code that does not lex may hide anything.
+    found || (walked.is_err() && code.contains(identifier))
 }
 
 /// The code without whitespace and comments, one blank between tokens: equal
@@ -343,11 +392,13 @@ pub fn check(code: &str, close: char) -> Result<(), CodeError> {
 #[must_use]
 pub fn canonical(code: &str) -> String {
     let mut out = String::with_capacity(code.len());
-    let walked = walk(code, '\0', |token| {
-        if !out.is_empty() {
-            out.push(' ');
+    let walked = walk(code, '\0', |piece| {
+        if let Piece::Token(token) = piece {
+            if !out.is_empty() {
+                out.push(' ');
+            }
+            out.push_str(token);
         }
-        out.push_str(token);
     });
     if walked.is_ok() { out } else { code.to_owned() }
 }
@@ -410,6 +461,27 @@ mod tests {
             Err(CodeError::UnclosedComment(_))
         ));
         assert_eq!(check("return \"}\";", '}'), Ok(()));
+        assert_eq!(
+            check(r"context.\u0044eployment", ')'),
+            Err(CodeError::NotPlain("\\".into()))
+        );
+        assert_eq!(check("\"ä\" /* ä */ + 'ä'", ')'), Ok(()));
+        assert!(matches!(check("ä", ')'), Err(CodeError::NotPlain(_))));
+        assert!(matches!(
+            check("$\"ä {a\u{200d}b}\"", ')'),
+            Err(CodeError::NotPlain(_))
+        ));
+    }
+
+    #[test]
+    fn an_identifier_is_found_in_code_and_in_holes_only() {
+        assert!(uses("a.Certificates[0]", "Certificates"));
+        assert!(uses(r#"$"{a} {b.Certificates["x"]}""#, "Certificates"));
+        assert!(!uses(
+            r#""Certificates" + $"Certificates" // Certificates"#,
+            "Certificates"
+        ));
+        assert!(!uses("a.CertificatesX", "Certificates"));
     }
 
     #[test]

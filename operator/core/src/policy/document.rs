@@ -127,6 +127,15 @@ impl Tier {
     }
 }
 
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Consumption => "the Consumption tier",
+            Self::Dedicated => "API Management",
+        })
+    }
+}
+
 /// Why a policy document is not sent: which plugin, which config value, which
 /// document, and a sentence that says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

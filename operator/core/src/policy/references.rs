@@ -1,0 +1,343 @@
+//! What a document uses of the API Management instance it goes to, and
+//! whether it may.
+//!
+//! An instance is shared. A named value, a certificate or the identity of the
+//! instance that one API may use must not be borrowed by another.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::csharp;
+use super::document::{PolicyDocument, PolicyError};
+use super::literal::shown;
+use super::model::{Element, Form, Node, Part, Section, Target, Value};
+use super::print::code;
+
+/// What kind of thing a document can refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReferenceKind {
+    /// A named value, by its display name.
+    NamedValue,
+    /// A policy fragment, by its id.
+    Fragment,
+    /// A backend, by its id.
+    Backend,
+    /// A certificate, by its id or thumbprint.
+    Certificate,
+    /// A resource for which a token of the instance's managed identity is
+    /// taken, or the client id of a user-assigned identity.
+    ManagedIdentity,
+    /// A logger, by its id.
+    Logger,
+    /// An authorization of the credential manager, as `provider/authorization`.
+    Authorization,
+}
+
+impl fmt::Display for ReferenceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NamedValue => "named value",
+            Self::Fragment => "policy fragment",
+            Self::Backend => "backend",
+            Self::Certificate => "certificate",
+            Self::ManagedIdentity => "managed identity for the resource",
+            Self::Logger => "logger",
+            Self::Authorization => "authorization",
+        })
+    }
+}
+
+/// One use of something.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// What it is.
+    pub kind: ReferenceKind,
+    /// Its name; none if it is only known when a request comes in.
+    pub name: Option<String>,
+    /// The plugin that wrote it.
+    pub plugin: Option<String>,
+    /// The config pointer it came from.
+    pub pointer: Option<String>,
+    /// The section it stands in.
+    pub section: Section,
+}
+
+/// What may be used: names by kind. An entry is a name or ends in `*`; `*`
+/// alone also allows names that are only known when a request comes in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grants(pub BTreeMap<ReferenceKind, Vec<String>>);
+
+impl Grants {
+    /// Whether the thing may be used.
+    #[must_use]
+    pub fn allow(&self, kind: ReferenceKind, name: Option<&str>) -> bool {
+        self.0.get(&kind).is_some_and(|entries| {
+            entries
+                .iter()
+                .any(|entry| match (entry.strip_suffix('*'), name) {
+                    (Some(""), _) => true,
+                    (Some(prefix), Some(name)) => name.starts_with(prefix),
+                    (None, Some(name)) => entry == name,
+                    (_, None) => false,
+                })
+        })
+    }
+}
+
+/// Everything that the document uses, in document order, each use by itself.
+#[must_use]
+pub fn references(document: &PolicyDocument) -> Vec<Reference> {
+    let mut out = Vec::new();
+    for (section, statements) in &document.sections {
+        for statement in statements {
+            let mut found = Found {
+                plugin: statement.plugin.as_deref(),
+                section: *section,
+                out: &mut out,
+            };
+            match &statement.node {
+                Node::Element(element) => found.element(element, None),
+                Node::Text(value) => found.value(value, None),
+                Node::Comment(_) => {}
+            }
+        }
+    }
+    out
+}
+
+/// An error for each use that is not granted.
+#[must_use]
+pub fn check_references(
+    document: &PolicyDocument,
+    target: &Target,
+    grants: &Grants,
+) -> Vec<PolicyError> {
+    references(document)
+        .into_iter()
+        .filter(|r| !grants.allow(r.kind, r.name.as_deref()))
+        .map(|reference| PolicyError {
+            message: match &reference.name {
+                Some(name) => format!(
+                    "the policy uses the {} '{}', which the instance does not grant to this \
+                     namespace; ask the platform team for a grant or use another",
+                    reference.kind,
+                    shown(name)
+                ),
+                None => format!(
+                    "the policy uses a {} whose name is only known when a request comes in; name \
+                     it, or ask the platform team for a grant of all",
+                    reference.kind
+                ),
+            },
+            plugin: reference.plugin,
+            pointer: reference.pointer,
+            document: target.clone(),
+            section: Some(reference.section),
+        })
+        .collect()
+}
+
+struct Found<'a> {
+    plugin: Option<&'a str>,
+    section: Section,
+    out: &'a mut Vec<Reference>,
+}
+
+impl Found<'_> {
+    fn push(&mut self, kind: ReferenceKind, name: Option<String>, pointer: Option<&str>) {
+        self.out.push(Reference {
+            kind,
+            name,
+            plugin: self.plugin.map(str::to_owned),
+            pointer: pointer.map(str::to_owned),
+            section: self.section,
+        });
+    }
+
+    fn element(&mut self, element: &Element, pointer: Option<&str>) {
+        let pointer = element.pointer.as_deref().or(pointer);
+        for attribute in &element.attributes {
+            let value = &attribute.value;
+            let pointer = value.pointer.as_deref().or(pointer);
+            if let Some(kind) = kind_of(&element.name, &attribute.name) {
+                self.push(kind, plain(value), pointer);
+            }
+            self.value(value, pointer);
+        }
+        match element.name.as_str() {
+            "authentication-managed-identity" if element.attribute("resource").is_none() => {
+                self.push(ReferenceKind::ManagedIdentity, None, pointer);
+            }
+            "authentication-token" if element.attribute("resource-url").is_none() => {
+                self.push(ReferenceKind::ManagedIdentity, None, pointer);
+            }
+            "get-authorization-context" => {
+                let part = |name| element.attribute(name).and_then(plain);
+                let name = part("provider-id")
+                    .zip(part("authorization-id"))
+                    .map(|(provider, id)| format!("{provider}/{id}"));
+                self.push(ReferenceKind::Authorization, name, pointer);
+            }
+            _ => {}
+        }
+        for child in &element.children {
+            match child {
+                Node::Element(child) => self.element(child, pointer),
+                Node::Text(value) => self.value(value, value.pointer.as_deref().or(pointer)),
+                Node::Comment(_) => {}
+            }
+        }
+    }
+
+    fn value(&mut self, value: &Value, pointer: Option<&str>) {
+        for part in &value.parts {
+            match part {
+                Part::NamedValue(name) => {
+                    self.push(ReferenceKind::NamedValue, Some(name.clone()), pointer);
+                }
+                // Not ours: composed documents hold no such text. A parsed one
+                // can, and the service may be more lenient than we are.
+                Part::Text(text) if text.contains("{{") => {
+                    self.push(ReferenceKind::NamedValue, None, pointer);
+                }
+                Part::Text(_) => {}
+            }
+        }
+        // `context.Deployment.Certificates` holds all of them.
+        if value.form != Form::Literal && csharp::uses(&code(value), "Certificates") {
+            self.push(ReferenceKind::Certificate, None, pointer);
+        }
+    }
+}
+
+/// What an attribute refers to, if anything.
+fn kind_of(element: &str, attribute: &str) -> Option<ReferenceKind> {
+    match (element, attribute) {
+        ("include-fragment", "fragment-id") => Some(ReferenceKind::Fragment),
+        (_, "backend-id" | "embeddings-backend-id") => Some(ReferenceKind::Backend),
+        (_, "certificate-id" | "issuer-certificate-id")
+        | ("authentication-certificate", "thumbprint") => Some(ReferenceKind::Certificate),
+        ("authentication-managed-identity", "resource" | "client-id")
+        | ("authentication-token", "resource-url")
+        | ("authentication-token-store", "token-id" | "client-id") => {
+            Some(ReferenceKind::ManagedIdentity)
+        }
+        (_, "logger-id") => Some(ReferenceKind::Logger),
+        _ => None,
+    }
+}
+
+/// The text, if no request changes it and no named value stands in it.
+fn plain(value: &Value) -> Option<String> {
+    if value.form != Form::Literal {
+        return None;
+    }
+    value
+        .parts
+        .iter()
+        .map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::NamedValue(_) => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Format, parse};
+
+    fn document(inbound: &str) -> PolicyDocument {
+        let text = format!("<policies><inbound>{inbound}</inbound></policies>");
+        parse(&text, Format::RawXml).unwrap()
+    }
+
+    fn found(inbound: &str) -> Vec<(ReferenceKind, Option<String>)> {
+        references(&document(inbound))
+            .into_iter()
+            .map(|r| (r.kind, r.name))
+            .collect()
+    }
+
+    #[test]
+    fn every_kind_of_reference_is_found() {
+        use ReferenceKind as K;
+        let name = |kind, name: &str| (kind, Some(name.to_owned()));
+        assert_eq!(
+            found(
+                r#"<set-header name="a"><value>x {{one}}</value></set-header>
+                <choose><when condition="@("{{two}}" == "")">
+                    <include-fragment fragment-id="frag" />
+                    <set-backend-service backend-id="back" />
+                </when></choose>
+                <authentication-certificate certificate-id="cert" />
+                <authentication-certificate thumbprint="AB" />
+                <authentication-managed-identity resource="https://vault" client-id="id" />
+                <authentication-managed-identity resource="@(context.RequestId)" />
+                <authentication-managed-identity />
+                <log-to-eventhub logger-id="log">x</log-to-eventhub>
+                <get-authorization-context provider-id="p" authorization-id="a" context-variable-name="c" />
+                <validate-jwt header-name="A"><issuer-signing-keys><key certificate-id="k" /></issuer-signing-keys></validate-jwt>
+                <set-variable name="v" value="@(context.Deployment.Certificates["x"].Subject)" />
+                <set-variable name="v" value="{{ odd }}" />"#
+            ),
+            [
+                name(K::NamedValue, "one"),
+                name(K::NamedValue, "two"),
+                name(K::Fragment, "frag"),
+                name(K::Backend, "back"),
+                name(K::Certificate, "cert"),
+                name(K::Certificate, "AB"),
+                name(K::ManagedIdentity, "https://vault"),
+                name(K::ManagedIdentity, "id"),
+                (K::ManagedIdentity, None),
+                (K::ManagedIdentity, None),
+                name(K::Logger, "log"),
+                name(K::Authorization, "p/a"),
+                name(K::Certificate, "k"),
+                (K::Certificate, None),
+                (K::NamedValue, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_granted_is_refused_by_name() {
+        let grants = |kind, names: &[&str]| {
+            Grants([(kind, names.iter().map(|n| (*n).to_owned()).collect())].into())
+        };
+        let document = document(r#"<set-variable name="v" value="{{team-a-key}}" />"#);
+        let refused = |grants: &Grants| {
+            check_references(&document, &Target::Api, grants)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            refused(&Grants::default()),
+            [
+                "the policy uses the named value 'team-a-key', which the instance does not grant \
+                 to this namespace; ask the platform team for a grant or use another (policy of \
+                 the API in inbound)"
+            ]
+        );
+        let kind = ReferenceKind::NamedValue;
+        assert_eq!(refused(&grants(kind, &["team-a-*"])).len(), 0);
+        assert_eq!(refused(&grants(kind, &["team-a-key"])).len(), 0);
+        assert_eq!(refused(&grants(kind, &["team-b-*", "team-a"])).len(), 1);
+        assert_eq!(refused(&grants(ReferenceKind::Backend, &["*"])).len(), 1);
+    }
+
+    #[test]
+    fn a_computed_name_needs_a_grant_of_all() {
+        let document = document(r#"<set-backend-service backend-id="@(context.RequestId)" />"#);
+        let refused = |entry: &str| {
+            let grants = Grants([(ReferenceKind::Backend, vec![entry.to_owned()])].into());
+            check_references(&document, &Target::Api, &grants).len()
+        };
+        assert_eq!((refused("a*"), refused("*")), (1, 0));
+    }
+}
