@@ -9,6 +9,7 @@ mod blocks;
 mod catalog;
 mod decide;
 mod plan;
+mod render;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use catalog::{Catalog, Listing, PluginInfo};
 pub use decide::{Reading, Readings};
 pub(crate) use plan::planned;
 pub use plan::{Plan, SpecRequest, plan_chain};
+pub use render::{Rendered, render};
 
 use std::sync::Arc;
 

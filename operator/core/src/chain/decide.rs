@@ -117,6 +117,13 @@ impl Plan {
         chain: &mut Chain,
         findings: &mut Vec<Finding>,
     ) {
+        if operations.is_none() {
+            chain.warnings.push(Problem::new(
+                operation_path(&planned.operation),
+                "the operations of the API's document are not known to the operator, so this is taken for \
+                 the id of one in API Management",
+            ));
+        }
         let id = match operation_id(&planned.operation, operations) {
             Ok(id) => id,
             Err(problem) => {
@@ -280,8 +287,6 @@ fn valid(
 /// The id in API Management of the operation that an annotation names.
 fn operation_id(name: &str, operations: Option<&[Operation]>) -> Result<String, Problem> {
     let Some(operations) = operations else {
-        // API Management derives it so; where it fetches the document itself,
-        // nothing more can be known.
         return Ok(name.to_owned());
     };
     let by_name = operations
@@ -298,11 +303,7 @@ fn operation_id(name: &str, operations: Option<&[Operation]>) -> Result<String, 
     };
     let hint = did_you_mean(name, names());
     Err(Problem::new(
-        format!(
-            "{} /{}",
-            annotations::path("operation-plugins"),
-            crate::config::escape(name)
-        ),
+        operation_path(name),
         format!(
             "the API has no operation `{}`{}",
             annotations::nearest::shown(name),
@@ -313,6 +314,14 @@ fn operation_id(name: &str, operations: Option<&[Operation]>) -> Result<String, 
             }
         ),
     ))
+}
+
+fn operation_path(name: &str) -> String {
+    format!(
+        "{} /{}",
+        annotations::path("operation-plugins"),
+        crate::config::escape(name)
+    )
 }
 
 /// A JSON pointer into a block as a field path: `/a/0` becomes `.a[0]`.

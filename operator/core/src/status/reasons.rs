@@ -59,6 +59,18 @@ reasons! {
     PluginLoading,
     /// A plugin of the chain cannot be used.
     PluginFailed,
+    /// A plugin of the chain took too long.
+    PluginTimeout,
+    /// A plugin of the chain wanted more memory than it may have.
+    PluginOutOfMemory,
+    /// A plugin of the chain crashed.
+    PluginTrap,
+    /// A plugin of the chain was to be given more than it may.
+    PluginInputTooLarge,
+    /// A plugin of the chain answered more than it may.
+    PluginOutputTooLarge,
+    /// A plugin of the chain answered what cannot be used.
+    PluginInvalidOutput,
     /// What the plugins made is not a policy that API Management would take.
     InvalidPolicy,
     /// The OpenAPI document is not usable.

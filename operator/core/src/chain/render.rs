@@ -1,0 +1,147 @@
+//! From what the plugins of a chain made to the policy documents of an API.
+
+use super::{Chain, ChainedPlugin};
+use crate::desired::{DesiredPolicy, Operation, PluginUse, PolicyText};
+use crate::policy::{self, Contribution, Generated, PolicyError, Target, Tier};
+use crate::problem::Problem;
+
+/// The policy of an API, and what the plugins had to say about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The documents.
+    pub policy: DesiredPolicy,
+    /// The plugins' warnings.
+    pub warnings: Vec<Problem>,
+}
+
+/// Composes and prints the documents. `generated` holds what each plugin of
+/// [`Chain::iter`] returned, in that order; `operations` those of the API's
+/// document, where they are known; `sku` is the instance's.
+pub fn render(
+    chain: &Chain,
+    generated: Vec<Generated>,
+    operations: Option<&[Operation]>,
+    sku: &str,
+) -> Result<Rendered, Vec<Problem>> {
+    let count = chain.iter().count();
+    if generated.len() != count {
+        return Err(vec![Problem::new(
+            "policy",
+            format!(
+                "{count} plugins run, but there are {} results",
+                generated.len()
+            ),
+        )]);
+    }
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    let mut contributions = Vec::new();
+    for (plugin, generated) in chain.iter().zip(generated) {
+        problems.extend(strays(plugin, &generated, operations));
+        warnings.extend(generated.warnings.iter().map(|w| plugin.problem(w)));
+        let descriptor = &plugin.plugin.descriptor;
+        contributions.push(Contribution {
+            plugin: plugin.name().as_str(),
+            phase: descriptor.phase,
+            mandatory: plugin.mandatory,
+            order: (0, plugin.position),
+            sections: &descriptor.sections,
+            generated,
+        });
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let documents =
+        policy::compose(&contributions, Tier::from_sku(sku), &[]).map_err(|errors| {
+            errors
+                .iter()
+                .map(|e| chain.policy_problem(e))
+                .collect::<Vec<_>>()
+        })?;
+    let text = |document| PolicyText::new(policy::print(document));
+    let mut plugins: Vec<PluginUse> = Vec::new();
+    for plugin in chain.iter().map(|p| p.plugin.to_use()) {
+        if !plugins.contains(&plugin) {
+            plugins.push(plugin);
+        }
+    }
+    Ok(Rendered {
+        policy: DesiredPolicy {
+            api: text(&documents.api),
+            operations: documents
+                .operations
+                .iter()
+                .map(|(id, document)| (id.clone(), text(document)))
+                .collect(),
+            plugins,
+        },
+        warnings,
+    })
+}
+
+/// Fragments for an operation that is not the plugin's to write, or not there.
+fn strays(
+    plugin: &ChainedPlugin,
+    generated: &Generated,
+    operations: Option<&[Operation]>,
+) -> Vec<Problem> {
+    let problem = |message: String| plugin.layers.problem("", message);
+    generated
+        .fragments
+        .iter()
+        .filter_map(|fragment| match (&plugin.operation, &fragment.target) {
+            (Some(own), Target::Operation(id)) if own == id => None,
+            (Some(own), _) => Some(problem(format!(
+                "plugin `{}` was called for operation `{own}` but returned a fragment for something else; \
+                 that is a fault of the plugin",
+                plugin.name()
+            ))),
+            (None, Target::Api) => None,
+            (None, Target::Operation(id)) => {
+                let there = operations.is_none_or(|all| all.iter().any(|o| o.id == *id));
+                (!there).then(|| {
+                    problem(format!(
+                        "plugin `{}` returned a fragment for operation `{id}`, which the API does not have",
+                        plugin.name()
+                    ))
+                })
+            }
+        })
+        .collect()
+}
+
+impl Chain {
+    /// An error of the composed policy, at the place where the config was
+    /// written that caused it.
+    #[must_use]
+    pub fn policy_problem(&self, error: &PolicyError) -> Problem {
+        let section = error
+            .section
+            .map_or_else(String::new, |s| format!(" in {s}"));
+        let document = match &error.document {
+            Target::Api => format!("policy of the API{section}"),
+            Target::Operation(id) => format!("policy of operation `{id}`{section}"),
+        };
+        let message = format!("{} ({document})", error.message);
+        let Some(name) = &error.plugin else {
+            return Problem::new("policy", message);
+        };
+        let named = |plugin: &&ChainedPlugin| plugin.name().as_str() == name;
+        let of_operation = match &error.document {
+            Target::Operation(id) => self
+                .operations
+                .iter()
+                .filter(named)
+                .find(|p| p.operation.as_ref() == Some(id)),
+            Target::Api => None,
+        };
+        match of_operation.or_else(|| self.api.iter().find(named)) {
+            Some(plugin) => {
+                let pointer = error.pointer.as_deref().unwrap_or_default();
+                plugin.layers.problem(pointer, message)
+            }
+            None => Problem::of_plugin(name, "policy", message),
+        }
+    }
+}

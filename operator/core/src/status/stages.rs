@@ -1,0 +1,370 @@
+//! How far each stage came, and what the conditions say of it.
+
+use super::conditions::Condition;
+use super::reasons::{Reason, conditions};
+use super::{Observation, Outcome, summary};
+use crate::class::ErrorClass;
+use crate::desired::{Desired, Exposure};
+use crate::exposed_api::Implementation;
+use crate::exposure::ExposureFacts;
+use crate::validate::ValidatedApi;
+
+/// How far one step with I/O came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It is done.
+    Done,
+    /// There is nothing to do for this API.
+    NotNeeded,
+    /// It was not reached.
+    Pending,
+    /// It is under way.
+    Running {
+        /// What is being done.
+        message: String,
+    },
+    /// It failed.
+    Failed {
+        /// Why, in a word.
+        reason: Reason,
+        /// What happens next.
+        class: ErrorClass,
+        /// Why, in a sentence.
+        message: String,
+    },
+}
+
+impl Step {
+    /// A failure whose class says enough.
+    #[must_use]
+    pub fn failed(class: ErrorClass, message: impl Into<String>) -> Self {
+        let reason = match class {
+            ErrorClass::Invalid => Reason::Rejected,
+            ErrorClass::Waiting => Reason::Pending,
+            ErrorClass::Conflict => Reason::Conflict,
+            ErrorClass::Throttled(_) => Reason::Throttled,
+            ErrorClass::Transient => Reason::Failed,
+            ErrorClass::Denied => Reason::Denied,
+        };
+        Self::Failed {
+            reason,
+            class,
+            message: message.into(),
+        }
+    }
+
+    /// The sentence of a failure.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed { message, .. } => Some(message),
+            Self::Done | Self::NotNeeded | Self::Pending | Self::Running { .. } => None,
+        }
+    }
+}
+
+/// One stage: whether it holds, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stage {
+    state: State,
+    reason: Reason,
+    message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Holds,
+    /// It will be tried again without anybody's doing.
+    Waits,
+    /// Nothing happens until somebody does something.
+    Stuck,
+}
+
+impl Stage {
+    fn new(state: State, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            state,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    fn of(step: &Step, done: Reason, done_message: &str) -> Self {
+        match step {
+            Step::Done => Self::new(State::Holds, done, done_message),
+            Step::NotNeeded => Self::new(
+                State::Holds,
+                Reason::NotNeeded,
+                "not needed for this type of API",
+            ),
+            Step::Pending => {
+                Self::new(State::Waits, Reason::Pending, "an earlier step is not done")
+            }
+            Step::Running { message } => Self::new(State::Waits, Reason::Progressing, message),
+            Step::Failed {
+                reason,
+                class,
+                message,
+            } => Self::new(state(*class, *reason), *reason, message),
+        }
+    }
+}
+
+const fn state(class: ErrorClass, reason: Reason) -> State {
+    match (class, reason) {
+        (ErrorClass::Invalid, _) | (_, Reason::RetriesExhausted) => State::Stuck,
+        _ => State::Waits,
+    }
+}
+
+/// The stages of one object.
+pub(super) struct Stages {
+    /// What is the same for all of them.
+    overall: Option<Stage>,
+    exposure: Stage,
+    policy: Stage,
+    apim: Stage,
+    url: Option<String>,
+    paused: bool,
+    deleting: bool,
+}
+
+pub(super) fn stages(observation: &Observation<'_>) -> Stages {
+    // One sentence for the whole; each stage points to it.
+    let all = |stage: Stage| {
+        let each = Stage::new(stage.state, stage.reason, "see the condition Ready");
+        Stages {
+            overall: Some(stage),
+            exposure: each.clone(),
+            policy: each.clone(),
+            apim: each,
+            url: None,
+            paused: false,
+            deleting: false,
+        }
+    };
+    match observation.outcome {
+        Outcome::Seen => all(Stage::new(
+            State::Waits,
+            Reason::Pending,
+            "not looked at yet",
+        )),
+        Outcome::Rejected(rejection) => all(Stage::new(
+            state(rejection.class, rejection.reason),
+            rejection.reason,
+            summary(&rejection.problems),
+        )),
+        Outcome::Deleting(step) => Stages {
+            deleting: true,
+            ..all(match step {
+                Step::Failed { .. } => Stage::of(step, Reason::Deleting, ""),
+                Step::Running { message } => Stage::new(State::Waits, Reason::Deleting, message),
+                Step::Done | Step::NotNeeded | Step::Pending => Stage::new(
+                    State::Waits,
+                    Reason::Deleting,
+                    "the object is being deleted",
+                ),
+            })
+        },
+        Outcome::Built {
+            validated,
+            desired,
+            exposure,
+            policy,
+            apim,
+        } => Stages {
+            overall: None,
+            exposure: exposed(validated, desired, observation.facts, exposure),
+            policy: Stage::of(policy, Reason::Rendered, "the policy is rendered"),
+            apim: Stage::of(
+                apim,
+                Reason::Synced,
+                "API Management has the API and its policy",
+            ),
+            url: validated.url(),
+            paused: validated.annotations().paused,
+            deleting: false,
+        },
+    }
+}
+
+fn exposed(
+    validated: &ValidatedApi,
+    desired: &Desired,
+    facts: &ExposureFacts,
+    step: &Step,
+) -> Stage {
+    let waits = |reason, message: String| Stage::new(State::Waits, reason, message);
+    if !matches!(step, Step::Done | Step::NotNeeded) {
+        return Stage::of(step, Reason::Exposed, "");
+    }
+    let address = match &desired.exposure {
+        Exposure::External { url: Some(url) } => {
+            return Stage::new(
+                State::Holds,
+                Reason::Exposed,
+                format!("the implementation is at {url}"),
+            );
+        }
+        Exposure::External { url: None } => {
+            return Stage::new(
+                State::Stuck,
+                Reason::NoBackend,
+                "the OpenAPI document names no https server whose host the instance allows \
+                 (`allow.backendHosts`)",
+            );
+        }
+        Exposure::InCluster { url } => url.clone(),
+        Exposure::Ingress(ingress) => match facts.ingress.as_ref().map(|facts| facts.address()) {
+            Some(Some(address)) => address.to_owned(),
+            Some(None) => {
+                return waits(
+                    Reason::NoAddress,
+                    format!(
+                        "Ingress `{}` has no address yet: the controller of class `{}` gives it one",
+                        ingress.name, ingress.class
+                    ),
+                );
+            }
+            None => {
+                return waits(
+                    Reason::NoAddress,
+                    format!("Ingress `{}` is not there yet", ingress.name),
+                );
+            }
+        },
+    };
+    let service = match &validated.api().implementation {
+        Implementation::Service(service) => service.as_str(),
+        Implementation::External => return Stage::new(State::Holds, Reason::Exposed, address),
+    };
+    if !facts.service_exists {
+        return waits(
+            Reason::NoService,
+            format!("Service `{service}` (spec.implementation) does not exist in this namespace"),
+        );
+    }
+    if !facts.ready_endpoints {
+        return waits(
+            Reason::NoReadyEndpoints,
+            format!("Service `{service}` has no ready endpoint"),
+        );
+    }
+    Stage::new(
+        State::Holds,
+        Reason::Exposed,
+        format!("exposed at {address}"),
+    )
+}
+
+impl Stages {
+    fn each(&self) -> [&Stage; 3] {
+        [&self.exposure, &self.policy, &self.apim]
+    }
+
+    /// Whether everything holds. Never before there is a URL: who sees `ready`
+    /// reads the URL next.
+    pub(super) fn ready(&self) -> bool {
+        !self.deleting
+            && self.url.is_some()
+            && self.each().into_iter().all(|s| s.state == State::Holds)
+    }
+
+    pub(super) fn conditions(&self, observation: &Observation<'_>) -> Vec<Condition> {
+        let condition = |kind, status, reason, message: &str| Condition {
+            kind,
+            status,
+            reason,
+            message: summary::cut(message, summary::MAX_MESSAGE),
+        };
+        let of = |kind, stage: &Stage| {
+            condition(
+                kind,
+                stage.state == State::Holds,
+                stage.reason,
+                &stage.message,
+            )
+        };
+        vec![
+            self.ready_condition(observation, condition),
+            self.reconciling(condition),
+            self.stalled(condition),
+            of(conditions::EXPOSURE_READY, &self.exposure),
+            of(conditions::POLICY_RENDERED, &self.policy),
+            of(conditions::APIM_SYNCED, &self.apim),
+        ]
+    }
+
+    fn ready_condition(
+        &self,
+        observation: &Observation<'_>,
+        condition: impl Fn(&'static str, bool, Reason, &str) -> Condition,
+    ) -> Condition {
+        let Some(url) = self.url.as_ref().filter(|_| self.ready()) else {
+            let first = self
+                .first(State::Stuck)
+                .or_else(|| self.first(State::Waits));
+            let (reason, message) = first
+                .map_or((Reason::Pending, "there is no URL yet"), |stage| {
+                    (stage.reason, stage.message.as_str())
+                });
+            return if self.paused {
+                let message = format!("the object is paused; before that: {message}");
+                condition(conditions::READY, false, Reason::Paused, &message)
+            } else {
+                condition(conditions::READY, false, reason, message)
+            };
+        };
+        let mut message = format!("published at {url}");
+        let warnings = match observation.outcome {
+            Outcome::Built { desired, .. } => desired.warnings.len(),
+            _ => 0,
+        };
+        match warnings {
+            0 => {}
+            1 => message.push_str("; there is a warning in status.warnings"),
+            n => message.push_str(&format!("; there are {n} warnings in status.warnings")),
+        }
+        if self.paused {
+            message.push_str("; paused, so changes have no effect");
+        }
+        condition(conditions::READY, true, Reason::Published, &message)
+    }
+
+    fn reconciling(
+        &self,
+        condition: impl Fn(&'static str, bool, Reason, &str) -> Condition,
+    ) -> Condition {
+        const KIND: &str = conditions::RECONCILING;
+        // What is stuck is not being worked on, whatever waits behind it.
+        match self.first(State::Waits) {
+            _ if self.paused => condition(
+                KIND,
+                false,
+                Reason::Paused,
+                "annotation `paused` is set: nothing but status is written",
+            ),
+            Some(stage) if self.first(State::Stuck).is_none() => {
+                condition(KIND, true, stage.reason, &stage.message)
+            }
+            _ => condition(KIND, false, Reason::Done, "nothing is under way"),
+        }
+    }
+
+    fn stalled(
+        &self,
+        condition: impl Fn(&'static str, bool, Reason, &str) -> Condition,
+    ) -> Condition {
+        self.first(State::Stuck).map_or_else(
+            || condition(conditions::STALLED, false, Reason::Done, "nothing is stuck"),
+            |stage| condition(conditions::STALLED, true, stage.reason, &stage.message),
+        )
+    }
+
+    fn first(&self, state: State) -> Option<&Stage> {
+        self.overall
+            .iter()
+            .chain(self.each())
+            .find(|stage| stage.state == state)
+    }
+}
