@@ -87,7 +87,7 @@ impl Plugin for RateLimitPlugin {
             Diagnostic::error(
                 "/calls",
                 format!(
-                    "calls must be from 1 to {}, and is {}; leave the plugin out to allow none or all",
+                    "calls must be from 1 to {}, and is {}; to allow any number, leave the plugin out",
                     i32::MAX,
                     config.calls
                 ),

@@ -36,13 +36,14 @@ pub(crate) fn read(request: &SpecRequest) -> Result<SpecReading, Vec<Diagnostic>
         )
         .into());
     }
-    let period = period
-        .or(interval)
-        .unwrap_or(if canonical { 1 } else { 60 });
+    let limit = lenient::number(&block, "limit")?;
+    // A limit is per second or per minute by its dialect; without one there is
+    // nothing that a default could be about.
+    let per_dialect = limit.map(|_| if canonical { 1 } else { 60 });
 
     Ok(SpecReading::enabled(Some(enabled))
-        .set("calls", lenient::number(&block, "limit")?)
-        .set("renewalPeriod", Some(period))
+        .set("calls", limit)
+        .set("renewalPeriod", period.or(interval).or(per_dialect))
         .set("key", lenient::text(&block, "identifier")?.map(key)))
 }
 
