@@ -24,5 +24,6 @@ pub mod names;
 pub mod openapi;
 pub mod policy;
 pub mod problem;
+pub mod retry;
 pub mod status;
 pub mod validate;
