@@ -113,8 +113,11 @@ impl Site<'_> {
         };
         let (required, optional): (Vec<_>, Vec<_>) =
             of(Place::Query).partition(|parameter| parameter.required);
-        let template_parameters =
-            self.template_parameters(&id, &of(Place::Path).collect::<Vec<_>>(), &required)?;
+        let template_parameters = self.template_parameters(
+            &display_name,
+            &of(Place::Path).collect::<Vec<_>>(),
+            &required,
+        )?;
         let url_template = self.url_template(&required);
         if url_template.chars().count() > LONGEST_TEMPLATE {
             return Err(ImportProblem {
@@ -140,32 +143,42 @@ impl Site<'_> {
         })
     }
 
-    /// The parameters that the template names; each must be declared.
+    /// The parameters of the template. It names each that is declared, and each
+    /// that it names is declared.
     fn template_parameters(
         &self,
-        id: &str,
+        name: &str,
         declared: &[ImportedParameter],
         required: &[ImportedParameter],
     ) -> Result<Vec<ImportedParameter>, ImportProblem> {
-        let problem = |message: String| ImportProblem {
-            target: Some("templateParameters".to_owned()),
-            message,
-        };
-        let mut found: Vec<ImportedParameter> = Vec::new();
-        for name in template_names(self.path) {
-            let parameter = declared.iter().find(|parameter| parameter.name == name).ok_or_else(|| {
-                problem(format!(
-                    "All template parameters used in the UriTemplate must be defined in the Operation, please ensure Parameter '{name}' is defined for the operation: '{id}'."
-                ))
-            })?;
-            found.push(parameter.clone());
+        let names = template_names(self.path);
+        let named = |parameter: &ImportedParameter| names.contains(&parameter.name.as_str());
+        let mut found: Vec<ImportedParameter> = names
+            .iter()
+            .filter_map(|name| declared.iter().find(|parameter| parameter.name == *name))
+            .cloned()
+            .collect();
+        if found.len() != names.len() || !declared.iter().all(named) {
+            return Err(ImportProblem {
+                // The service leaves the target of this one empty.
+                target: Some(String::new()),
+                message: format!(
+                    "All template parameters used in the UriTemplate must be defined in the Operation '{name}', and vice-versa."
+                ),
+            });
         }
         for parameter in required {
-            if found.iter().any(|known| known.name == parameter.name) {
-                return Err(problem(format!(
-                    "Required parameters across both path and query must have unique names: '{}' is in both for the operation: '{id}'.",
-                    parameter.name
-                )));
+            if found
+                .iter()
+                .any(|known| known.name.eq_ignore_ascii_case(&parameter.name))
+            {
+                return Err(ImportProblem {
+                    target: Some("urlTemplate".to_owned()),
+                    message: format!(
+                        "Required parameters across both path and query must have unique names: '{}' is there twice in the Operation '{name}'.",
+                        parameter.name
+                    ),
+                });
             }
             found.push(parameter.clone());
         }

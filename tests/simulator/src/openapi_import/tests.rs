@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::{ImportFormat, ImportProblem, ImportedApi, import, import_linked};
 
 const NOT_VALID_3: &str = "Parsing error(s): The input OpenAPI file is not valid for the OpenAPI specification https://github.com/OAI/OpenAPI-Specification/blob/master/versions/3.0.1.md (schema https://github.com/OAI/OpenAPI-Specification/blob/master/schemas/v3.0/schema.yaml).";
@@ -130,15 +132,21 @@ fn two_operations_that_match_the_same_requests_are_refused() {
 }
 
 #[test]
-fn a_path_parameter_that_is_not_declared_is_refused() {
-    let document = with_paths("  /pets/{petId}: {get: {operationId: getPet}}\n");
-    assert_eq!(
-        refused(ImportFormat::OpenApi, &document),
-        [(
-            "templateParameters".to_owned(),
-            "All template parameters used in the UriTemplate must be defined in the Operation, please ensure Parameter 'petId' is defined for the operation: 'getpet'.".to_owned()
-        )]
-    );
+fn path_parameters_are_declared_and_declared_ones_stand_in_the_path() {
+    for document in [
+        with_paths("  /pets/{petId}: {get: {operationId: getPet}}\n"),
+        with_paths(
+            "  /pets: {get: {operationId: getPet, parameters: [{name: petId, in: path}]}}\n",
+        ),
+    ] {
+        assert_eq!(
+            refused(ImportFormat::OpenApi, &document),
+            [(
+                String::new(),
+                "All template parameters used in the UriTemplate must be defined in the Operation 'getPet', and vice-versa.".to_owned()
+            )]
+        );
+    }
 }
 
 #[test]
@@ -182,16 +190,16 @@ fn required_query_parameters_join_the_url_template_and_others_stay_apart() {
 }
 
 #[test]
-fn a_name_in_both_path_and_required_query_is_refused() {
+fn a_name_in_both_path_and_required_query_is_refused_whatever_its_case() {
     let document = with_paths(
-        "  /pets/{id}:\n    get: {parameters: [{name: id, in: path}, {name: id, in: query, required: true}]}\n",
+        "  /pets/{id}:\n    get: {operationId: getPet, parameters: [{name: id, in: path}, {name: ID, in: query, required: true}]}\n",
     );
-    let problems = refused(ImportFormat::OpenApi, &document);
-    assert_eq!(problems.len(), 1);
-    assert_eq!(problems[0].0, "templateParameters");
     assert_eq!(
-        problems[0].1,
-        "Required parameters across both path and query must have unique names: 'id' is in both for the operation: 'get-pets-id'."
+        refused(ImportFormat::OpenApi, &document),
+        [(
+            "urlTemplate".to_owned(),
+            "Required parameters across both path and query must have unique names: 'ID' is there twice in the Operation 'getPet'.".to_owned()
+        )]
     );
 }
 
@@ -559,4 +567,26 @@ fn tmf672_in_openapi_yaml_has_all_its_operations() {
     );
     assert_eq!(api.operations.len(), 11);
     assert_eq!(routes(&api)[0], ("createhub", "POST", "/hub"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_import_panic(text in "[-{}\\[\\]:,&*!|>'\"%@`# \na-c0-9]{0,120}", path in "\\PC{0,20}") {
+        for format in [ImportFormat::SwaggerJson, ImportFormat::OpenApi, ImportFormat::OpenApiJson] {
+            let _ = import(format, &text);
+            let document = serde_json::json!({
+                "openapi": "3.0.1", "swagger": "2.0", "info": {"title": "a", "version": "1"},
+                "paths": {(format!("/{path}")): {"get": {"operationId": text}}}
+            });
+            let _ = import(format, &document.to_string());
+        }
+    }
+
+    #[test]
+    fn an_operation_name_holds_small_letters_digits_and_single_inner_dashes(id in "\\PC{0,200}") {
+        let name = super::resource_names::normalise(&id);
+        prop_assert!(name.len() <= 76);
+        prop_assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
+        prop_assert!(!name.starts_with('-') && !name.ends_with('-') && !name.contains("--"));
+    }
 }

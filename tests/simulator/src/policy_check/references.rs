@@ -14,15 +14,17 @@ pub(super) fn named_values(value: &str) -> Vec<&str> {
     while let Some(start) = rest.find("{{") {
         // `{{{x}}}` holds `{{x}}`.
         let inner = rest[start..].trim_start_matches('{');
-        let Some(end) = inner.find("}}") else { break };
-        let name = inner[..end].trim();
+        let name = inner.trim_start();
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        if !name.is_empty() && name.chars().all(valid) {
-            names.push(name);
-            rest = &inner[end + 2..];
-        } else {
-            rest = inner;
-        }
+        let length = name.find(|c| !valid(c)).unwrap_or(name.len());
+        let (name, after) = name.split_at(length);
+        rest = match after.trim_start().strip_prefix("}}") {
+            Some(after) if !name.is_empty() => {
+                names.push(name);
+                after
+            }
+            _ => inner,
+        };
     }
     names
 }

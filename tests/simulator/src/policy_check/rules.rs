@@ -389,7 +389,14 @@ impl<'e> Checker<'e> {
 
     fn report(&mut self, element: &Element, message: &str) {
         let problem = PolicyProblem::in_element(element, message);
-        if !self.problems.contains(&problem) {
+        // One cause is often met twice, but always within one element.
+        if !self
+            .problems
+            .iter()
+            .rev()
+            .take(16)
+            .any(|known| *known == problem)
+        {
             self.problems.push(problem);
         }
     }

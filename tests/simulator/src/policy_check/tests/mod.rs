@@ -1,6 +1,7 @@
 //! What is accepted, what is refused and in which words, and how a document
 //! comes back.
 
+mod properties;
 mod rules;
 mod schema;
 mod syntax;
