@@ -152,13 +152,13 @@ impl Site<'_> {
         required: &[ImportedParameter],
     ) -> Result<Vec<ImportedParameter>, ImportProblem> {
         let names = template_names(self.path);
-        let named = |parameter: &ImportedParameter| names.contains(&parameter.name.as_str());
+        let in_path = |parameter: &ImportedParameter| names.contains(&parameter.name.as_str());
         let mut found: Vec<ImportedParameter> = names
             .iter()
             .filter_map(|name| declared.iter().find(|parameter| parameter.name == *name))
             .cloned()
             .collect();
-        if found.len() != names.len() || !declared.iter().all(named) {
+        if found.len() != names.len() || !declared.iter().all(in_path) {
             return Err(ImportProblem {
                 // The service leaves the target of this one empty.
                 target: Some(String::new()),
