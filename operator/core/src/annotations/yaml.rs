@@ -1,6 +1,8 @@
 //! YAML from people who are not trusted, in small amounts.
 
 use serde_json::Value;
+use serde_saphyr::Error;
+use serde_saphyr::budget::BudgetBreach;
 
 /// The largest text that is read. Kubernetes takes 256 KiB for all annotations
 /// of an object together.
@@ -21,6 +23,7 @@ pub(crate) fn read(text: &str) -> Result<Value, String> {
             max_nodes: 100_000,
             max_events: 200_000,
             max_documents: 1,
+            flow_nesting_limit: 64,
             max_anchors: 100,
             max_aliases: 1_000,
         },
@@ -30,28 +33,46 @@ pub(crate) fn read(text: &str) -> Result<Value, String> {
             max_alias_expansions_per_anchor: 100,
         },
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+        with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(&error))
 }
 
-fn explain(error: &serde_saphyr::Error) -> String {
-    let error = error.without_snippet();
-    let what = match error {
-        serde_saphyr::Error::RecursiveReferencesRequireWeakTypes { .. } => {
+fn explain(error: &Error) -> String {
+    let place = error.location().map_or_else(String::new, |at| {
+        format!(" (line {}, column {})", at.line(), at.column())
+    });
+    let mut inner = error;
+    while let Error::AliasError { error, .. } | Error::WithSnippet { error, .. } = inner {
+        inner = error;
+    }
+    let what = match inner {
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
             "an anchor refers to itself; write the value out".to_owned()
         }
-        serde_saphyr::Error::Budget { .. }
-        | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
-            format!("the document is larger, deeper or more repetitive than is read: {error}")
+        Error::Budget {
+            breach: BudgetBreach::Documents { .. },
+            ..
+        } => "there are several documents; write one".to_owned(),
+        Error::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => "it is nested too deeply".to_owned(),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "it holds too many values, or its anchors make too many".to_owned()
         }
-        other => other.to_string(),
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key `{}` is there twice", super::nearest::shown(key))
+        }
+        // Only the first line: some errors draw the text they are about. Its
+        // place is said below.
+        other => {
+            let text = other.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            super::nearest::shown(line.split(" at line ").next().unwrap_or(line))
+        }
     };
-    // Only the first line: some errors draw the text they are about.
-    let what = super::nearest::shown(what.lines().next().unwrap_or_default());
-    match error.location() {
-        Some(at) if !what.contains("line ") => {
-            format!("{what} (line {}, column {})", at.line(), at.column())
-        }
-        _ => what,
-    }
+    format!("{what}{place}")
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::annotations::nearest::shown;
 
@@ -121,7 +121,6 @@ pub(super) fn check(schema: &Value) -> Result<u64, SchemaError> {
         known: HashMap::new(),
         open: Vec::new(),
     };
-    // Keywords that are used through no reference count too.
     let total = walk.cost(schema, "")?;
     if total > MAX_EXPANDED {
         return Err(SchemaError::Explosive);
@@ -154,11 +153,11 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// The subschemas of a value, itself included. Values that are no schemas
-    /// (`enum`, `default`) are counted like some: that errs on the safe side.
-    fn cost(&mut self, value: &'a Value, pointer: &str) -> Result<u64, SchemaError> {
+    /// The subschemas of a schema, itself included. What stands under keywords
+    /// that are not known is counted like schemas: that errs on the safe side.
+    fn cost(&mut self, schema: &'a Value, pointer: &str) -> Result<u64, SchemaError> {
         let mut total: u64 = 1;
-        match value {
+        match schema {
             Value::Array(items) => {
                 for (i, item) in items.iter().enumerate() {
                     total = total.saturating_add(self.cost(item, &format!("{pointer}/{i}"))?);
@@ -167,34 +166,55 @@ impl<'a> Walk<'a> {
             Value::Object(map) => {
                 for (key, inner) in map {
                     let at = format!("{pointer}/{}", super::escape(key));
-                    total = total.saturating_add(match (key.as_str(), inner) {
-                        ("enum" | "const" | "default" | "examples", _) => 1,
-                        // Only what is referred to counts.
-                        ("$defs" | "definitions", _) => {
-                            self.cost(inner, &at)?;
-                            0
-                        }
-                        ("$ref", Value::String(reference)) => self.follow(reference, &at)?,
-                        ("pattern", Value::String(pattern)) => pattern_cost(pattern, &at)?,
-                        ("patternProperties", Value::Object(patterns)) => {
-                            for pattern in patterns.keys() {
-                                pattern_cost(pattern, &at)?;
-                            }
-                            self.cost(inner, &at)?
-                        }
-                        _ => {
-                            if let Some(keyword) = refused(key, inner, pointer) {
-                                return Err(SchemaError::Keyword {
-                                    pointer: at,
-                                    keyword,
-                                });
-                            }
-                            self.cost(inner, &at)?
-                        }
-                    });
+                    total = total.saturating_add(self.keyword(key, inner, &at)?);
                 }
             }
             _ => {}
+        }
+        Ok(total)
+    }
+
+    fn keyword(&mut self, key: &str, value: &'a Value, at: &str) -> Result<u64, SchemaError> {
+        match (key, value) {
+            // Values, not schemas.
+            ("enum" | "const" | "default" | "examples", _) => Ok(1),
+            // Only what is referred to counts, but all must be harmless.
+            ("$defs" | "definitions", Value::Object(map)) => {
+                self.each(map, at)?;
+                Ok(0)
+            }
+            ("properties" | "dependentSchemas" | "dependencies", Value::Object(map)) => {
+                self.each(map, at)
+            }
+            ("patternProperties", Value::Object(map)) => {
+                for pattern in map.keys() {
+                    pattern_length(pattern, at)?;
+                }
+                self.each(map, at)
+            }
+            ("pattern", Value::String(pattern)) => {
+                pattern_length(pattern, at)?;
+                Ok(1)
+            }
+            ("$ref", Value::String(reference)) => self.follow(reference, at),
+            _ => {
+                if let Some(keyword) = refused(key, value, at) {
+                    return Err(SchemaError::Keyword {
+                        pointer: at.to_owned(),
+                        keyword,
+                    });
+                }
+                self.cost(value, at)
+            }
+        }
+    }
+
+    /// The values of an object whose keys are names, not keywords.
+    fn each(&mut self, map: &'a Map<String, Value>, pointer: &str) -> Result<u64, SchemaError> {
+        let mut total: u64 = 0;
+        for (name, schema) in map {
+            let at = format!("{pointer}/{}", super::escape(name));
+            total = total.saturating_add(self.cost(schema, &at)?);
         }
         Ok(total)
     }
@@ -234,21 +254,21 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn pattern_cost(pattern: &str, pointer: &str) -> Result<u64, SchemaError> {
-    if pattern.len() > MAX_PATTERN {
-        return Err(SchemaError::Pattern {
-            pointer: pointer.to_owned(),
-            reason: format!(
-                "it has {} characters; at most {MAX_PATTERN} are taken",
-                pattern.len()
-            ),
-        });
+fn pattern_length(pattern: &str, pointer: &str) -> Result<(), SchemaError> {
+    if pattern.len() <= MAX_PATTERN {
+        return Ok(());
     }
-    Ok(1)
+    Err(SchemaError::Pattern {
+        pointer: pointer.to_owned(),
+        reason: format!(
+            "it has {} characters; at most {MAX_PATTERN} are taken",
+            pattern.len()
+        ),
+    })
 }
 
-/// Keywords that change what a reference means. A property of a config may be
-/// called so; then its value is a schema, not a text.
+/// Keywords that change what a reference means. The id of the schema itself
+/// does not.
 fn refused(key: &str, value: &Value, pointer: &str) -> Option<&'static str> {
     let text = value.is_string();
     match key {
@@ -256,7 +276,21 @@ fn refused(key: &str, value: &Value, pointer: &str) -> Option<&'static str> {
         "$recursiveRef" if text => Some("$recursiveRef"),
         "$dynamicAnchor" if text => Some("$dynamicAnchor"),
         "$anchor" if text => Some("$anchor"),
-        "$id" | "id" if text && !pointer.is_empty() => Some("$id"),
+        // Older drafts follow `id`, which this check does not.
+        "$schema" if text && !is_known_draft(value) => Some("$schema"),
+        "$id" if text && pointer != "/$id" => Some("$id"),
         _ => None,
     }
+}
+
+fn is_known_draft(value: &Value) -> bool {
+    const KNOWN: [&str; 4] = [
+        "https://json-schema.org/draft/2020-12/schema",
+        "https://json-schema.org/draft/2019-09/schema",
+        "http://json-schema.org/draft-07/schema",
+        "http://json-schema.org/draft-06/schema",
+    ];
+    value
+        .as_str()
+        .is_some_and(|uri| KNOWN.contains(&uri.trim_end_matches('#')))
 }
