@@ -25,6 +25,9 @@ pub use print::{print, print_element};
 pub use references::{Grants, Reference, ReferenceKind, check_references, references};
 pub use text::is_named_value_name;
 
+#[cfg(test)]
+mod tests;
+
 /// The deepest nesting of elements that is taken from anyone. Real documents
 /// stay below 20; deeper ones only serve to exhaust a stack.
 pub const MAX_DEPTH: usize = 64;

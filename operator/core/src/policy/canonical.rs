@@ -359,3 +359,6 @@ fn step(path: &str, parent: &Canon, index: usize) -> String {
         join(path, &child.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

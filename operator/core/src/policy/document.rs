@@ -154,23 +154,23 @@ pub struct PolicyError {
 }
 
 impl PolicyError {
-    fn display(&self) -> impl fmt::Display {
-        let mut out = String::new();
-        if let Some(plugin) = &self.plugin {
-            out = format!("[{plugin}] ");
-        }
-        if let Some(pointer) = self.pointer.as_deref().filter(|p| !p.is_empty()) {
-            out += &format!("{pointer}: ");
-        }
-        out += &self.message;
-        let section = self
-            .section
-            .map(|section| format!(" in {section}"))
-            .unwrap_or_default();
-        match &self.document {
-            Target::Api => out += &format!(" (policy of the API{section})"),
-            Target::Operation(id) => out += &format!(" (policy of operation '{id}'{section})"),
-        }
-        out
+    fn display(&self) -> String {
+        let plugin = match &self.plugin {
+            Some(plugin) => format!("[{plugin}] "),
+            None => String::new(),
+        };
+        let pointer = match self.pointer.as_deref() {
+            Some(pointer) if !pointer.is_empty() => format!("{pointer}: "),
+            _ => String::new(),
+        };
+        let document = match &self.document {
+            Target::Api => "policy of the API".to_owned(),
+            Target::Operation(id) => format!("policy of operation '{id}'"),
+        };
+        let section = match self.section {
+            Some(section) => format!(" in {section}"),
+            None => String::new(),
+        };
+        format!("{plugin}{pointer}{} ({document}{section})", self.message)
     }
 }

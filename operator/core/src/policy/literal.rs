@@ -171,6 +171,13 @@ fn expression(value: &Value, text: &str, close: char) -> Vec<String> {
             shown(&text.replace(PLACE, ""))
         ));
     }
+    if close == '}' && (text.starts_with(['{', PLACE]) || text.ends_with(PLACE)) {
+        problems.push(format!(
+            "the statements '{}' begin with a brace, or begin or end with a named value, where \
+             the service could read their `@{{` or `}}` as part of it; put a blank between them",
+            shown(&code(value))
+        ));
+    }
     if text.contains('\r') {
         problems.push(
             "the expression contains a carriage return, which XML readers change; end its lines \
@@ -279,6 +286,11 @@ mod tests {
         );
         assert_eq!(problems(&Value::expression("1) + (2")).len(), 1);
         assert_eq!(problems(&Value::statements("return 1;} {")).len(), 1);
+        assert_eq!(problems(&Value::statements("{return 1;}")).len(), 1);
+        assert_eq!(
+            problems(&parts(Form::Statements, &[text("return "), named("x")])).len(),
+            1
+        );
         assert_eq!(problems(&Value::expression(" ")).len(), 1);
         assert_eq!(problems(&Value::expression("1\r+ 2")).len(), 1);
     }

@@ -45,7 +45,7 @@ fn what_the_table_does_not_know_is_refused_with_the_nearest_name() {
         "'set-headr' is no policy that is known here; did you mean 'set-header'?"
     );
     assert_eq!(
-        one(r#"<my-own-thing />"#),
+        one("<my-own-thing />"),
         "'my-own-thing' is no policy that is known here; see Azure's policy reference for what there is"
     );
     assert_eq!(
@@ -58,7 +58,7 @@ fn what_the_table_does_not_know_is_refused_with_the_nearest_name() {
     );
     assert_eq!(
         one(
-            r#"<cors><allowed-origins><origin>*</origin></allowed-origins><allowed-headers><header>*</header></allowed-headers><max-age>3</max-age></cors>"#
+            "<cors><allowed-origins><origin>*</origin></allowed-origins><allowed-headers><header>*</header></allowed-headers><max-age>3</max-age></cors>"
         ),
         "'max-age' may not stand in 'cors'; there are: allowed-origins, allowed-methods, allowed-headers, expose-headers"
     );

@@ -330,10 +330,10 @@ fn compare(path: &str, digest: &Json, rule: &Rule) {
                 format!("{{{}}}", a.kind.values.join("|"))
             };
             if let Some(pattern) = &a.kind.pattern {
-                kind += &format!(" ~/{pattern}/");
+                kind = format!("{kind} ~/{pattern}/");
             }
             if let Some(length) = a.kind.min_length {
-                kind += &format!(" minLength={length}");
+                kind = format!("{kind} minLength={length}");
             }
             if a.kind.expression {
                 kind += "|expr";

@@ -1,0 +1,4 @@
+//! Properties of the whole: printing, reading and comparing together.
+
+mod examples;
+mod properties;
