@@ -1,0 +1,247 @@
+//! From a target and a method to the code that answers.
+
+use super::entity::is_long_running;
+use super::error::{ArmError, method_not_allowed};
+use super::lro::{self, Shape};
+use super::path::{Kind, Target};
+use super::request::Request;
+use super::store::Service;
+use crate::config::LroSettings;
+use crate::http::Reply;
+use axum::http::Method;
+
+impl Service {
+    /// Answers a request that ARM has let through.
+    pub(super) fn answer(
+        &mut self,
+        request: &Request,
+        settings: &LroSettings,
+    ) -> Result<Reply, ArmError> {
+        self.settle(request.now, settings);
+        let target = Target::parse(&request.rest)?;
+        let allowed = allowed_methods(&target);
+        if !allowed
+            .split(',')
+            .any(|method| method == request.method.as_str())
+        {
+            return Ok(method_not_allowed(request.method.as_str(), allowed));
+        }
+        if let Target::Policy(_, id) = &target
+            && !id.eq_ignore_ascii_case("policy")
+        {
+            return Err(ArmError::invalid(
+                "policyId",
+                &format!("The policy identifier '{id}' is not valid; it is always 'policy'."),
+            ));
+        }
+        if request.method == Method::GET || request.method == Method::HEAD {
+            return self.read(request, &target, settings);
+        }
+        if request.method == Method::POST {
+            return self.apply(request, &target, settings);
+        }
+        self.write(request, &target, settings)
+    }
+
+    fn read(
+        &mut self,
+        request: &Request,
+        target: &Target,
+        settings: &LroSettings,
+    ) -> Result<Reply, ArmError> {
+        if let Some(id) = request.parameter("asyncId") {
+            return self.operation_result(&id.to_owned(), request, settings);
+        }
+        if let Target::OperationResult(id) = target {
+            return self.operation_status(id, settings);
+        }
+        // Somebody who waits by reading the entity sees it arrive as well.
+        if matches!(
+            target,
+            Target::Api(_) | Target::Entity(..) | Target::Schema(..)
+        ) && let Some(id) = self.running(target)
+        {
+            self.look(&id, settings);
+        }
+        match target {
+            Target::Service => Ok(self.service_reply(request)),
+            Target::Apis => self.list_apis(request),
+            Target::Api(api) => self.get_api(request, api),
+            Target::Revisions(api) => self.list_revisions(request, api),
+            Target::Operations(api) => self.list_operations(request, api),
+            Target::Operation(api, id) => self.get_operation(api, id),
+            Target::Schemas(api) => self.list_schemas(request, api),
+            Target::Schema(api, id) => self.get_schema(api, id),
+            Target::Policies(scope) => self.list_policies(request, scope),
+            Target::Policy(scope, _) => self.get_policy(request, scope),
+            Target::Entities(kind) => self.list_entities(request, *kind),
+            Target::Entity(kind, id) => self.get_entity(*kind, id),
+            Target::Action(..) | Target::OperationResult(_) => Err(ArmError::not_found("Resource")),
+        }
+    }
+
+    fn write(
+        &mut self,
+        request: &Request,
+        target: &Target,
+        settings: &LroSettings,
+    ) -> Result<Reply, ArmError> {
+        if let Some(id) = self.running(target) {
+            self.look(&id, settings);
+            return Err(if settings.busy_status == 412 {
+                ArmError::modified()
+            } else {
+                ArmError::busy()
+            });
+        }
+        if let Some(api) = target.api()
+            && let Some(left) = self.locks.get_mut(&api.key())
+        {
+            if *left > 0 {
+                *left -= 1;
+                return Err(ArmError::busy());
+            }
+            self.locks.remove(&api.key());
+        }
+        let fails = request
+            .fault
+            .as_ref()
+            .and_then(|fault| fault.lro_failure.as_ref());
+        let shape = lro::shape(settings, request);
+        if !self.may_take_long(request, target) {
+            let reply = self.apply(request, target, settings)?;
+            self.lock_after_success(request, target);
+            return Ok(reply);
+        }
+        // What can be refused at once is refused at once.
+        let checked = self.check(request, target, settings)?;
+        if checked.status == 204 {
+            return Ok(checked);
+        }
+        if shape == Shape::Sync {
+            if let Some(failure) = fails {
+                return Err(lro::failure_error(failure));
+            }
+            let reply = self.apply(request, target, settings)?;
+            self.lock_after_success(request, target);
+            return Ok(reply);
+        }
+        // As recorded: deletions were long-running in the newer shape only.
+        if request.method == Method::DELETE && shape == Shape::Location && fails.is_none() {
+            let reply = self.apply(request, target, settings)?;
+            self.lock_after_success(request, target);
+            return Ok(reply);
+        }
+        let code = if request.method == Method::DELETE {
+            204
+        } else {
+            checked.status
+        };
+        let stub = self.stub_of(target);
+        Ok(self.accept(settings, request, target, shape, code, &stub))
+    }
+
+    fn may_take_long(&self, request: &Request, target: &Target) -> bool {
+        match target {
+            Target::Api(_) => {
+                request.method == Method::DELETE
+                    || request.method == Method::PUT && super::api::is_import(request)
+            }
+            Target::Schema(..) => request.method == Method::PUT,
+            Target::Entity(kind, _) => {
+                is_long_running(*kind)
+                    && (request.method == Method::PUT || request.method == Method::PATCH)
+            }
+            _ => false,
+        }
+    }
+
+    fn stub_of(&self, target: &Target) -> serde_json::Value {
+        match target {
+            Target::Api(api) => {
+                let name = match api.revision {
+                    Some(number) => format!("{};rev={number}", api.base),
+                    None => api.base.clone(),
+                };
+                self.stub("apis", "apis", &name)
+            }
+            Target::Schema(api, id) => {
+                self.stub(&format!("apis/{}/schemas", api.base), "apis/schemas", id)
+            }
+            Target::Entity(kind, id) => self.stub(kind.segment(), kind.segment(), id),
+            _ => serde_json::Value::Null,
+        }
+    }
+
+    /// What would be refused at once, without changing anything.
+    fn check(
+        &mut self,
+        request: &Request,
+        target: &Target,
+        settings: &LroSettings,
+    ) -> Result<Reply, ArmError> {
+        let patch = request.method == Method::PATCH;
+        match target {
+            Target::Api(api) if request.method == Method::DELETE => {
+                self.delete_api(request, api, false)
+            }
+            Target::Api(api) => self.put_api(request, api, settings, false),
+            Target::Schema(api, id) => self.put_schema(request, api, id, false),
+            Target::Entity(kind, id) => self.write_entity(request, *kind, id, patch, false),
+            _ => Ok(Reply::empty(200)),
+        }
+    }
+
+    /// Carries out a change that did not come through ARM.
+    pub(crate) fn carry_out(
+        &mut self,
+        request: &Request,
+        target: &Target,
+    ) -> Result<Reply, ArmError> {
+        self.apply(request, target, &LroSettings::default())
+    }
+
+    /// Carries out a write or an action.
+    pub(super) fn apply(
+        &mut self,
+        request: &Request,
+        target: &Target,
+        settings: &LroSettings,
+    ) -> Result<Reply, ArmError> {
+        let patch = request.method == Method::PATCH;
+        let delete = request.method == Method::DELETE;
+        match target {
+            Target::Api(api) if delete => self.delete_api(request, api, true),
+            Target::Api(api) if patch => self.patch_api(request, api),
+            Target::Api(api) => self.put_api(request, api, settings, true),
+            Target::Operation(api, id) if delete => self.delete_operation(request, api, id),
+            Target::Operation(api, id) => self.write_operation(request, api, id, patch),
+            Target::Schema(api, id) if delete => self.delete_schema(request, api, id),
+            Target::Schema(api, id) => self.put_schema(request, api, id, true),
+            Target::Policy(scope, _) if delete => self.delete_policy(request, scope),
+            Target::Policy(scope, _) => self.put_policy(request, scope),
+            Target::Entity(kind, id) if delete => self.delete_entity(request, *kind, id),
+            Target::Entity(kind, id) => self.write_entity(request, *kind, id, patch, true),
+            Target::Action(kind, id, action) => self.action(*kind, id, action),
+            _ => Err(ArmError::not_simulated(&target.resource_type())),
+        }
+    }
+}
+
+fn allowed_methods(target: &Target) -> &'static str {
+    match target {
+        Target::Service
+        | Target::OperationResult(_)
+        | Target::Apis
+        | Target::Revisions(_)
+        | Target::Operations(_)
+        | Target::Schemas(_)
+        | Target::Policies(_)
+        | Target::Entities(_) => "GET",
+        Target::Schema(..) | Target::Policy(..) | Target::Entity(Kind::PolicyFragment, _) => {
+            "GET,HEAD,PUT,DELETE"
+        }
+        Target::Api(_) | Target::Operation(..) | Target::Entity(..) => "GET,HEAD,PUT,PATCH,DELETE",
+        Target::Action(..) => "POST",
+    }
+}

@@ -1,0 +1,61 @@
+//! The whole state of a service, for the control interface.
+
+use super::path::Kind;
+use super::store::{Entity, Service};
+use serde_json::{Map, Value, json};
+
+fn shown(entity: &Entity) -> Value {
+    json!({
+        "name": entity.name,
+        "etag": entity.etag(false),
+        "properties": entity.properties,
+    })
+}
+
+/// Everything that is stored, policies in both encodings.
+pub(crate) fn service(service: &Service) -> Value {
+    let apis: Map<String, Value> = service
+        .families
+        .values()
+        .map(|family| {
+            let revisions: Map<String, Value> = family
+                .revisions
+                .iter()
+                .map(|(number, revision)| {
+                    let operations: Vec<Value> = revision
+                        .operations
+                        .iter()
+                        .map(|operation| {
+                            let mut body = shown(&operation.entity);
+                            body["policy"] = operation.policy.as_ref().map(shown).into();
+                            body
+                        })
+                        .collect();
+                    let mut body = shown(&revision.entity);
+                    body["policy"] = revision.policy.as_ref().map(shown).into();
+                    body["operations"] = operations.into();
+                    body["schemas"] = revision.schemas.values().map(shown).collect();
+                    (number.to_string(), body)
+                })
+                .collect();
+            let body = json!({ "current": family.current, "revisions": revisions });
+            (family.name.clone(), body)
+        })
+        .collect();
+    let mut state = json!({
+        "id": service.id(),
+        "sku": service.sku,
+        "policy": service.policy.as_ref().map(shown),
+        "apis": apis,
+        "runningOperations": service.operations.values().filter(|one| !one.has_ended()).count(),
+    });
+    for kind in Kind::ALL {
+        let all = service.entities.get(&kind);
+        state[kind.segment()] = all
+            .into_iter()
+            .flat_map(|all| all.values())
+            .map(shown)
+            .collect();
+    }
+    state
+}

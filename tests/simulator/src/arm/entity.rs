@@ -1,0 +1,397 @@
+//! The direct children of a service that behave alike: backends, named
+//! values, policy fragments and OpenID Connect providers.
+
+use super::contract::{self, Contract};
+use super::contract_table as table;
+use super::error::{ArmError, Detail};
+use super::list;
+use super::path::Kind;
+use super::policy::{self, Environment};
+use super::request::{Request, entity_reply, envelope};
+use super::store::{Entity, Service};
+use crate::clock::iso;
+use crate::http::Reply;
+use crate::policy_check;
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+type Properties = Map<String, Value>;
+
+/// The fields of an answer, in order, with those that are `null` if not set.
+fn shape(kind: Kind) -> (&'static [&'static str], &'static [&'static str]) {
+    match kind {
+        Kind::Backend => (
+            &[
+                "title",
+                "description",
+                "url",
+                "protocol",
+                "resourceId",
+                "properties",
+                "credentials",
+                "proxy",
+                "tls",
+                "circuitBreaker",
+                "pool",
+                "type",
+            ],
+            &["title"],
+        ),
+        Kind::NamedValue => (
+            &[
+                "displayName",
+                "value",
+                "tags",
+                "secret",
+                "keyVault",
+                "provisioningState",
+            ],
+            &["tags"],
+        ),
+        Kind::PolicyFragment => (&["description", "value", "provisioningState"], &[]),
+        Kind::OpenIdProvider => (
+            &[
+                "displayName",
+                "description",
+                "metadataEndpoint",
+                "clientId",
+                "clientSecret",
+                "useInTestConsole",
+                "useInApiDocumentation",
+            ],
+            &[],
+        ),
+        Kind::ApiVersionSet => (
+            &[
+                "displayName",
+                "description",
+                "versioningScheme",
+                "versionQueryName",
+                "versionHeaderName",
+            ],
+            &["versionQueryName", "versionHeaderName"],
+        ),
+        Kind::Logger => (&[], &[]),
+    }
+}
+
+fn contracts(kind: Kind) -> Option<(&'static Contract, Option<&'static Contract>)> {
+    match kind {
+        Kind::Backend => Some((
+            &table::BACKEND_CONTRACT_PROPERTIES,
+            Some(&table::BACKEND_UPDATE_PARAMETER_PROPERTIES),
+        )),
+        Kind::NamedValue => Some((
+            &table::NAMED_VALUE_CREATE_CONTRACT_PROPERTIES,
+            Some(&table::NAMED_VALUE_UPDATE_PARAMETER_PROPERTIES),
+        )),
+        Kind::PolicyFragment => Some((&table::POLICY_FRAGMENT_CONTRACT_PROPERTIES, None)),
+        Kind::OpenIdProvider => Some((
+            &table::OPENID_CONNECT_PROVIDER_CONTRACT_PROPERTIES,
+            Some(&table::OPENID_CONNECT_PROVIDER_UPDATE_CONTRACT_PROPERTIES),
+        )),
+        Kind::ApiVersionSet | Kind::Logger => None,
+    }
+}
+
+fn ordered(kind: Kind, mut fields: Properties) -> Properties {
+    let (order, nulls) = shape(kind);
+    let mut result = Map::new();
+    for name in order {
+        match fields.remove(*name) {
+            Some(value) if !value.is_null() => {
+                result.insert((*name).to_owned(), value);
+            }
+            _ if nulls.contains(name) => {
+                result.insert((*name).to_owned(), Value::Null);
+            }
+            _ => {}
+        }
+    }
+    result.extend(fields);
+    result
+}
+
+/// What a read may show.
+fn shown(kind: Kind, stored: &Properties) -> Properties {
+    let mut fields = stored.clone();
+    match kind {
+        Kind::NamedValue if fields.get("secret") == Some(&Value::Bool(true)) => {
+            fields.remove("value");
+        }
+        Kind::OpenIdProvider => {
+            fields.remove("clientSecret");
+        }
+        Kind::PolicyFragment => {
+            fields.remove("format");
+        }
+        _ => {}
+    }
+    fields
+}
+
+/// Whether writes of a kind may take long.
+pub(super) fn is_long_running(kind: Kind) -> bool {
+    matches!(kind, Kind::NamedValue | Kind::PolicyFragment)
+}
+
+impl Service {
+    pub(super) fn entity_body(&self, kind: Kind, entity: &Entity) -> Value {
+        let id = format!("{}/{}/{}", self.id(), kind.id_segment(), entity.name);
+        let fields = shown(kind, &entity.properties);
+        envelope(&id, kind.type_name(), &entity.name, &fields)
+    }
+
+    /// The body of an answer to a write that is not done yet.
+    pub(super) fn stub(&self, path: &str, kind: &str, name: &str) -> Value {
+        let mut fields = Map::new();
+        fields.insert("ProvisioningState".to_owned(), "InProgress".into());
+        envelope(&format!("{}/{path}/{name}", self.id()), kind, name, &fields)
+    }
+
+    /// `GET {kind}`.
+    pub(super) fn list_entities(&self, request: &Request, kind: Kind) -> Result<Reply, ArmError> {
+        let all = self.entities.get(&kind);
+        let items = all
+            .into_iter()
+            .flat_map(|all| all.values())
+            .map(|entity| self.entity_body(kind, entity))
+            .collect();
+        list::page(request, &self.id(), items)
+    }
+
+    /// `GET {kind}/{id}`.
+    pub(super) fn get_entity(&self, kind: Kind, id: &str) -> Result<Reply, ArmError> {
+        let entity = self
+            .entity(kind, id)
+            .ok_or_else(|| ArmError::not_found(kind.noun()))?;
+        let etag = entity.etag(kind == Kind::PolicyFragment);
+        Ok(entity_reply(200, &self.entity_body(kind, entity), etag))
+    }
+
+    /// `PUT` and `PATCH {kind}/{id}`.
+    pub(super) fn write_entity(
+        &mut self,
+        request: &Request,
+        kind: Kind,
+        id: &str,
+        patch: bool,
+        commit: bool,
+    ) -> Result<Reply, ArmError> {
+        check_id(kind, id)?;
+        let Some((create, update)) = contracts(kind) else {
+            return Err(ArmError::not_simulated(kind.segment()));
+        };
+        let contract = match (patch, update) {
+            (false, _) => create,
+            (true, Some(update)) => update,
+            (true, None) => {
+                return Err(ArmError::not_simulated(&format!(
+                    "PATCH {}",
+                    kind.segment()
+                )));
+            }
+        };
+        let sent = contract::properties(contract, &request.body)?;
+        let old = self.entity(kind, id).cloned();
+        if patch && old.is_none() {
+            return Err(ArmError::not_found(kind.noun()));
+        }
+        request.check_if_match(old.as_ref(), kind == Kind::PolicyFragment)?;
+        let mut fields = match &old {
+            Some(old) if patch => old.properties.clone(),
+            _ => Map::new(),
+        };
+        fields.extend(sent);
+        self.check_entity(request, kind, id, &mut fields)?;
+        let status = if old.is_some() { 200 } else { 201 };
+        if !commit {
+            return Ok(Reply::empty(status));
+        }
+        let fields = ordered(kind, fields);
+        let entity = match &old {
+            Some(old) => self.changed_entity(old, fields, request.now),
+            None => self.new_entity(id, fields, request.now),
+        };
+        let body = self.entity_body(kind, &entity);
+        let etag = entity.etag(kind == Kind::PolicyFragment);
+        self.entities_of(kind).insert(id.to_lowercase(), entity);
+        Ok(entity_reply(status, &body, etag))
+    }
+
+    /// `DELETE {kind}/{id}`.
+    pub(super) fn delete_entity(
+        &mut self,
+        request: &Request,
+        kind: Kind,
+        id: &str,
+    ) -> Result<Reply, ArmError> {
+        let Some(old) = self.entity(kind, id) else {
+            return Ok(Reply::empty(204));
+        };
+        request.check_if_match(Some(old), kind == Kind::PolicyFragment)?;
+        self.entities_of(kind).remove(&id.to_lowercase());
+        Ok(Reply::empty(200))
+    }
+
+    /// `POST namedValues/{id}/listValue` and
+    /// `POST openidConnectProviders/{id}/listSecrets`.
+    pub(super) fn action(&self, kind: Kind, id: &str, action: &str) -> Result<Reply, ArmError> {
+        let (field, answer) = match (kind, action.to_ascii_lowercase().as_str()) {
+            (Kind::NamedValue, "listvalue") => ("value", "value"),
+            (Kind::OpenIdProvider, "listsecrets") => ("clientSecret", "clientSecret"),
+            _ => {
+                return Err(ArmError::not_simulated(&format!(
+                    "Microsoft.ApiManagement/service/{}/{action}",
+                    kind.segment()
+                )));
+            }
+        };
+        let entity = self
+            .entity(kind, id)
+            .ok_or_else(|| ArmError::not_found(kind.noun()))?;
+        let value = entity.properties.get(field).cloned().unwrap_or(Value::Null);
+        Ok(entity_reply(
+            200,
+            &json!({ answer: value }),
+            entity.etag(false),
+        ))
+    }
+
+    /// Rules beyond the contract, and the fields that the service adds.
+    fn check_entity(
+        &self,
+        request: &Request,
+        kind: Kind,
+        id: &str,
+        fields: &mut Properties,
+    ) -> Result<(), ArmError> {
+        let mut problems = Vec::new();
+        match kind {
+            Kind::Backend => check_backend(fields, &mut problems),
+            Kind::NamedValue => {
+                self.check_named_value(id, fields, &mut problems);
+                fields.entry("secret").or_insert(false.into());
+                if let Some(vault) = fields.get_mut("keyVault").filter(|vault| !vault.is_null()) {
+                    vault["lastStatus"] =
+                        json!({ "code": "Success", "timeStampUtc": iso(request.now) });
+                }
+                fields.insert("provisioningState".to_owned(), "Succeeded".into());
+            }
+            Kind::PolicyFragment => {
+                let (text, format) = policy::document(request, fields)?;
+                let environment = Environment {
+                    service: self,
+                    template: None,
+                };
+                policy_check::check_fragment(&text, format, &environment)
+                    .map_err(policy::refusal)?;
+                fields.remove("format");
+                fields.insert("provisioningState".to_owned(), "Succeeded".into());
+            }
+            Kind::OpenIdProvider => {
+                let endpoint = fields.get("metadataEndpoint").and_then(Value::as_str);
+                let endpoint = endpoint.unwrap_or_default();
+                if !url::Url::parse(endpoint)
+                    .is_ok_and(|url| ["http", "https"].contains(&url.scheme()))
+                {
+                    problems.push(Detail::new(
+                        "metadataEndpoint",
+                        &format!("'{endpoint}' is not a valid URL."),
+                    ));
+                }
+                fields.entry("useInTestConsole").or_insert(true.into());
+                fields
+                    .entry("useInApiDocumentation")
+                    .or_insert(false.into());
+            }
+            Kind::ApiVersionSet | Kind::Logger => {}
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ArmError::validation(problems))
+        }
+    }
+
+    fn check_named_value(&self, id: &str, fields: &Properties, problems: &mut Vec<Detail>) {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str);
+        let has_vault = fields.get("keyVault").is_some_and(|vault| !vault.is_null());
+        match (text("value"), has_vault) {
+            (Some(_), true) => problems.push(Detail::new(
+                "value",
+                "A value cannot be specified together with a Key Vault reference.",
+            )),
+            (value, false) if value.is_none_or(|value| value.trim().is_empty()) => {
+                problems.push(Detail::new(
+                    "value",
+                    "The value may not be empty or consist only of whitespace.",
+                ));
+            }
+            _ => {}
+        }
+        let twin = self.entities.get(&Kind::NamedValue).is_some_and(|all| {
+            all.iter().any(|(key, other)| {
+                *key != id.to_lowercase() && other.text("displayName") == text("displayName")
+            })
+        });
+        if twin {
+            problems.push(Detail::new(
+                "displayName",
+                &format!(
+                    "Property with name '{}' already exists.",
+                    text("displayName").unwrap_or_default()
+                ),
+            ));
+        }
+    }
+
+    /// Puts an entity of a kind that is not served, for others to refer to.
+    pub(crate) fn put_foreign(
+        &mut self,
+        kind: Kind,
+        id: &str,
+        fields: Properties,
+        now: jiff::Timestamp,
+    ) {
+        let entity = self.new_entity(id, ordered(kind, fields), now);
+        self.entities_of(kind).insert(id.to_lowercase(), entity);
+    }
+}
+
+fn check_id(kind: Kind, id: &str) -> Result<(), ArmError> {
+    let (most, pattern) = match kind {
+        Kind::Backend => (80, None),
+        Kind::PolicyFragment => (80, Some(r"^(?:\w+|\w[\w\-]+\w)$")),
+        _ => (256, Some(r"^[^*#&+:<>?]+$")),
+    };
+    let length = id.encode_utf16().count();
+    let fits =
+        pattern.is_none_or(|text| Regex::new(text).is_ok_and(|pattern| pattern.is_match(id)));
+    if (1..=most).contains(&length) && fits {
+        return Ok(());
+    }
+    Err(ArmError::invalid(
+        "id",
+        &format!(
+            "'{id}' is not a valid identifier of {}: 1 to {most} characters{}.",
+            kind.segment(),
+            pattern
+                .map(|pattern| format!(" that match {pattern}"))
+                .unwrap_or_default()
+        ),
+    ))
+}
+
+fn check_backend(fields: &Properties, problems: &mut Vec<Detail>) {
+    let address = fields
+        .get("url")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if !url::Url::parse(address).is_ok_and(|url| url.has_host()) {
+        problems.push(Detail::new(
+            "url",
+            &format!("'{address}' is not a valid absolute URL."),
+        ));
+    }
+}

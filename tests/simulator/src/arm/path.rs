@@ -1,0 +1,421 @@
+//! What an ARM path names. Names of kinds are compared without case.
+
+use super::error::ArmError;
+
+/// The parts of a path below `…/providers/Microsoft.ApiManagement/service/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServicePath {
+    pub(crate) subscription: String,
+    pub(crate) resource_group: String,
+    pub(crate) service: String,
+    /// What follows the service's name.
+    pub(crate) rest: Vec<String>,
+}
+
+impl ServicePath {
+    /// Splits a path; `None` where it names no API Management service.
+    pub(crate) fn parse(segments: &[String]) -> Option<Self> {
+        let [
+            s,
+            subscription,
+            r,
+            resource_group,
+            p,
+            provider,
+            kind,
+            service,
+            rest @ ..,
+        ] = segments
+        else {
+            return None;
+        };
+        let fixed = [
+            (s, "subscriptions"),
+            (r, "resourceGroups"),
+            (p, "providers"),
+            (provider, "Microsoft.ApiManagement"),
+            (kind, "service"),
+        ];
+        fixed
+            .iter()
+            .all(|(found, expected)| found.eq_ignore_ascii_case(expected))
+            .then(|| Self {
+                subscription: subscription.clone(),
+                resource_group: resource_group.clone(),
+                service: service.clone(),
+                rest: rest.to_vec(),
+            })
+    }
+}
+
+/// An API by its id, with or without `;rev=N`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiRef {
+    pub(crate) base: String,
+    pub(crate) revision: Option<u32>,
+}
+
+impl ApiRef {
+    pub(crate) fn parse(id: &str) -> Result<Self, ArmError> {
+        let (base, revision) = match id.split_once(";rev=") {
+            None => (id, None),
+            Some((base, number)) => {
+                let number = number.parse().ok().filter(|number| *number > 0);
+                let number = number.ok_or_else(|| {
+                    ArmError::invalid(
+                        "apiId",
+                        &format!("'{id}' does not end with a revision number."),
+                    )
+                })?;
+                (base, Some(number))
+            }
+        };
+        let length = id.encode_utf16().count();
+        if base.is_empty()
+            || length > 256
+            || base.contains(['*', '#', '&', '+', ':', '<', '>', '?'])
+        {
+            return Err(ArmError::invalid(
+                "apiId",
+                &format!(
+                    "'{id}' is not a valid API identifier: 1 to 256 characters, none of * # & + : < > ?"
+                ),
+            ));
+        }
+        Ok(Self {
+            base: base.to_owned(),
+            revision,
+        })
+    }
+
+    /// The key under which all revisions of the API are kept.
+    pub(crate) fn key(&self) -> String {
+        self.base.to_lowercase()
+    }
+}
+
+/// The kinds of direct children that behave alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Backend,
+    NamedValue,
+    PolicyFragment,
+    OpenIdProvider,
+    /// Not served; can be put by the control interface for an API to refer to.
+    ApiVersionSet,
+    /// Not served; can be put by the control interface for a policy to refer to.
+    Logger,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Backend,
+        Self::NamedValue,
+        Self::PolicyFragment,
+        Self::OpenIdProvider,
+        Self::ApiVersionSet,
+        Self::Logger,
+    ];
+
+    /// The segment in a path.
+    pub(crate) fn segment(self) -> &'static str {
+        match self {
+            Self::Backend => "backends",
+            Self::NamedValue => "namedValues",
+            Self::PolicyFragment => "policyFragments",
+            Self::OpenIdProvider => "openidConnectProviders",
+            Self::ApiVersionSet => "apiVersionSets",
+            Self::Logger => "loggers",
+        }
+    }
+
+    /// The last part of `type`.
+    pub(crate) fn type_name(self) -> &'static str {
+        match self {
+            Self::OpenIdProvider => "openidconnectproviders",
+            other => other.segment(),
+        }
+    }
+
+    /// The segment in an `id` that a read returns: the service lowers one.
+    pub(crate) fn id_segment(self) -> &'static str {
+        match self {
+            Self::PolicyFragment => "policyfragments",
+            other => other.segment(),
+        }
+    }
+
+    /// The name in `… not found.`
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Backend => "Backend",
+            Self::NamedValue => "Property",
+            Self::PolicyFragment => "PolicyFragment",
+            Self::OpenIdProvider => "OpenId Connect Provider",
+            Self::ApiVersionSet => "ApiVersionSet",
+            Self::Logger => "Logger",
+        }
+    }
+}
+
+/// Where a policy document is attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Service,
+    Api(ApiRef),
+    Operation(ApiRef, String),
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    Service,
+    OperationResult(String),
+    Apis,
+    Api(ApiRef),
+    Revisions(ApiRef),
+    Operations(ApiRef),
+    Operation(ApiRef, String),
+    Schemas(ApiRef),
+    Schema(ApiRef, String),
+    Policies(Scope),
+    Policy(Scope, String),
+    Entities(Kind),
+    Entity(Kind, String),
+    Action(Kind, String, String),
+}
+
+/// Kinds that exist below a service (or an API) and are not simulated.
+const OTHER_KINDS: [&str; 56] = [
+    "allPolicies",
+    "apiVersionSets",
+    "apisByTags",
+    "applynetworkconfigurationupdates",
+    "authorizationProviders",
+    "authorizationServers",
+    "backup",
+    "caches",
+    "certificates",
+    "connectivityCheck",
+    "contentTypes",
+    "diagnostics",
+    "documentations",
+    "eventGridFilters",
+    "gateways",
+    "getssotoken",
+    "groups",
+    "identityProviders",
+    "issues",
+    "locations",
+    "loggers",
+    "migrateToStv2",
+    "networkstatus",
+    "notifications",
+    "outboundNetworkDependenciesEndpoints",
+    "policyDescriptions",
+    "policyRestrictions",
+    "portalconfigs",
+    "portalRevisions",
+    "portalsettings",
+    "privateEndpointConnections",
+    "privateLinkResources",
+    "products",
+    "quotas",
+    "regions",
+    "reports",
+    "restore",
+    "schemas",
+    "settings",
+    "skus",
+    "subscriptions",
+    "tagResources",
+    "tags",
+    "templates",
+    "tenant",
+    "users",
+    "validatePolicies",
+    "workspaceLinks",
+    "workspaces",
+    "attachments",
+    "operationsByTags",
+    "releases",
+    "resolvers",
+    "tagDescriptions",
+    "wikis",
+    "tools",
+];
+
+impl Target {
+    /// Reads the part of a path behind the service's name.
+    pub(crate) fn parse(rest: &[String]) -> Result<Self, ArmError> {
+        let parts: Vec<&str> = rest.iter().map(String::as_str).collect();
+        let is = |found: &str, name: &str| found.eq_ignore_ascii_case(name);
+        match parts.as_slice() {
+            [] => Ok(Self::Service),
+            [t, r, id] if is(t, "tenant") && is(r, "operationResults") => {
+                Ok(Self::OperationResult((*id).to_owned()))
+            }
+            [p] if is(p, "policies") => Ok(Self::Policies(Scope::Service)),
+            [p, id] if is(p, "policies") => Ok(Self::Policy(Scope::Service, (*id).to_owned())),
+            [a] if is(a, "apis") => Ok(Self::Apis),
+            [a, id, below @ ..] if is(a, "apis") => Self::below_api(ApiRef::parse(id)?, below),
+            [kind, below @ ..] => {
+                let served = [
+                    Kind::Backend,
+                    Kind::NamedValue,
+                    Kind::PolicyFragment,
+                    Kind::OpenIdProvider,
+                ];
+                match (
+                    served.into_iter().find(|known| is(kind, known.segment())),
+                    below,
+                ) {
+                    (Some(kind), []) => Ok(Self::Entities(kind)),
+                    (Some(kind), [id]) => Ok(Self::Entity(kind, (*id).to_owned())),
+                    (Some(kind), [id, action]) => {
+                        Ok(Self::Action(kind, (*id).to_owned(), (*action).to_owned()))
+                    }
+                    _ => Err(unknown(rest, kind)),
+                }
+            }
+        }
+    }
+
+    fn below_api(api: ApiRef, below: &[&str]) -> Result<Self, ArmError> {
+        let is = |found: &str, name: &str| found.eq_ignore_ascii_case(name);
+        match below {
+            [] => Ok(Self::Api(api)),
+            [r] if is(r, "revisions") => Ok(Self::Revisions(api)),
+            [o] if is(o, "operations") => Ok(Self::Operations(api)),
+            [o, id] if is(o, "operations") => Ok(Self::Operation(api, (*id).to_owned())),
+            [o, id, p] if is(o, "operations") && is(p, "policies") => {
+                Ok(Self::Policies(Scope::Operation(api, (*id).to_owned())))
+            }
+            [o, id, p, policy] if is(o, "operations") && is(p, "policies") => Ok(Self::Policy(
+                Scope::Operation(api, (*id).to_owned()),
+                (*policy).to_owned(),
+            )),
+            [s] if is(s, "schemas") => Ok(Self::Schemas(api)),
+            [s, id] if is(s, "schemas") => Ok(Self::Schema(api, (*id).to_owned())),
+            [p] if is(p, "policies") => Ok(Self::Policies(Scope::Api(api))),
+            [p, id] if is(p, "policies") => Ok(Self::Policy(Scope::Api(api), (*id).to_owned())),
+            [.., kind] => Err(unknown(
+                &below
+                    .iter()
+                    .map(|part| (*part).to_owned())
+                    .collect::<Vec<_>>(),
+                kind,
+            )),
+        }
+    }
+
+    /// The API that a write would change, if it is about one.
+    pub(crate) fn api(&self) -> Option<&ApiRef> {
+        match self {
+            Self::Api(api)
+            | Self::Revisions(api)
+            | Self::Operations(api)
+            | Self::Operation(api, _)
+            | Self::Schemas(api)
+            | Self::Schema(api, _)
+            | Self::Policies(Scope::Api(api) | Scope::Operation(api, _))
+            | Self::Policy(Scope::Api(api) | Scope::Operation(api, _), _) => Some(api),
+            _ => None,
+        }
+    }
+
+    /// The resource type, for `action` in an authorization error.
+    pub(crate) fn resource_type(&self) -> String {
+        let below = match self {
+            Self::Service => "",
+            Self::OperationResult(_) => "/tenant/operationResults",
+            Self::Apis | Self::Api(_) => "/apis",
+            Self::Revisions(_) => "/apis/revisions",
+            Self::Operations(_) | Self::Operation(..) => "/apis/operations",
+            Self::Schemas(_) | Self::Schema(..) => "/apis/schemas",
+            Self::Policies(scope) | Self::Policy(scope, _) => match scope {
+                Scope::Service => "/policies",
+                Scope::Api(_) => "/apis/policies",
+                Scope::Operation(..) => "/apis/operations/policies",
+            },
+            Self::Entities(kind) | Self::Entity(kind, _) => {
+                return format!("Microsoft.ApiManagement/service/{}", kind.segment());
+            }
+            Self::Action(kind, _, action) => {
+                return format!(
+                    "Microsoft.ApiManagement/service/{}/{action}",
+                    kind.segment()
+                );
+            }
+        };
+        format!("Microsoft.ApiManagement/service{below}")
+    }
+}
+
+/// A kind that exists in Azure is not simulated; any other is unknown there too.
+fn unknown(rest: &[String], kind: &str) -> ArmError {
+    let path = rest.join("/");
+    if OTHER_KINDS
+        .iter()
+        .any(|other| rest.iter().any(|part| part.eq_ignore_ascii_case(other)))
+    {
+        return ArmError::not_simulated(&format!("Microsoft.ApiManagement/service/{path}"));
+    }
+    ArmError::gateway(
+        404,
+        "InvalidResourceType",
+        format!(
+            "The resource type '{kind}' could not be found in the namespace 'Microsoft.ApiManagement'."
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(path: &str) -> Target {
+        let rest: Vec<String> = path.split('/').map(str::to_owned).collect();
+        Target::parse(&rest).expect("a known path")
+    }
+
+    #[test]
+    fn kinds_are_found_without_regard_to_case_and_revisions_are_split_off() {
+        let api = ApiRef {
+            base: "a.b".to_owned(),
+            revision: Some(2),
+        };
+        assert_eq!(target("APIS/a.b;rev=2"), Target::Api(api.clone()));
+        assert_eq!(
+            target("apis/a.b;rev=2/operations/get/policies/policy"),
+            Target::Policy(Scope::Operation(api, "get".to_owned()), "policy".to_owned())
+        );
+        assert_eq!(
+            target("namedvalues/x/listValue"),
+            Target::Action(Kind::NamedValue, "x".to_owned(), "listValue".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_kind_of_azure_is_not_simulated_and_an_invented_one_unknown() {
+        let status = |path: &str| {
+            let rest: Vec<String> = path.split('/').map(str::to_owned).collect();
+            Target::parse(&rest).expect_err("not served").status
+        };
+        assert_eq!(status("products/starter"), 501);
+        assert_eq!(status("apis/a/releases/1"), 501);
+        assert_eq!(status("gizmos/1"), 404);
+    }
+
+    #[test]
+    fn an_api_id_with_a_forbidden_character_is_refused() {
+        assert_eq!(ApiRef::parse("a:b").expect_err("a colon").status, 400);
+        assert_eq!(ApiRef::parse("a;rev=x").expect_err("no number").status, 400);
+        assert_eq!(
+            ApiRef::parse(&"a".repeat(257))
+                .expect_err("too long")
+                .status,
+            400
+        );
+    }
+}

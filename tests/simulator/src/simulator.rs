@@ -1,0 +1,252 @@
+//! A simulator inside the process that wants one, as tests do.
+
+use crate::arm::ArmState;
+use crate::clock::Clock;
+use crate::config::{ConfigError, LroSettings, SimulatorConfig, Transport};
+use crate::endpoints::Endpoints;
+use crate::faults::{FaultSpec, Faults};
+use crate::fetch;
+use crate::journal::{Journal, JournalEntry, JournalQuery};
+use crate::keys::{KeyError, SigningKey};
+use crate::server::MakeServer;
+use crate::tls::{self, TlsError};
+use crate::token;
+use crate::world::World;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SIGNING_KEY_FILE: &str = "signing-key.pem";
+const ENDPOINTS_FILE: &str = "endpoints.json";
+
+/// Why a simulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The seed contradicts itself.
+    #[error("seed: {0}")]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// There is no certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// There is no key to sign tokens with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The server or its HTTP client cannot be set up.
+    #[error("cannot set up: {0}")]
+    SetUp(String),
+}
+
+/// A running simulator; it stops when this is dropped.
+pub struct Simulator {
+    /// `https://localhost:<port>`: ARM, the authority of Entra ID, and the rest.
+    pub base_url: String,
+    /// The certificate that clients must trust; empty over plain HTTP.
+    pub ca_pem: String,
+    /// URLs and ids.
+    pub endpoints: Endpoints,
+    world: Arc<World>,
+    handle: Handle<SocketAddr>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Simulator {
+    /// Starts a simulator on the current Tokio runtime; once this returns, it
+    /// accepts connections.
+    pub async fn start(config: SimulatorConfig) -> Result<Self, StartError> {
+        config.seed.check()?;
+        // Whoever runs a server here needs a provider; one that is there stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wanted = SocketAddr::new(config.address, config.port);
+        let listen = |source| StartError::Listen {
+            address: wanted,
+            source,
+        };
+        let listener = TcpListener::bind(wanted).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let data_dir = config.data_dir.as_deref();
+
+        let certificates = match config.transport {
+            Transport::Http => None,
+            Transport::Https => {
+                let vaults: Vec<&str> = config
+                    .seed
+                    .key_vaults
+                    .iter()
+                    .map(|vault| vault.name.as_str())
+                    .collect();
+                Some(tls::certificates(data_dir, &vaults, address.ip())?)
+            }
+        };
+        let ca_pem = certificates
+            .as_ref()
+            .map(|certificates| certificates.ca_pem.clone());
+        let endpoints = Endpoints::new(&config.seed, config.transport, address, data_dir);
+        let clock = Clock::default();
+        let arm = ArmState::new(&config.seed, config.lro, config.throttle, clock.now());
+        let world = Arc::new(World {
+            transport: config.transport,
+            port: address.port(),
+            endpoints: endpoints.clone(),
+            clock,
+            key: SigningKey::load(data_dir, SIGNING_KEY_FILE)?,
+            arm: Mutex::new(arm),
+            vaults: Mutex::new(config.seed.key_vaults.clone()),
+            seed: config.seed,
+            blobs: Mutex::new(HashMap::new()),
+            journal: Journal::default(),
+            faults: Faults::default(),
+            client: fetch::client(ca_pem.as_deref())
+                .map_err(|error| StartError::SetUp(error.to_string()))?,
+        });
+
+        let handle = Handle::new();
+        let make = MakeServer(Arc::clone(&world));
+        let set_up = |error: std::io::Error| StartError::SetUp(error.to_string());
+        let server = if let Some(certificates) = certificates {
+            let tls = RustlsConfig::from_pem(
+                certificates.server_pem.into_bytes(),
+                certificates.server_key_pem.into_bytes(),
+            )
+            .await
+            .map_err(set_up)?;
+            let server = axum_server::from_tcp_rustls(listener, tls)
+                .map_err(set_up)?
+                .handle(handle.clone());
+            tokio::spawn(server.serve(make))
+        } else {
+            let server = axum_server::from_tcp(listener)
+                .map_err(set_up)?
+                .handle(handle.clone());
+            tokio::spawn(server.serve(make))
+        };
+        if handle.listening().await.is_none() {
+            return Err(StartError::SetUp("the server did not start".to_owned()));
+        }
+        if let Some(dir) = data_dir {
+            let text = serde_json::to_string_pretty(&endpoints).unwrap_or_default();
+            tls::write(&dir.join(ENDPOINTS_FILE), &text, false)?;
+        }
+        Ok(Self {
+            base_url: world.base_url(),
+            ca_pem: ca_pem.unwrap_or_default(),
+            endpoints,
+            world,
+            handle,
+            server,
+        })
+    }
+
+    /// The port that is listened on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.world.port
+    }
+
+    /// Sets a fault and returns its id; the error says what is wrong with it.
+    pub fn fault(&self, spec: FaultSpec) -> Result<u64, String> {
+        self.world.faults.add(spec)
+    }
+
+    /// Removes all faults; what they hold goes on.
+    pub fn clear_faults(&self) {
+        self.world.faults.remove(None);
+    }
+
+    /// Lets the calls go on that a fault holds; says whether it exists.
+    #[must_use]
+    pub fn release(&self, fault: u64) -> bool {
+        self.world.faults.release(fault)
+    }
+
+    /// Waits until at least `min` calls are held; says whether it came to that.
+    pub async fn wait_for_held(&self, min: usize, timeout: Duration) -> bool {
+        let mut held = self.world.faults.held.subscribe();
+        let waiting = held.wait_for(|held| *held >= min);
+        matches!(tokio::time::timeout(timeout, waiting).await, Ok(Ok(_)))
+    }
+
+    /// The calls that match, in order.
+    #[must_use]
+    pub fn journal(&self, query: &JournalQuery) -> Vec<JournalEntry> {
+        self.world.journal.select(query)
+    }
+
+    /// Waits until at least `min` calls match, or the time is over, and
+    /// returns what matches then.
+    pub async fn wait_for_journal(
+        &self,
+        query: &JournalQuery,
+        min: usize,
+        timeout: Duration,
+    ) -> Vec<JournalEntry> {
+        self.world.journal.wait(query, min, timeout).await.1
+    }
+
+    /// Forgets all calls.
+    pub fn clear_journal(&self) {
+        self.world.journal.clear();
+    }
+
+    /// Moves the clock forward.
+    pub fn advance_clock(&self, milliseconds: u32) {
+        self.world.clock.advance(milliseconds);
+    }
+
+    /// Changes how long-running operations behave from now on.
+    pub fn set_lro(&self, settings: LroSettings) {
+        self.world.arm.lock().lro = settings;
+    }
+
+    /// A valid token of a seeded application, without a call to Entra ID;
+    /// `None` if there is no such application.
+    #[must_use]
+    pub fn token(&self, client_id: &str, audience: &str) -> Option<String> {
+        let tenants = &self.world.seed.tenants;
+        let (tenant, application) = tenants
+            .iter()
+            .flat_map(|tenant| tenant.applications.iter().map(move |app| (tenant, app)))
+            .find(|(_, app)| app.client_id.eq_ignore_ascii_case(client_id))?;
+        let now = self.world.clock.now();
+        let key = &self.world.key;
+        token::issue(
+            key,
+            &tenant.id,
+            application,
+            audience,
+            now,
+            token::LIFETIME_S,
+        )
+        .ok()
+    }
+
+    /// Serves until `stop` is ready, then lets running requests end.
+    pub async fn serve_until(mut self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+        tokio::select! {
+            () = stop => {
+                self.handle.graceful_shutdown(Some(Duration::from_secs(2)));
+                (&mut self.server).await.map_err(std::io::Error::other)?
+            }
+            ended = &mut self.server => ended.map_err(std::io::Error::other)?,
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+        self.server.abort();
+    }
+}
