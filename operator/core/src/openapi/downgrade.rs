@@ -5,6 +5,8 @@
 //! import it at all; or the document is refused with the place and a way out.
 
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

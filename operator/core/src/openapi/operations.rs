@@ -169,8 +169,7 @@ impl<'a> Reader<'a> {
             self.find(
                 pointer,
                 format!(
-                    "{} and {first} have the same method and the same URL but for the names of parameters; remove one",
-                    pointer
+                    "has the same method and the same URL, but for the names of parameters, as {first}; remove one"
                 ),
             );
         }

@@ -98,9 +98,54 @@ fn yaml(text: &str) -> Result<Value, OpenApiError> {
             format: TextFormat::Yaml,
             line,
             column,
-            message: error.without_snippet().to_string(),
+            message: yaml_message(&error),
         }
     })
+}
+
+/// What the YAML reader said, in words that do not need its settings.
+fn yaml_message(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error;
+    use serde_saphyr::budget::BudgetBreach;
+    match error.without_snippet() {
+        Error::AliasError { error, .. } => yaml_message(error),
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key `{key}` stands twice in one object")
+        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            "an anchor holds an alias of itself".into()
+        }
+        Error::Budget { breach, .. } => match breach {
+            BudgetBreach::Documents { .. } => "there are several YAML documents; keep one".into(),
+            BudgetBreach::Depth { .. } => too_deep(),
+            _ => too_much(),
+        },
+        Error::AliasReplayLimitExceeded { .. } | Error::AliasReplayStackDepthExceeded { .. } => {
+            too_much()
+        }
+        Error::NonFiniteFloat { .. } => NOT_FINITE.into(),
+        other => {
+            // The place is said apart.
+            let message = other.to_string();
+            match message.rsplit_once(" at line ") {
+                Some((message, _)) => message.to_owned(),
+                None => message,
+            }
+        }
+    }
+}
+
+const NOT_FINITE: &str =
+    "the number is not finite, and JSON has no such number; write it as a text";
+
+fn too_deep() -> String {
+    format!("the document is nested deeper than {MAX_DEPTH} levels")
+}
+
+fn too_much() -> String {
+    format!(
+        "the document holds more than {MAX_NODES} values or {MAX_CONTENT} bytes of text once its anchors are expanded"
+    )
 }
 
 /// Whether a value is nested no deeper than what [`parse`] returns.
@@ -127,9 +172,7 @@ impl Budget {
         self.nodes.set(self.nodes.get() + 1);
         self.content.set(self.content.get().saturating_add(content));
         if self.nodes.get() > MAX_NODES || self.content.get() > MAX_CONTENT {
-            return Err(E::custom(format_args!(
-                "the document holds more than {MAX_NODES} values or {MAX_CONTENT} bytes of text once its anchors are expanded"
-            )));
+            return Err(E::custom(too_much()));
         }
         Ok(())
     }
@@ -149,9 +192,7 @@ impl<'b> Node<'b> {
 
     fn child<E: serde::de::Error>(&self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
-            return Err(E::custom(format_args!(
-                "the document is nested deeper than {MAX_DEPTH} levels"
-            )));
+            return Err(E::custom(too_deep()));
         }
         Ok(Self {
             budget: self.budget,
@@ -163,7 +204,7 @@ impl<'b> Node<'b> {
         self.budget.spend(0)?;
         Number::from_f64(value)
             .map(Value::Number)
-            .ok_or_else(|| E::custom("the number is not finite, and JSON has no such number"))
+            .ok_or_else(|| E::custom(NOT_FINITE))
     }
 }
 
