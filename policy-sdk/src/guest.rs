@@ -142,7 +142,7 @@ fn push(nodes: &mut Vec<wit::Node>, node: wit::Node) -> u32 {
     nodes.push(node);
     match u32::try_from(nodes.len() - 1) {
         Ok(index) => index,
-        Err(_) => panic!("more nodes than fit into a policy"),
+        Err(error) => panic!("more nodes than fit into a policy: {error}"),
     }
 }
 

@@ -112,6 +112,9 @@ impl Call {
     ///
     /// # Errors
     /// The plugin's diagnostics.
+    ///
+    /// # Panics
+    /// When the plugin does.
     pub fn generate(&self) -> Result<Policy, Vec<Diagnostic>> {
         let context = match serde_json::to_string(&self.context) {
             Ok(context) => context,
