@@ -1,4 +1,10 @@
 //! Policy documents: the tree, the rules it must keep, its text.
+//!
+//! Plugins return typed trees ([`model`]). [`compose`] puts them in their
+//! places, checks the documents ([`check`], [`check_references`]) and hands
+//! out only what passed; [`print()`] writes it as `rawxml`. [`parse()`] reads
+//! what API Management gives back, and [`canonical`] says whether it means the
+//! same. Nothing here knows a plugin by name.
 
 pub mod canonical;
 mod check;
@@ -14,7 +20,7 @@ mod schema;
 mod text;
 
 pub use check::check;
-pub use compose::{Contribution, compose};
+pub use compose::{Contribution, compose, compose_granted};
 pub use document::{Documents, PolicyDocument, PolicyError, Statement, Tier};
 pub use model::{
     Attribute, Diagnostic, Element, Form, Fragment, Generated, Node, Part, Phase, Section,

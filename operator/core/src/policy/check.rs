@@ -8,6 +8,8 @@ mod children;
 mod rules;
 mod values;
 
+use std::collections::BTreeSet;
+
 use super::document::{PolicyDocument, PolicyError, Statement, Tier};
 use super::literal::{self, shown};
 use super::model::{Attribute, Element, Form, Node, Section, Target, Value};
@@ -15,7 +17,10 @@ use super::print::print;
 use super::schema::{self, Rule, holds_policies};
 use super::{MAX_DEPTH, depth};
 
-/// Everything that is wrong with the document.
+/// A list with a million bad entries is one mistake, not a million.
+const MAX_ERRORS: usize = 100;
+
+/// What is wrong with the document: the first hundred problems.
 ///
 /// Named values are taken as they are: what they stand for is not known here.
 #[must_use]
@@ -84,6 +89,9 @@ fn way_out<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clone) -> Stri
 
 impl Walk<'_> {
     fn error(&mut self, pointer: Option<&str>, message: String) {
+        if self.errors.len() >= MAX_ERRORS {
+            return;
+        }
         self.errors.push(PolicyError {
             plugin: self.statement.plugin.clone(),
             pointer: pointer.map(str::to_owned),
@@ -187,10 +195,11 @@ impl Walk<'_> {
 
     fn attributes(&mut self, element: &Element, rule: &Rule, pointer: Option<&str>) {
         let names = || rule.attributes.iter().map(|a| a.name.as_str());
-        for (i, Attribute { name, value }) in element.attributes.iter().enumerate() {
+        let mut seen = BTreeSet::new();
+        for Attribute { name, value } in &element.attributes {
             let pointer = value.pointer.as_deref().or(pointer);
             let place = format!("attribute '{}' of '{}'", shown(name), element.name);
-            if element.attributes.iter().take(i).any(|a| a.name == *name) {
+            if !seen.insert(name) {
                 self.error(pointer, format!("{place} is there twice; remove one"));
             }
             let Some(rule) = rule.attribute(name) else {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Documents, PolicyDocument, PolicyError, Statement, Tier};
 use super::model::{Element, Fragment, Generated, Node, Phase, Section, Target};
+use super::references::{Grants, check_references};
 use super::{check, depth};
 
 /// What one plugin of the chain brings.
@@ -30,11 +31,23 @@ const PREFLIGHT: &str = "cors";
 /// Puts the fragments of all plugins in their places and checks the result.
 ///
 /// `preflight` lists the elements beyond `cors` that the platform allows
-/// before `<base/>`. All problems are reported, not only the first.
+/// before `<base/>`. All problems are reported, not only the first. Nothing
+/// of the instance may be used (named values, certificates, …); where
+/// something is granted, use [`compose_granted`].
 pub fn compose(
     contributions: &[Contribution<'_>],
     tier: Tier,
     preflight: &[&str],
+) -> Result<Documents, Vec<PolicyError>> {
+    compose_granted(contributions, tier, preflight, &Grants::default())
+}
+
+/// As [`compose`], for an object to which the instance grants something.
+pub fn compose_granted(
+    contributions: &[Contribution<'_>],
+    tier: Tier,
+    preflight: &[&str],
+    grants: &Grants,
 ) -> Result<Documents, Vec<PolicyError>> {
     let errors: Vec<PolicyError> = contributions
         .iter()
@@ -71,7 +84,11 @@ pub fn compose(
     };
     let errors: Vec<_> = documents
         .iter()
-        .flat_map(|(target, document)| check::check(document, &target, tier))
+        .flat_map(|(target, document)| {
+            let mut errors = check::check(document, &target, tier);
+            errors.extend(check_references(document, &target, grants));
+            errors
+        })
         .collect();
     if errors.is_empty() {
         Ok(documents)

@@ -274,3 +274,26 @@ fn a_tree_that_is_too_deep_is_refused() {
         ]
     );
 }
+
+#[test]
+fn nothing_of_the_instance_is_used_without_a_grant() {
+    use crate::policy::{Grants, ReferenceKind};
+    let mut variable = variable("x");
+    variable.attributes[1].value = Value::named_value("key").at("/key");
+    let chain = [plugin(
+        "p",
+        Phase::Traffic,
+        vec![(Section::Inbound, Target::Api, variable)],
+    )];
+    assert_eq!(
+        messages(compose(&chain, Tier::Dedicated, &[])),
+        [
+            "[p] /key: the policy uses the named value 'key', which the instance does not \
+                 grant to this namespace; ask the platform team for a grant or use another \
+                 (policy of the API in inbound)"
+        ]
+    );
+    let grants = Grants([(ReferenceKind::NamedValue, vec!["key".to_owned()])].into());
+    let documents = compose_granted(&chain, Tier::Dedicated, &[], &grants).unwrap();
+    assert!(print(&documents.api).contains("value=\"{{key}}\""));
+}

@@ -12,6 +12,9 @@ pub(super) struct Parser<'t> {
     format: Format,
 }
 
+/// More than any policy has; fewer than it takes to make looking for one slow.
+const MAX_ATTRIBUTES: usize = 256;
+
 /// A text node being put together.
 #[derive(Default)]
 struct Pending {
@@ -224,6 +227,15 @@ impl<'t> Parser<'t> {
                 return self.fail(at, format!("a blank is missing in '<{}'", element.name));
             }
             let name = self.name("an attribute")?;
+            if element.attributes.len() >= MAX_ATTRIBUTES {
+                return self.fail(
+                    at,
+                    format!(
+                        "'{}' has more than {MAX_ATTRIBUTES} attributes",
+                        element.name
+                    ),
+                );
+            }
             if element.attribute(name).is_some() {
                 return self.fail(
                     at,
@@ -367,8 +379,12 @@ impl<'t> Parser<'t> {
             let (before, entity) = rest.split_at(amp);
             out.extend(before.chars().map(&plain));
             let body = entity.get(1..).unwrap_or_default();
+            let length = body
+                .find(|c: char| !(c.is_ascii_alphanumeric() || c == '#'))
+                .unwrap_or(body.len());
             let reference = body
-                .split_once(';')
+                .split_at_checked(length)
+                .filter(|(_, after)| after.starts_with(';'))
                 .and_then(|(name, _)| xml_entity(name).map(|c| (c, name.len() + 2)));
             match reference {
                 Some((c, length)) if forbidden_char(c.encode_utf8(&mut [0; 4])).is_none() => {
@@ -427,13 +443,13 @@ fn drop_layout(open: &mut Open) {
     let children = &mut open.element.children;
     let mixed = children.iter().enumerate().any(|(i, child)| {
         matches!(child, Node::Text(value) if value.form == Form::Literal)
-            && !open.layout.contains(&i)
+            && open.layout.binary_search(&i).is_err()
     });
     if !mixed {
         let mut i = 0;
         children.retain(|_| {
             i += 1;
-            !open.layout.contains(&(i - 1))
+            open.layout.binary_search(&(i - 1)).is_err()
         });
     }
 }
@@ -447,8 +463,12 @@ fn value(form: Form, text: &str) -> Value {
         let (before, from) = rest.split_at(at);
         plain.push_str(before);
         let body = from.get(2..).unwrap_or_default();
-        match body.split_once("}}") {
-            Some((name, after)) if is_named_value_name(name) => {
+        let length = body
+            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')))
+            .unwrap_or(body.len());
+        let (name, after) = body.split_at_checked(length).unwrap_or((body, ""));
+        match after.strip_prefix("}}") {
+            Some(after) if is_named_value_name(name) => {
                 if !plain.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut plain)));
                 }

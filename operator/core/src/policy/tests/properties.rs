@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use crate::policy::{
-    Attribute, Contribution, Documents, Element, Form, Format, Fragment, Generated, Node, Part,
-    Phase, PolicyDocument, PolicyError, Section, Statement, Target, Tier, Value, canonical,
-    compose, parse, parse_tree, print, print_element,
+    Attribute, Contribution, Documents, Element, Form, Format, Fragment, Generated, Grants, Node,
+    Part, Phase, PolicyDocument, PolicyError, ReferenceKind, Section, Statement, Target, Tier,
+    Value, canonical, compose_granted, parse, parse_tree, print, print_element,
 };
 
 /// What a plugin does with a config value: once as an attribute, once as text.
@@ -39,7 +39,8 @@ fn documents(value: &Value) -> Result<Documents, Vec<PolicyError>> {
             warnings: Vec::new(),
         },
     };
-    compose(&[contribution], Tier::Dedicated, &[])
+    let all = Grants([(ReferenceKind::NamedValue, vec!["*".to_owned()])].into());
+    compose_granted(&[contribution], Tier::Dedicated, &[], &all)
 }
 
 /// All values of a parsed document that are not plain text.
@@ -262,4 +263,17 @@ fn deep_nesting_is_an_error_and_no_crash() {
     );
     let deep = format!("<a b=\"@({}\"/>", "$\"{(".repeat(1_000_000));
     assert!(parse_tree(&deep, Format::RawXml).is_err());
+}
+
+/// A reader that looks ahead for every brace would take minutes.
+#[test]
+fn long_hostile_input_is_read_in_linear_time() {
+    for unit in ["{", "&", "&a", "<b/> ", "{{a", "@", "$\"{"] {
+        let text = format!("<a>{}</a>", unit.repeat(300_000));
+        let _ = parse_tree(&text, Format::RawXml);
+    }
+    let attributes: Vec<String> = (0..100_000).map(|i| format!(" a{i}=''")).collect();
+    let attributes = attributes.concat();
+    let error = parse_tree(&format!("<a{attributes}/>"), Format::RawXml).unwrap_err();
+    assert_eq!(error.message, "'a' has more than 256 attributes");
 }
