@@ -113,7 +113,10 @@ pub fn read(annotations: &BTreeMap<String, String>) -> (Annotations, Vec<Problem
         let Some(key) = key.strip_prefix(PREFIX) else {
             continue;
         };
-        read.keys.push(key.to_owned());
+        // What is refused anyway need not be forbidden too.
+        if key.starts_with("plugin.") || KEYS.contains(&key) {
+            read.keys.push(key.to_owned());
+        }
         match one(key, value, &mut read) {
             Ok(()) => {}
             Err(mut found) => problems.append(&mut found),

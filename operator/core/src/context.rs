@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::chain::ChainedPlugin;
 use crate::desired::Desired;
+use crate::exposed_api::is_url;
 use crate::validate::ValidatedApi;
 
 /// The version of the interface that the documents follow.
@@ -25,7 +26,7 @@ pub fn generate(api: &ValidatedApi, desired: &Desired, plugin: &ChainedPlugin) -
     Some(json!({
         "interface": INTERFACE,
         "api": {
-            "name": object.name,
+            "name": object.key.name,
             "namespace": object.key.namespace,
             "labels": object.labels,
             "path": object.path.to_string(),
@@ -59,7 +60,7 @@ fn without_document(spec: &Value) -> Value {
         let inline = fields
             .get("specification")
             .is_some_and(|value| match value {
-                Value::String(text) => text.len() > 2_000 || text.contains(char::is_whitespace),
+                Value::String(text) => !is_url(text.trim()),
                 Value::Object(object) => !object.contains_key("url"),
                 _ => false,
             });

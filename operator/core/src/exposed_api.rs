@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use path::ApiPath;
+pub(crate) use specification::is_url;
 pub use specification::{Specification, SpecificationSource};
 
 use crate::annotations::nearest::{did_you_mean, shown};
@@ -175,6 +176,17 @@ pub fn dialect(spec: &Value) -> Dialect {
         Some(_) => Dialect::Canonical,
         None => Dialect::Original,
     }
+}
+
+/// Whether an API of this spec goes to API Management, also where other parts
+/// of the spec cannot be understood. A type that is not known counts as one
+/// that does.
+pub(crate) fn in_api_management(spec: &Value) -> bool {
+    let text = lenient::present(spec.get("apiType")).and_then(Value::as_str);
+    ApiType::ALL
+        .into_iter()
+        .find(|t| text.is_some_and(|text| t.as_str().eq_ignore_ascii_case(text.trim())))
+        .is_none_or(ApiType::in_api_management)
 }
 
 /// Reads an object. Every problem is reported, not only the first.

@@ -62,10 +62,9 @@ fn one(value: &Value, field: &str, fields: &mut Fields<'_>) -> Option<Specificat
     match value {
         Value::String(text) => {
             let text = text.trim();
-            // A document has a colon before a space, a line break or a brace.
-            let source = if !text.contains(char::is_whitespace) && text.contains("://") {
+            let source = if is_url(text) {
                 SpecificationSource::Url(fields.check(field, url(text))?)
-            } else if text.contains(':') || text.starts_with('{') {
+            } else if text.contains(':') {
                 SpecificationSource::Inline(text.to_owned())
             } else {
                 fields.problem(
@@ -136,6 +135,12 @@ fn one(value: &Value, field: &str, fields: &mut Fields<'_>) -> Option<Specificat
             None
         }
     }
+}
+
+/// Whether a text is meant as a URL and not as a document, which has white
+/// space or is a JSON object.
+pub(crate) fn is_url(text: &str) -> bool {
+    !text.contains(char::is_whitespace) && !text.starts_with('{') && text.contains("://")
 }
 
 fn url(text: &str) -> Result<Url, String> {

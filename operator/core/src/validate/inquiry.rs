@@ -33,6 +33,7 @@ pub struct Platform<'a> {
 #[derive(Debug, Clone)]
 pub struct Inquiry {
     pub(super) key: ObjectKey,
+    in_api_management: bool,
     pub(super) api: Option<ExposedApi>,
     pub(super) annotations: Annotations,
     pub(super) instance: Option<Arc<Instance>>,
@@ -58,9 +59,7 @@ pub fn inquire(
     let (annotations, problems) = annotations::read(&meta.annotations);
     findings.extend(each(Reason::InvalidAnnotation, problems));
     let key = meta.key();
-    let in_cluster = api
-        .as_ref()
-        .is_some_and(|a| !a.api_type.in_api_management());
+    let in_cluster = !exposed_api::in_api_management(spec);
     let instance = match instance(&key, &annotations, platform, applied, in_cluster) {
         Ok(instance) => instance,
         Err(finding) => {
@@ -87,6 +86,7 @@ pub fn inquire(
     }
     Inquiry {
         key,
+        in_api_management: !in_cluster,
         api,
         annotations,
         instance,
@@ -124,10 +124,8 @@ impl Inquiry {
 
     /// Whether the API goes to API Management.
     #[must_use]
-    pub fn in_api_management(&self) -> bool {
-        self.api
-            .as_ref()
-            .is_none_or(|a| a.api_type.in_api_management())
+    pub const fn in_api_management(&self) -> bool {
+        self.in_api_management
     }
 
     /// The document that must be fetched, if any.

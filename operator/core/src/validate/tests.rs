@@ -1,1 +1,377 @@
+use serde_json::{Value, json};
 
+use super::test_support::{World, document, instance, meta, spec};
+use super::*;
+use crate::apim::AppliedRecord;
+use crate::build::build;
+use crate::class::ErrorClass;
+use crate::desired::{DocumentOrigin, ImportFormat};
+use crate::names::InstanceName;
+
+fn with_url() -> Value {
+    let mut spec = spec(&json!({}));
+    spec["specification"] = json!({"url": "https://specs.example.com/catalog.swagger.json"});
+    spec
+}
+
+fn applied(instance: &str, id: &str) -> AppliedRecord {
+    AppliedRecord::unknown(
+        InstanceName::parse(instance).unwrap(),
+        ApiId::parse(id).unwrap(),
+    )
+}
+
+#[test]
+fn problems_of_all_parts_are_reported_together() {
+    let world = World::default();
+    let object = meta(&[
+        ("plugins", "guard, nobody"),
+        ("plugn", "x"),
+        ("plugin.guard", "audience: 5"),
+        ("api-id", "x"),
+    ]);
+    let spec = spec(&json!({"port": "x", "specification": "openapi: [", "apiType": "openapi"}));
+    assert_eq!(
+        world.refusal(&object, &spec),
+        [
+            "spec.port: expected a port from 1 to 65535, got `x`",
+            "metadata.annotations[apim.oda.tmforum.org/plugn]: `plugn` is not a key of apim-operator; did you mean \
+             `plugin.<name>`?",
+            "metadata.annotations[apim.oda.tmforum.org/api-id]: instance `default` does not let API owners set \
+             `api-id`; it lets them set `plugins`, `plugin.*`, `operation-plugins`, `deletion-policy`, `paused`, \
+             `retry`, `ingress-tls-secret`. Remove the annotation, or ask the platform team to add it to `ownerMay`",
+            "metadata.annotations[apim.oda.tmforum.org/api-id]: `x` does not begin with `components.`, and instance \
+             `default` allows no other id like it; allowed: none (`allow.apiIds`)",
+            "metadata.annotations[apim.oda.tmforum.org/plugins]: [nobody] there is no plugin `nobody`; loaded are \
+             `guard`, `headers`, `share`, `throttle`",
+            "metadata.annotations[apim.oda.tmforum.org/plugin.guard] /audience: [guard] expected a text, got `5`",
+        ]
+    );
+}
+
+#[test]
+fn a_document_that_cannot_be_read_is_an_error_with_line_and_column() {
+    let spec = spec(&json!({"specification": "openapi: 3.0.3\ninfo: ]"}));
+    let rejection = World::default().validate(&meta(&[]), &spec).unwrap_err();
+    assert_eq!(
+        (rejection.class, rejection.reason),
+        (ErrorClass::Invalid, Reason::InvalidDocument)
+    );
+    let text = rejection.to_string();
+    assert!(
+        text.starts_with(
+            "spec.specification: the OpenAPI document is not valid YAML: line 2, column "
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_url_is_fetched_and_its_document_imported() {
+    let mut world = World::default();
+    let inquiry = world.inquire(&meta(&[]), &with_url());
+    assert_eq!(
+        inquiry.document(),
+        DocumentNeed::Fetch(
+            "https://specs.example.com/catalog.swagger.json"
+                .parse()
+                .unwrap()
+        )
+    );
+    let rejection = world.validate(&meta(&[]), &with_url()).unwrap_err();
+    assert_eq!(rejection.reason, Reason::DocumentUnavailable);
+    assert_eq!(
+        rejection.to_string(),
+        "spec.specification: `https://specs.example.com/catalog.swagger.json` has not been fetched yet"
+    );
+
+    world.document = DocumentFacts::Fetched(document().to_string());
+    let api = build(&world.validate(&meta(&[]), &with_url()).unwrap())
+        .api
+        .unwrap();
+    assert_eq!(api.document.format, ImportFormat::OpenApiJson);
+    assert_eq!(
+        api.document.origin,
+        DocumentOrigin::Url {
+            url: "https://specs.example.com/catalog.swagger.json".into()
+        }
+    );
+    assert_eq!(api.document.operations.unwrap().len(), 2);
+}
+
+#[test]
+fn a_document_that_cannot_be_fetched_has_the_class_of_the_failure() {
+    let mut world = World::default();
+    world.document = DocumentFacts::Failed {
+        class: ErrorClass::Transient,
+        message: "the server answered 503".into(),
+    };
+    let rejection = world.validate(&meta(&[]), &with_url()).unwrap_err();
+    assert_eq!(
+        (
+            rejection.class,
+            rejection.reason,
+            rejection.to_string().as_str()
+        ),
+        (
+            ErrorClass::Transient,
+            Reason::DocumentUnavailable,
+            "spec.specification: `https://specs.example.com/catalog.swagger.json` could not be fetched: the server \
+             answered 503"
+        )
+    );
+}
+
+#[test]
+fn offline_the_url_stands_for_the_document() {
+    let mut world = World::default();
+    world.document = DocumentFacts::NotTried;
+    let api = build(&world.validate(&meta(&[]), &with_url()).unwrap())
+        .api
+        .unwrap();
+    assert_eq!(api.document.format, ImportFormat::SwaggerLinkJson);
+    assert_eq!(api.document.operations, None);
+    assert_eq!(
+        api.document.hash,
+        crate::names::ContentHash::of("https://specs.example.com/catalog.swagger.json")
+    );
+}
+
+#[test]
+fn an_instance_may_leave_fetching_to_api_management() {
+    let world = World::with(instance("eu", &json!({"specification": {"fetch": "Link"}})));
+    assert_eq!(
+        world.inquire(&meta(&[]), &with_url()).document(),
+        DocumentNeed::Nothing
+    );
+    let api = build(&world.validate(&meta(&[]), &with_url()).unwrap())
+        .api
+        .unwrap();
+    assert_eq!(
+        api.document.value,
+        "https://specs.example.com/catalog.swagger.json"
+    );
+    // Without the document, nobody knows where an external implementation is.
+    let mut external = with_url();
+    external["implementation"] = json!("<external>");
+    assert!(matches!(
+        world.inquire(&meta(&[]), &external).document(),
+        DocumentNeed::Fetch(_)
+    ));
+}
+
+#[test]
+fn a_document_that_is_too_large_goes_by_its_url_or_is_refused() {
+    let mut large = document();
+    large["info"]["description"] = json!("x".repeat(crate::openapi::MAX_INLINE));
+    let mut world = World::default();
+    world.document = DocumentFacts::Fetched(large.to_string());
+    let desired = build(&world.validate(&meta(&[]), &with_url()).unwrap());
+    let imported = desired.api.unwrap().document;
+    assert_eq!(imported.format, ImportFormat::OpenApiJsonLink);
+    assert_eq!(
+        imported.value,
+        "https://specs.example.com/catalog.swagger.json"
+    );
+    assert_eq!(imported.operations.unwrap().len(), 2);
+    assert!(
+        desired.warnings[0]
+            .message
+            .contains("it fetches the document from the URL itself")
+    );
+    let inline = spec(&json!({"specification": large}));
+    let refusal = World::default().refusal(&meta(&[]), &inline);
+    assert!(
+        refusal[0].contains("API Management imports at most 4194304 inline"),
+        "{refusal:?}"
+    );
+}
+
+#[test]
+fn without_a_document_a_catch_all_is_generated_and_status_says_so() {
+    let desired = build(
+        &World::default()
+            .validate(
+                &meta(&[]),
+                &spec(&json!({"specification": null, "apiType": "mcp"})),
+            )
+            .unwrap(),
+    );
+    let imported = desired.api.unwrap().document;
+    assert_eq!(imported.origin, DocumentOrigin::Generated);
+    let operations: Vec<_> = imported
+        .operations
+        .unwrap()
+        .into_iter()
+        .map(|o| format!("{} {}", o.method, o.url_template))
+        .collect();
+    assert_eq!(
+        operations,
+        [
+            "GET /*",
+            "POST /*",
+            "PUT /*",
+            "PATCH /*",
+            "DELETE /*",
+            "HEAD /*"
+        ]
+    );
+    assert_eq!(
+        desired
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        [
+            "spec.specification: is missing: one operation for each of GET, POST, PUT, PATCH, DELETE and HEAD on \
+             `/*` was generated instead"
+        ]
+    );
+}
+
+#[test]
+fn without_an_instance_objects_wait() {
+    let mut world = World::default();
+    world.instances.clear();
+    let rejection = world.validate(&meta(&[]), &spec(&json!({}))).unwrap_err();
+    assert_eq!(
+        (rejection.class, rejection.reason),
+        (ErrorClass::Waiting, Reason::NoInstance)
+    );
+}
+
+#[test]
+fn an_instance_that_azure_was_not_asked_about_is_waited_for() {
+    let mut world = World::default();
+    world.context = None;
+    let rejection = world.validate(&meta(&[]), &spec(&json!({}))).unwrap_err();
+    assert_eq!(
+        (rejection.class, rejection.reason),
+        (ErrorClass::Waiting, Reason::InstanceUnavailable)
+    );
+}
+
+#[test]
+fn metrics_need_no_instance() {
+    let mut world = World::default();
+    world.instances.clear();
+    world.context = None;
+    let metrics = spec(&json!({"apiType": "prometheus", "specification": null}));
+    let desired = build(&world.validate(&meta(&[]), &metrics).unwrap());
+    assert_eq!((desired.instance, desired.api), (None, None));
+    let asked = world.refusal(&meta(&[("instance", "eu")]), &metrics);
+    assert_eq!(asked.len(), 1);
+}
+
+#[test]
+fn metrics_with_a_mistake_elsewhere_ask_for_no_instance_either() {
+    let mut world = World::default();
+    world.instances.clear();
+    let metrics = spec(&json!({"apiType": "Prometheus", "specification": null, "port": 0}));
+    assert_eq!(
+        world.refusal(&meta(&[]), &metrics),
+        ["spec.port: expected a port from 1 to 65535, got `0`"]
+    );
+}
+
+#[test]
+fn plugins_asked_for_where_none_runs_are_a_warning() {
+    let metrics = spec(&json!({"apiType": "prometheus", "specification": null}));
+    let desired = build(
+        &World::default()
+            .validate(&meta(&[("plugins", "nobody")]), &metrics)
+            .unwrap(),
+    );
+    assert_eq!(
+        desired
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        [
+            "metadata.annotations[apim.oda.tmforum.org/plugins]: has no effect: an API of this type is reached in \
+             the cluster only, where no plugin runs"
+        ]
+    );
+}
+
+#[test]
+fn a_published_object_keeps_its_instance_and_id() {
+    let mut world = World::with(instance(
+        "eu",
+        &json!({"ownerMay": ["*"], "allow": {"apiIds": ["*"]}}),
+    ));
+    world
+        .instances
+        .push(std::sync::Arc::new(instance("default", &json!({}))));
+    world.applied = Some(applied("eu", "legacy"));
+    let place = |world: &World, annotations: &[(&str, &str)]| {
+        let desired = build(
+            &world
+                .validate(&meta(annotations), &spec(&json!({})))
+                .unwrap(),
+        );
+        (
+            desired.instance.unwrap().to_string(),
+            desired.api.unwrap().id.to_string(),
+        )
+    };
+    assert_eq!(place(&world, &[]), ("eu".into(), "legacy".into()));
+    assert_eq!(
+        place(&world, &[("api-id", "new")]),
+        ("eu".into(), "new".into())
+    );
+    world.applied = None;
+    assert_eq!(
+        place(&world, &[]),
+        ("default".into(), "components.catalog".into())
+    );
+    // Another instance, another id.
+    world.applied = Some(applied("default", "legacy"));
+    assert_eq!(
+        place(&world, &[("instance", "eu")]),
+        ("eu".into(), "components.catalog".into())
+    );
+}
+
+#[test]
+fn a_published_object_whose_instance_went_away_stays_and_is_stuck() {
+    let mut world = World::default();
+    world.applied = Some(applied("eu", "legacy"));
+    let rejection = world.validate(&meta(&[]), &spec(&json!({}))).unwrap_err();
+    assert_eq!(
+        (rejection.class, rejection.reason),
+        (ErrorClass::Invalid, Reason::NotServed)
+    );
+    assert_eq!(
+        rejection.to_string(),
+        "metadata.annotations[apim.oda.tmforum.org/instance]: the API is published in instance `eu`, which does \
+         not exist any more, or its settings are wrong; it stays published as it is. Restore the instance, or name \
+         another one in this annotation (serving this namespace: `default`)"
+    );
+    world.instances = vec![std::sync::Arc::new(instance(
+        "eu",
+        &json!({"namespaceSelector": null}),
+    ))];
+    let rejection = world.validate(&meta(&[]), &spec(&json!({}))).unwrap_err();
+    assert_eq!(rejection.reason, Reason::NotServed);
+    assert!(
+        rejection
+            .to_string()
+            .contains("which does not serve this namespace any more")
+    );
+}
+
+#[test]
+fn invalid_input_outweighs_what_is_waited_for() {
+    let mut world = World::default();
+    world.instances.clear();
+    let rejection = world
+        .validate(&meta(&[]), &spec(&json!({"port": 0})))
+        .unwrap_err();
+    assert_eq!(
+        (rejection.class, rejection.reason),
+        (ErrorClass::Invalid, Reason::InvalidSpec)
+    );
+    assert_eq!(rejection.problems.len(), 2);
+}
