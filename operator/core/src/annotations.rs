@@ -169,12 +169,11 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
                 }
             }
         }
-        "instance" if text.is_empty() => {}
+        "instance" | "api-id" if text.is_empty() => {}
         "instance" => {
             read.instance =
                 Some(InstanceName::parse(text).map_err(|error| wrong(error.to_string()))?);
         }
-        "api-id" if text.is_empty() => {}
         "api-id" => {
             read.api_id = Some(ApiId::parse(text).map_err(|error| wrong(error.to_string()))?);
         }

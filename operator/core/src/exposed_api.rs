@@ -63,7 +63,7 @@ pub enum ApiType {
     Mcp,
     /// Metrics for Prometheus.
     Prometheus,
-    /// Metrics in the OpenMetrics format.
+    /// Metrics in the `OpenMetrics` format.
     OpenMetrics,
 }
 

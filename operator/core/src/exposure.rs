@@ -44,14 +44,10 @@ impl IngressFacts {
     /// The load balancer's host name, else its address.
     #[must_use]
     pub fn address(&self) -> Option<&str> {
-        let given = |text: &'_ Option<String>| text.as_ref().filter(|t| !t.is_empty()).is_some();
-        if given(&self.hostname) {
-            self.hostname.as_deref()
-        } else if given(&self.ip) {
-            self.ip.as_deref()
-        } else {
-            None
-        }
+        [&self.hostname, &self.ip]
+            .into_iter()
+            .filter_map(|text| text.as_deref())
+            .find(|text| !text.is_empty())
     }
 }
 

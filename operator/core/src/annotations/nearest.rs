@@ -18,7 +18,7 @@ pub(crate) fn nearest<'a>(
         .map(|(choice, _)| choice)
 }
 
-/// `; did you mean \`x\`?`, or nothing.
+/// The end of a sentence that offers the nearest choice, or nothing.
 pub(crate) fn did_you_mean<'a>(
     written: &str,
     choices: impl IntoIterator<Item = &'a str>,

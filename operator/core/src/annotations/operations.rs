@@ -32,10 +32,7 @@ pub(super) fn read(text: &str) -> (Vec<OperationPlugins>, Vec<Problem>) {
     let mut operations = Vec::new();
     let mut problems = Vec::new();
     for (operation, entry) in map {
-        match one(&operation, entry, &mut problems) {
-            Some(read) => operations.push(read),
-            None => continue,
-        }
+        operations.extend(one(&operation, entry, &mut problems));
     }
     (operations, problems)
 }

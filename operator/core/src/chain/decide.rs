@@ -236,27 +236,34 @@ fn verdict(candidate: &Candidate, enabled: Option<bool>) -> Verdict {
             format!("spec.{block}"),
             format!("plugin `{name}` runs all the same: the instance runs it for every API"),
         )),
-        Some(When::Always) => Verdict::Runs,
-        Some(When::UnlessDisabled) if !off => Verdict::Runs,
-        // The owner said so himself; only config that is lost needs a word.
-        Some(When::UnlessDisabled) => Verdict::Rests(configured.then(|| {
+        when if runs(when, enabled) => Verdict::Runs,
+        // That is what the owner wrote; only config that is lost needs a word.
+        Some(When::UnlessDisabled | When::Always) => Verdict::Rests(configured.then(|| {
             warn(format!(
                 "plugin `{name}` does not run, because `spec.{block}` switches it off; switch it on there \
                  to use this config"
             ))
         })),
-        Some(When::WhenEnabled) if enabled == Some(true) => Verdict::Runs,
         Some(When::WhenEnabled) => Verdict::Rests(configured.then(|| {
             warn(format!(
                 "plugin `{name}` does not run, because the instance runs it only where `spec.{block}` \
                  switches it on; do that, or list it in the annotation `plugins`"
             ))
         })),
-        None if !off => Verdict::Runs,
         None => Verdict::Rests(Some(warn(format!(
             "plugin `{name}` is listed in the annotation `plugins` but does not run, because `spec.{block}` \
              switches it off; switch it on there"
         )))),
+    }
+}
+
+/// Whether a plugin runs: by the instance's rule, or because the object lists
+/// it and does not switch it off.
+const fn runs(when: Option<When>, enabled: Option<bool>) -> bool {
+    match (when, enabled) {
+        (Some(When::Always), _) | (Some(When::WhenEnabled), Some(true)) => true,
+        (Some(When::WhenEnabled), _) => false,
+        (Some(When::UnlessDisabled) | None, enabled) => !matches!(enabled, Some(false)),
     }
 }
 

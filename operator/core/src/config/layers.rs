@@ -34,7 +34,7 @@ pub struct Layer {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layers {
     plugin: PluginName,
-    layers: Vec<Layer>,
+    stack: Vec<Layer>,
     fallback: Origin,
 }
 
@@ -44,7 +44,7 @@ impl Layers {
     pub fn new(plugin: PluginName, fallback: Origin) -> Self {
         Self {
             plugin,
-            layers: Vec::new(),
+            stack: Vec::new(),
             fallback,
         }
     }
@@ -52,7 +52,7 @@ impl Layers {
     /// Adds a layer over the others. One that says nothing is left out.
     pub fn push(&mut self, origin: Origin, value: Value) {
         if value.as_object().is_some_and(|object| !object.is_empty()) {
-            self.layers.push(Layer { origin, value });
+            self.stack.push(Layer { origin, value });
         }
     }
 
@@ -60,7 +60,7 @@ impl Layers {
     #[must_use]
     pub fn merged(&self) -> Value {
         let mut merged = empty_object();
-        for layer in &self.layers {
+        for layer in &self.stack {
             merge(&mut merged, &layer.value);
         }
         merged
@@ -70,7 +70,7 @@ impl Layers {
     /// layer that has something there.
     #[must_use]
     pub fn origin(&self, pointer: &str) -> &Origin {
-        self.layers
+        self.stack
             .iter()
             .rev()
             .find(|layer| {

@@ -403,6 +403,36 @@ fn the_published_example_is_read() {
     insta::assert_json_snapshot!(summary_of("TM Forum's example", &object["spec"]));
 }
 
+#[test]
+fn objects_of_a_running_canvas_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/oda");
+    if !folder.is_dir() {
+        println!("SKIPPED objects_of_a_running_canvas_are_read: ../shared is not there");
+        return;
+    }
+    for (i, kind) in [
+        (1, "openapi"),
+        (2, "prometheus"),
+        (3, "openapi"),
+        (4, "openapi"),
+    ] {
+        let text =
+            std::fs::read_to_string(folder.join(format!("istio-apistatus-{i}.json"))).unwrap();
+        let object: Value = serde_json::from_str(&text).unwrap();
+        let summary = summary_of("an object of a canvas", &object["spec"]);
+        assert_eq!(summary["type"], kind, "{summary}");
+        let path = object["spec"]["path"].as_str().unwrap();
+        assert_eq!(summary["path"], path);
+        let url = object["spec"]["specification"]
+            .as_array()
+            .map(|list| match &list[0] {
+                Value::String(url) => url.clone(),
+                other => other["url"].as_str().unwrap().to_owned(),
+            });
+        assert_eq!(summary["specification"].as_str().map(str::to_owned), url);
+    }
+}
+
 fn any_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

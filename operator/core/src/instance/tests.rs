@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::pattern::Pattern;
-use super::selector::{LabelOperator, LabelRequirement};
+use super::selector::LabelOperator::{DoesNotExist, Exists, In, NotIn};
+use super::selector::LabelRequirement;
 use super::spec::Cloud;
 use super::*;
 use crate::validate::test_support::{defaults, instance, try_instance};
@@ -196,7 +197,6 @@ fn selectors_select_as_kubernetes_does() {
         }],
         ..LabelSelector::default()
     };
-    use LabelOperator::{DoesNotExist, Exists, In, NotIn};
     for (selector, expected) in [
         (LabelSelector::everything(), true),
         (requirement("team", In, &["shop", "pay"]), true),

@@ -315,19 +315,21 @@ impl Stages {
                 condition(conditions::READY, false, reason, message)
             };
         };
-        let mut message = format!("published at {url}");
         let warnings = match observation.outcome {
             Outcome::Built { desired, .. } => desired.warnings.len(),
             _ => 0,
         };
-        match warnings {
-            0 => {}
-            1 => message.push_str("; there is a warning in status.warnings"),
-            n => message.push_str(&format!("; there are {n} warnings in status.warnings")),
-        }
-        if self.paused {
-            message.push_str("; paused, so changes have no effect");
-        }
+        let warned = match warnings {
+            0 => String::new(),
+            1 => "; there is a warning in status.warnings".to_owned(),
+            n => format!("; there are {n} warnings in status.warnings"),
+        };
+        let paused = if self.paused {
+            "; paused, so changes have no effect"
+        } else {
+            ""
+        };
+        let message = format!("published at {url}{warned}{paused}");
         condition(conditions::READY, true, Reason::Published, &message)
     }
 

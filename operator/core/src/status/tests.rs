@@ -155,127 +155,122 @@ fn the_url_is_there_before_the_import_starts() {
     );
 }
 
+/// Checks Ready as a whole, and the beginnings of Reconciling and Stalled.
+fn check(scene: &Scene, ready: &str, reconciling: &str, stalled: &str) {
+    let status = scene.status();
+    assert!(!is_ready(&status));
+    assert_eq!(condition(&status, "Ready"), ready);
+    assert!(
+        condition(&status, "Reconciling").starts_with(reconciling),
+        "{ready}"
+    );
+    assert!(
+        condition(&status, "Stalled").starts_with(stalled),
+        "{ready}"
+    );
+}
+
 #[test]
-fn each_part_that_does_not_hold_is_named() {
+fn an_exposure_that_does_not_hold_is_named() {
+    let with = |change: fn(&mut ExposureFacts)| {
+        let mut scene = Scene::default();
+        change(&mut scene.world.exposure);
+        scene
+    };
+    let late = with(|facts| facts.ingress.as_mut().unwrap().hostname = None);
+    check(
+        &late,
+        "False NoAddress: Ingress `apim-api-ingress-catalog` has no address yet: the controller of class `istio` \
+         gives it one",
+        "True NoAddress",
+        "False Done",
+    );
+    check(
+        &with(|facts| facts.ingress = None),
+        "False NoAddress: Ingress `apim-api-ingress-catalog` is not there yet",
+        "True NoAddress",
+        "False Done",
+    );
+    check(
+        &with(|facts| facts.service_exists = false),
+        "False NoService: Service `catalog-svc` (spec.implementation) does not exist in this namespace",
+        "True NoService",
+        "False Done",
+    );
+    check(
+        &with(|facts| facts.ready_endpoints = false),
+        "False NoReadyEndpoints: Service `catalog-svc` has no ready endpoint",
+        "True NoReadyEndpoints",
+        "False Done",
+    );
+    let external = spec(&json!({"implementation": "<external>"}));
+    check(
+        &Scene {
+            spec: external,
+            ..Scene::default()
+        },
+        "False NoBackend: the OpenAPI document names no https server whose host the instance allows \
+         (`allow.backendHosts`)",
+        "False Done",
+        "True NoBackend",
+    );
+}
+
+#[test]
+fn a_step_that_does_not_hold_is_named() {
+    let scene = |exposure: Step, policy: Step, apim: Step| Scene {
+        exposure,
+        policy,
+        apim,
+        ..Scene::default()
+    };
     let failed = |class, message: &str| Step::failed(class, message);
-    let cases: Vec<(Scene, &str, &str, &str)> = vec![
-        (
-            {
-                let mut scene = Scene::default();
-                scene.world.exposure.ingress.as_mut().unwrap().hostname = None;
-                scene
-            },
-            "False NoAddress: Ingress `apim-api-ingress-catalog` has no address yet: the controller of class `istio` \
-             gives it one",
-            "True NoAddress",
-            "False Done",
+    check(
+        &scene(
+            Step::Done,
+            failed(ErrorClass::Invalid, "bad"),
+            Step::Pending,
         ),
-        (
-            {
-                let mut scene = Scene::default();
-                scene.world.exposure.ingress = None;
-                scene
-            },
-            "False NoAddress: Ingress `apim-api-ingress-catalog` is not there yet",
-            "True NoAddress",
-            "False Done",
+        "False Rejected: bad",
+        "False Done",
+        "True Rejected",
+    );
+    check(
+        &scene(Step::Done, Step::Done, failed(ErrorClass::Transient, "503")),
+        "False Failed: 503",
+        "True Failed",
+        "False Done",
+    );
+    let exhausted = Step::Failed {
+        reason: Reason::RetriesExhausted,
+        class: ErrorClass::Transient,
+        message: "503, five times".into(),
+    };
+    check(
+        &scene(Step::Done, Step::Done, exhausted),
+        "False RetriesExhausted: 503, five times",
+        "False Done",
+        "True RetriesExhausted",
+    );
+    let running = Step::Running {
+        message: "importing".into(),
+    };
+    check(
+        &scene(Step::Done, Step::Done, running),
+        "False Progressing: importing",
+        "True Progressing",
+        "False Done",
+    );
+    check(
+        &scene(
+            failed(ErrorClass::Denied, "forbidden"),
+            Step::Done,
+            Step::Done,
         ),
-        (
-            {
-                let mut scene = Scene::default();
-                scene.world.exposure.service_exists = false;
-                scene
-            },
-            "False NoService: Service `catalog-svc` (spec.implementation) does not exist in this namespace",
-            "True NoService",
-            "False Done",
-        ),
-        (
-            {
-                let mut scene = Scene::default();
-                scene.world.exposure.ready_endpoints = false;
-                scene
-            },
-            "False NoReadyEndpoints: Service `catalog-svc` has no ready endpoint",
-            "True NoReadyEndpoints",
-            "False Done",
-        ),
-        (
-            Scene {
-                spec: spec(&json!({"implementation": "<external>"})),
-                ..Scene::default()
-            },
-            "False NoBackend: the OpenAPI document names no https server whose host the instance allows \
-             (`allow.backendHosts`)",
-            "False Done",
-            "True NoBackend",
-        ),
-        (
-            Scene {
-                policy: failed(ErrorClass::Invalid, "bad"),
-                apim: Step::Pending,
-                ..Scene::default()
-            },
-            "False Rejected: bad",
-            "False Done",
-            "True Rejected",
-        ),
-        (
-            Scene {
-                apim: failed(ErrorClass::Transient, "503"),
-                ..Scene::default()
-            },
-            "False Failed: 503",
-            "True Failed",
-            "False Done",
-        ),
-        (
-            Scene {
-                apim: Step::Failed {
-                    reason: Reason::RetriesExhausted,
-                    class: ErrorClass::Transient,
-                    message: "503, five times".into(),
-                },
-                ..Scene::default()
-            },
-            "False RetriesExhausted: 503, five times",
-            "False Done",
-            "True RetriesExhausted",
-        ),
-        (
-            Scene {
-                apim: Step::Running {
-                    message: "importing".into(),
-                },
-                ..Scene::default()
-            },
-            "False Progressing: importing",
-            "True Progressing",
-            "False Done",
-        ),
-        (
-            Scene {
-                exposure: failed(ErrorClass::Denied, "forbidden"),
-                ..Scene::default()
-            },
-            "False Denied: forbidden",
-            "True Denied",
-            "False Done",
-        ),
-    ];
-    for (scene, ready, reconciling, stalled) in cases {
-        let status = scene.status();
-        assert!(!is_ready(&status));
-        assert_eq!(condition(&status, "Ready"), ready);
-        assert!(
-            condition(&status, "Reconciling").starts_with(reconciling),
-            "{ready}"
-        );
-        assert!(
-            condition(&status, "Stalled").starts_with(stalled),
-            "{ready}"
-        );
-    }
+        "False Denied: forbidden",
+        "True Denied",
+        "False Done",
+    );
 }
 
 #[test]

@@ -198,7 +198,8 @@ fn fetched(document: Document, text: &str, url: &Url) -> Result<ReadDocument, Op
 /// ending, as far as that goes: documents named `swagger` are Swagger 2.0.
 fn by_url_alone(url: &Url) -> ReadDocument {
     let path = url.path().to_ascii_lowercase();
-    let format = if path.ends_with(".yaml") || path.ends_with(".yml") {
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending);
+    let format = if matches!(ending, Some("yaml" | "yml")) {
         ImportFormat::OpenApiLink
     } else if path.contains("swagger") {
         ImportFormat::SwaggerLinkJson

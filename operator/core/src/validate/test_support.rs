@@ -25,19 +25,19 @@ pub(crate) fn catalog() -> Catalog {
             "guard",
             "authentication",
             None,
-            json!({"audience": {"type": "string"}}),
+            &json!({"audience": {"type": "string"}}),
         ),
         plugin(
             "share",
             "preflight",
             Some("sharing"),
-            json!({"origins": {"type": "array", "items": {"type": "string"}}}),
+            &json!({"origins": {"type": "array", "items": {"type": "string"}}}),
         ),
         plugin(
             "throttle",
             "traffic",
             Some("rateLimit"),
-            json!({
+            &json!({
                 "calls": {"type": "integer", "minimum": 1},
                 "period": {"type": "integer", "minimum": 1, "maximum": 300},
                 "key": {"enum": ["ip", "subscription"]},
@@ -47,7 +47,7 @@ pub(crate) fn catalog() -> Catalog {
             "headers",
             "transformation",
             Some("headers"),
-            json!({"set": {"type": "object"}}),
+            &json!({"set": {"type": "object"}}),
         ),
     ]
     .into_iter()
@@ -58,7 +58,7 @@ pub(crate) fn plugin(
     name: &str,
     phase: &str,
     block: Option<&str>,
-    properties: Value,
+    properties: &Value,
 ) -> PluginInfo {
     let descriptor: Descriptor = serde_json::from_value(json!({
         "name": name,

@@ -101,10 +101,12 @@ fn a_url_is_fetched_and_its_document_imported() {
 
 #[test]
 fn a_document_that_cannot_be_fetched_has_the_class_of_the_failure() {
-    let mut world = World::default();
-    world.document = DocumentFacts::Failed {
-        class: ErrorClass::Transient,
-        message: "the server answered 503".into(),
+    let world = World {
+        document: DocumentFacts::Failed {
+            class: ErrorClass::Transient,
+            message: "the server answered 503".into(),
+        },
+        ..World::default()
     };
     let rejection = world.validate(&meta(&[]), &with_url()).unwrap_err();
     assert_eq!(
@@ -124,8 +126,10 @@ fn a_document_that_cannot_be_fetched_has_the_class_of_the_failure() {
 
 #[test]
 fn offline_the_url_stands_for_the_document() {
-    let mut world = World::default();
-    world.document = DocumentFacts::NotTried;
+    let world = World {
+        document: DocumentFacts::NotTried,
+        ..World::default()
+    };
     let api = build(&world.validate(&meta(&[]), &with_url()).unwrap())
         .api
         .unwrap();
@@ -164,8 +168,10 @@ fn an_instance_may_leave_fetching_to_api_management() {
 fn a_document_that_is_too_large_goes_by_its_url_or_is_refused() {
     let mut large = document();
     large["info"]["description"] = json!("x".repeat(crate::openapi::MAX_INLINE));
-    let mut world = World::default();
-    world.document = DocumentFacts::Fetched(large.to_string());
+    let world = World {
+        document: DocumentFacts::Fetched(large.to_string()),
+        ..World::default()
+    };
     let desired = build(&world.validate(&meta(&[]), &with_url()).unwrap());
     let imported = desired.api.unwrap().document;
     assert_eq!(imported.format, ImportFormat::OpenApiJsonLink);
@@ -242,8 +248,10 @@ fn without_an_instance_objects_wait() {
 
 #[test]
 fn an_instance_that_azure_was_not_asked_about_is_waited_for() {
-    let mut world = World::default();
-    world.context = None;
+    let world = World {
+        context: None,
+        ..World::default()
+    };
     let rejection = world.validate(&meta(&[]), &spec(&json!({}))).unwrap_err();
     assert_eq!(
         (rejection.class, rejection.reason),
@@ -336,8 +344,10 @@ fn a_published_object_keeps_its_instance_and_id() {
 
 #[test]
 fn a_published_object_whose_instance_went_away_stays_and_is_stuck() {
-    let mut world = World::default();
-    world.applied = Some(applied("eu", "legacy"));
+    let mut world = World {
+        applied: Some(applied("eu", "legacy")),
+        ..World::default()
+    };
     let rejection = world.validate(&meta(&[]), &spec(&json!({}))).unwrap_err();
     assert_eq!(
         (rejection.class, rejection.reason),

@@ -1,0 +1,155 @@
+use super::*;
+use crate::desired::Operation;
+use crate::policy::{Element, Fragment, Generated, Section, Target};
+
+fn fragment(section: Section, target: Target, element: &str) -> Fragment {
+    Fragment {
+        section,
+        target,
+        elements: vec![Element::new(element)],
+    }
+}
+
+fn made(fragments: Vec<Fragment>) -> Generated {
+    Generated {
+        fragments,
+        warnings: vec![],
+    }
+}
+
+fn operations(api: &ValidatedApi) -> Vec<Operation> {
+    crate::build::build(api)
+        .api
+        .unwrap()
+        .document
+        .operations
+        .unwrap()
+}
+
+fn refusal(api: &ValidatedApi, generated: Vec<Generated>) -> Vec<String> {
+    render(api.chain(), generated, Some(&operations(api)), "Developer")
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn per_operation() -> ValidatedApi {
+    let text = "listItems: {plugins: headers}";
+    valid(
+        &World::default(),
+        &[("plugins", "guard"), ("operation-plugins", text)],
+        &json!({}),
+    )
+}
+
+#[test]
+fn an_api_without_plugins_has_a_document_that_changes_nothing() {
+    let api = valid(&World::default(), &[("plugins", "")], &json!({}));
+    let rendered = render(api.chain(), vec![], Some(&operations(&api)), "Developer").unwrap();
+    assert_eq!(rendered.policy.plugins, []);
+    assert_eq!(rendered.policy.operations.len(), 0);
+    insta::assert_snapshot!(rendered.policy.api.text);
+}
+
+#[test]
+fn plugins_of_api_and_operation_make_documents_of_their_own() {
+    let api = per_operation();
+    let generated = vec![
+        Generated {
+            warnings: vec![Diagnostic {
+                severity: Severity::Warning,
+                pointer: "/audience".into(),
+                message: "it is the default".into(),
+            }],
+            ..made(vec![])
+        },
+        made(vec![fragment(
+            Section::Inbound,
+            Target::Operation("listitems".into()),
+            "base",
+        )]),
+    ];
+    let problems = refusal(&api, generated);
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0].starts_with(
+            "metadata.annotations[apim.oda.tmforum.org/operation-plugins] /listItems/config/headers: [headers] "
+        ),
+        "{problems:?}"
+    );
+    assert!(
+        problems[0].contains("(policy of operation `listitems` in inbound)"),
+        "{problems:?}"
+    );
+
+    let empty = render(
+        api.chain(),
+        vec![made(vec![]), made(vec![])],
+        None,
+        "Developer",
+    )
+    .unwrap();
+    let used: Vec<_> = empty
+        .policy
+        .plugins
+        .iter()
+        .map(|p| p.name.as_str())
+        .collect();
+    assert_eq!(used, ["guard", "headers"]);
+}
+
+#[test]
+fn a_plugin_cannot_write_for_what_it_was_not_called_for() {
+    let api = per_operation();
+    assert_eq!(
+        refusal(
+            &api,
+            vec![
+                made(vec![fragment(
+                    Section::Inbound,
+                    Target::Operation("gone".into()),
+                    "x"
+                )]),
+                made(vec![fragment(Section::Inbound, Target::Api, "x")]),
+            ]
+        ),
+        [
+            "metadata.annotations[apim.oda.tmforum.org/plugin.guard]: [guard] plugin `guard` returned a fragment \
+             for operation `gone`, which the API does not have",
+            "metadata.annotations[apim.oda.tmforum.org/operation-plugins] /listItems/config/headers: [headers] \
+             plugin `headers` was called for operation `listitems` but returned a fragment for something else; \
+             that is a fault of the plugin",
+        ]
+    );
+    assert_eq!(
+        refusal(&api, vec![]),
+        ["policy: 2 plugins run, but there are 0 results"]
+    );
+}
+
+#[test]
+fn a_warning_of_a_plugin_names_where_its_config_was_written() {
+    let api = valid(
+        &World::default(),
+        &[("plugins", "guard"), ("plugin.guard", "audience: x")],
+        &json!({}),
+    );
+    let generated = Generated {
+        fragments: vec![],
+        warnings: vec![Diagnostic {
+            severity: Severity::Warning,
+            pointer: "/audience".into(),
+            message: "it is short".into(),
+        }],
+    };
+    let rendered = render(api.chain(), vec![generated], None, "Developer").unwrap();
+    assert_eq!(
+        rendered
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["metadata.annotations[apim.oda.tmforum.org/plugin.guard] /audience: [guard] it is short"]
+    );
+}
