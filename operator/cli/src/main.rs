@@ -1,2 +1,63 @@
-//! Placeholder.
-fn main() {}
+//! `apim-operator`: the command line.
+//!
+//! It reads arguments, files and the environment, and prints. What it prints is
+//! made elsewhere; it must never decide anything about an API itself.
+#![forbid(unsafe_code)]
+
+mod args;
+mod crd;
+mod logging;
+mod manifest;
+mod plugin;
+mod render;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command, PluginCommand};
+
+/// What a command has to say in its exit code.
+pub(crate) enum Done {
+    /// All is well.
+    Fine,
+    /// Problems were found and told.
+    Problems,
+}
+
+fn main() -> ExitCode {
+    match dispatch(&Cli::parse()) {
+        Ok(Done::Fine) => ExitCode::SUCCESS,
+        Ok(Done::Problems) => ExitCode::from(1),
+        // `apim-operator crd | head` is no error.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("apim-operator: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
+    // A one-off command says by itself what is wrong; a process that runs for
+    // months tells what it does.
+    let quiet = !matches!(cli.command, Command::Run(_));
+    logging::start(cli.log.as_deref(), cli.log_format, if quiet { "error" } else { "info" })?;
+    match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Render(args) => render::render(args),
+        Command::Crd(args) => crd::print(args),
+        Command::Plugin { command: PluginCommand::List { sources, output } } => plugin::list(sources, *output),
+        Command::Plugin { command: PluginCommand::Inspect { plugin, sources, output } } => {
+            plugin::inspect(plugin, sources, *output)
+        }
+    }
+}

@@ -4,7 +4,7 @@
 //! there is nothing to aggregate. Events are best effort: they are written
 //! beside the reconcile, and a full queue or a refusal costs a log line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,6 +40,7 @@ pub enum EventKind {
 pub struct Events {
     queue: mpsc::Sender<Event>,
     last: Arc<Mutex<HashMap<ObjectKey, ContentHash>>>,
+    once: Arc<Mutex<HashSet<(String, String)>>>,
     reporter: Arc<str>,
     sequence: Arc<AtomicU64>,
 }
@@ -59,7 +60,7 @@ impl Events {
                 }
             }
         });
-        Self { queue, last: Arc::default(), reporter: reporter.into(), sequence: Arc::default() }
+        Self { queue, last: Arc::default(), once: Arc::default(), reporter: reporter.into(), sequence: Arc::default() }
     }
 
     /// Publishes an event about an object, unless it was the last one said of
@@ -95,6 +96,14 @@ impl Events {
         };
         if self.queue.try_send(event).is_err() {
             tracing::warn!(reason, "an event was dropped: too many are waiting");
+        }
+    }
+
+    /// Publishes an event about an object, once in this process.
+    pub fn publish_once(&self, about: &ObjectReference, kind: EventKind, reason: &str, action: &str, note: &str) {
+        let uid = about.uid.clone().unwrap_or_default();
+        if self.once.lock().insert((uid, reason.to_owned())) {
+            self.publish(about, kind, reason, action, note);
         }
     }
 

@@ -7,7 +7,14 @@
 #![forbid(unsafe_code)]
 
 pub mod crd;
+pub mod events;
+pub mod instances;
+pub mod memory;
 pub mod metrics;
+pub mod plugins;
+pub mod reconcile;
 pub mod resource;
+pub mod run;
 pub mod server;
+pub mod watch;
 pub mod world;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, pin_mut};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, PartialObjectMeta};
@@ -74,14 +74,14 @@ impl Synced {
 }
 
 /// Follows one kind of object.
-trait Follow: Send + Sync + 'static {
+pub(crate) trait Follow: Send + Sync + 'static {
     type Kind: Resource<DynamicType: Default> + Clone + DeserializeOwned + Debug + Send + 'static;
     fn seen(&self, object: &Self::Kind);
     fn gone(&self, key: &ObjectKey);
     fn known(&self) -> Vec<ObjectKey>;
 }
 
-fn follow<F: Follow>(api: Api<F::Kind>, config: watcher::Config, follower: F) -> Synced {
+pub(crate) fn follow<F: Follow>(api: Api<F::Kind>, config: watcher::Config, follower: F) -> Synced {
     let (done, synced) = watch::channel(false);
     tokio::spawn(async move {
         let stream = watcher(api, config).default_backoff();
@@ -110,11 +110,20 @@ fn follow<F: Follow>(api: Api<F::Kind>, config: watcher::Config, follower: F) ->
                 Err(error) => {
                     let kind = F::Kind::kind(&Default::default()).into_owned();
                     tracing::warn!(%error, kind, "a watch failed and is started again");
+                    // Where the kind is not installed there is nothing to wait
+                    // for; should it be installed later, the watch finds it.
+                    if is_not_installed(&error) {
+                        done.send_replace(true);
+                    }
                 }
             }
         }
     });
     Synced(synced)
+}
+
+fn is_not_installed(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.is_not_found())
 }
 
 fn key_of<K: Resource>(object: &K) -> ObjectKey {
@@ -169,6 +178,32 @@ impl Follow for Slices {
     }
 }
 
+struct Services(Arc<World>, Triggers);
+
+impl Services {
+    fn trigger(&self, keys: Vec<ObjectKey>) {
+        for key in keys {
+            self.1.one(key, "Service");
+        }
+    }
+}
+
+impl Follow for Services {
+    type Kind = PartialObjectMeta<Service>;
+
+    fn seen(&self, object: &PartialObjectMeta<Service>) {
+        self.trigger(self.0.service_seen(&key_of(object)));
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        self.trigger(self.0.service_gone(key));
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        self.0.services()
+    }
+}
+
 struct Namespaces(Arc<World>, Triggers);
 
 impl Follow for Namespaces {
@@ -201,6 +236,7 @@ pub fn start(client: &Client, world: &Arc<World>, triggers: &Triggers) -> Vec<Sy
             Ingresses(Arc::clone(world), triggers.clone()),
         ),
         follow(Api::all(client.clone()), plain(), Slices(Arc::clone(world), triggers.clone())),
+        follow(Api::all(client.clone()), plain(), Services(Arc::clone(world), triggers.clone())),
         follow(Api::all(client.clone()), plain(), Namespaces(Arc::clone(world), triggers.clone())),
     ]
 }

@@ -8,28 +8,28 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, IngressSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
-use operator_core::names::{ContentHash, ObjectKey};
+use operator_core::names::ObjectKey;
 use parking_lot::RwLock;
-
-/// The prefix of the names of the operator's Ingresses.
-pub const INGRESS_PREFIX: &str = "apim-api-ingress-";
 
 /// The label by which EndpointSlices name their Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// An Ingress as last seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IngressSeen {
-    /// Its uid.
+    /// Its uid; empty until the API server has answered.
     pub uid: String,
+    /// The uid of the ExposedAPI that owns it.
+    pub owner_uid: Option<String>,
     /// The load balancer's host name.
     pub hostname: Option<String>,
     /// The load balancer's IP address.
     pub ip: Option<String>,
-    /// What the operator owns of it, hashed.
-    pub content: ContentHash,
+    spec: Option<IngressSpec>,
+    annotations: BTreeMap<String, String>,
 }
 
 impl IngressSeen {
@@ -45,10 +45,28 @@ impl IngressSeen {
         let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Self {
             uid: ingress.uid().unwrap_or_default(),
+            owner_uid: owner(ingress).map(|owner| owner.uid.clone()),
             hostname: point.and_then(|point| filled(&point.hostname)),
             ip: point.and_then(|point| filled(&point.ip)),
-            content: ContentHash::of_json(&(&ingress.spec, &ingress.metadata.annotations)),
+            spec: ingress.spec.clone(),
+            annotations: ingress.annotations().clone(),
         }
+    }
+
+    /// Whether all that the operator wants of the Ingress is there. Others may
+    /// have added annotations.
+    #[must_use]
+    pub fn has(&self, wanted: &Ingress) -> bool {
+        self.spec == wanted.spec
+            && wanted.annotations().iter().all(|(name, value)| self.annotations.get(name) == Some(value))
+    }
+
+    /// Whether a change from `self` to `now` is worth a reconcile: an address,
+    /// or something that the operator wrote. Annotations of others are not.
+    fn is_news(&self, now: &Self) -> bool {
+        let ours = |seen: &Self| (seen.spec.clone(), seen.owner_uid.clone(), seen.hostname.clone(), seen.ip.clone());
+        let lost = |name: &String, value: &String| now.annotations.get(name) != Some(value);
+        ours(self) != ours(now) || self.annotations.iter().any(|(name, value)| lost(name, value))
     }
 }
 
@@ -56,7 +74,8 @@ impl IngressSeen {
 struct Inner {
     ingresses: HashMap<ObjectKey, (IngressSeen, ObjectKey)>,
     slices: HashMap<ObjectKey, (ObjectKey, bool)>,
-    services: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    slices_of: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    services: BTreeSet<ObjectKey>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
     implementations: HashMap<ObjectKey, BTreeSet<String>>,
     implementation_of: HashMap<ObjectKey, ObjectKey>,
@@ -91,17 +110,41 @@ impl World {
     /// Records an Ingress and answers the ExposedAPI that must look at it.
     pub fn ingress_seen(&self, ingress: &Ingress) -> Option<ObjectKey> {
         let (key, owner) = ingress_keys(ingress)?;
-        let seen = (IngressSeen::of(ingress), owner.clone());
-        let before = self.inner.write().ingresses.insert(key, seen.clone());
-        (before.as_ref() != Some(&seen)).then_some(owner)
+        let seen = IngressSeen::of(ingress);
+        let before = self.inner.write().ingresses.insert(key, (seen.clone(), owner.clone()));
+        before.is_none_or(|(before, _)| before.is_news(&seen)).then_some(owner)
+    }
+
+    /// Records what the operator is about to write, keeping the address that is
+    /// known: the echo of the write may come before its answer.
+    pub fn ingress_expected(&self, ingress: &Ingress) {
+        let Some((key, owner)) = ingress_keys(ingress) else { return };
+        let mut expected = IngressSeen::of(ingress);
+        let mut inner = self.inner.write();
+        if let Some((before, _)) = inner.ingresses.get(&key) {
+            expected.uid.clone_from(&before.uid);
+            expected.hostname.clone_from(&before.hostname);
+            expected.ip.clone_from(&before.ip);
+        }
+        inner.ingresses.insert(key, (expected, owner));
     }
 
     /// Records what the operator itself wrote, so that the echo of its own
     /// write is no news.
     pub fn ingress_written(&self, ingress: &Ingress) -> IngressSeen {
-        let seen = IngressSeen::of(ingress);
+        let mut seen = IngressSeen::of(ingress);
         if let Some((key, owner)) = ingress_keys(ingress) {
-            self.inner.write().ingresses.insert(key, (seen.clone(), owner));
+            let mut inner = self.inner.write();
+            // The answer shows the object as it was when it was written; the
+            // watch may have brought an address since.
+            if let Some((before, _)) = inner.ingresses.get(&key)
+                && seen.hostname.is_none()
+                && seen.ip.is_none()
+            {
+                seen.hostname.clone_from(&before.hostname);
+                seen.ip.clone_from(&before.ip);
+            }
+            inner.ingresses.insert(key, (seen.clone(), owner));
         }
         seen
     }
@@ -148,6 +191,30 @@ impl World {
         self.inner.read().slices.keys().cloned().collect()
     }
 
+    /// Records a Service and answers the ExposedAPIs that waited for it.
+    pub fn service_seen(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let mut inner = self.inner.write();
+        if inner.services.insert(key.clone()) { inner.users_of(key) } else { Vec::new() }
+    }
+
+    /// Forgets a Service and answers the ExposedAPIs that lose it.
+    pub fn service_gone(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let mut inner = self.inner.write();
+        if inner.services.remove(key) { inner.users_of(key) } else { Vec::new() }
+    }
+
+    /// Whether a Service exists.
+    #[must_use]
+    pub fn has_service(&self, namespace: &str, service: &str) -> bool {
+        self.inner.read().services.contains(&ObjectKey::new(namespace, service))
+    }
+
+    /// All known Services.
+    #[must_use]
+    pub fn services(&self) -> Vec<ObjectKey> {
+        self.inner.read().services.iter().cloned().collect()
+    }
+
     /// Whether a Service has a ready endpoint.
     #[must_use]
     pub fn is_ready(&self, namespace: &str, service: &str) -> bool {
@@ -191,7 +258,7 @@ impl Inner {
     }
 
     fn is_ready(&self, service: &ObjectKey) -> bool {
-        let slices = self.services.get(service).into_iter().flatten();
+        let slices = self.slices_of.get(service).into_iter().flatten();
         slices.filter_map(|slice| self.slices.get(slice)).any(|(_, ready)| *ready)
     }
 
@@ -203,16 +270,16 @@ impl Inner {
             before.iter().cloned().chain(now.as_ref().map(|(service, _)| service.clone())).collect();
         let was: Vec<bool> = services.iter().map(|service| self.is_ready(service)).collect();
         if let Some(service) = before
-            && let Some(slices) = self.services.get_mut(&service)
+            && let Some(slices) = self.slices_of.get_mut(&service)
         {
             slices.remove(&slice);
             if slices.is_empty() {
-                self.services.remove(&service);
+                self.slices_of.remove(&service);
             }
         }
         match now {
             Some((service, ready)) => {
-                self.services.entry(service.clone()).or_default().insert(slice.clone());
+                self.slices_of.entry(service.clone()).or_default().insert(slice.clone());
                 self.slices.insert(slice, (service, ready));
             }
             None => {
@@ -221,11 +288,13 @@ impl Inner {
         }
         let changed = services.iter().zip(was).filter(|(service, was)| self.is_ready(service) != *was);
         changed
-            .flat_map(|(service, _)| {
-                let users = self.implementations.get(service).into_iter().flatten();
-                users.map(|name| ObjectKey::new(&service.namespace, name))
-            })
+            .flat_map(|(service, _)| self.users_of(service))
             .collect()
+    }
+
+    fn users_of(&self, service: &ObjectKey) -> Vec<ObjectKey> {
+        let users = self.implementations.get(service).into_iter().flatten();
+        users.map(|name| ObjectKey::new(&service.namespace, name)).collect()
     }
 }
 
@@ -234,8 +303,11 @@ fn ingress_keys(ingress: &Ingress) -> Option<(ObjectKey, ObjectKey)> {
     let namespace = ingress.namespace()?;
     let name = ingress.name_any();
     // The owner reference rather than the name: a long name is cut.
-    let owner = ingress.owner_references().iter().find(|owner| owner.kind == crate::crd::exposed_api::KIND)?;
-    Some((ObjectKey::new(&namespace, name), ObjectKey::new(&namespace, &owner.name)))
+    Some((ObjectKey::new(&namespace, name), ObjectKey::new(&namespace, &owner(ingress)?.name)))
+}
+
+fn owner(ingress: &Ingress) -> Option<&OwnerReference> {
+    ingress.owner_references().iter().find(|owner| owner.kind == crate::crd::exposed_api::KIND)
 }
 
 fn slice_keys(slice: &EndpointSlice) -> Option<(ObjectKey, ObjectKey)> {

@@ -1,1 +1,13 @@
-//! Placeholder.
+//! A stage for end-to-end tests: a real kube-apiserver, a local Azure, a
+//! stand-in for load balancer and kubelet, and the operator as a process of its
+//! own that has nothing but the rights of the shipped RBAC.
+//!
+//! It must never reach into the operator: tests see what a user and what Azure
+//! see.
+#![forbid(unsafe_code)]
+
+mod objects;
+mod stage;
+
+pub use objects::{conditions, exposed_api, status_of};
+pub use stage::{Definition, Stage, StageBuilder, Write};

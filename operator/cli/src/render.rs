@@ -1,0 +1,190 @@
+//! `apim-operator render`.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use operator_controller::plugins::{Plugins, instance_defaults};
+use operator_core::build::build;
+use operator_core::desired::Desired;
+use operator_core::exposure::ExposureFacts;
+use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, example};
+use operator_core::names::InstanceName;
+use operator_core::problem::Problem;
+use operator_core::validate::{Dereferenced, DocumentFacts, DocumentNeed, Platform, inquire, validate};
+use serde_json::Value;
+
+use crate::Done;
+use crate::args::{RenderArgs, RenderOutput};
+use crate::manifest::{self, Document};
+use crate::plugin;
+
+/// The cluster of ownership marks outside any cluster.
+const NO_CLUSTER: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Prints the desired state of all ExposedAPIs of all files.
+pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
+    let (plugins, complete) = plugin::load(&args.plugins)?;
+    let (instance, context) = instance(args.instance.as_deref())?;
+    let origin = args.backend_url.trim_end_matches('/').to_owned();
+    let mut fine = complete;
+    let mut all = Vec::new();
+    for path in &args.file {
+        for document in manifest::read(path)? {
+            match one(&document, &plugins, &instance, &context, &origin) {
+                Ok(Some(desired)) => {
+                    for warning in &desired.warnings {
+                        eprintln!("{}: warning: {warning}", document.place);
+                    }
+                    all.push(desired);
+                }
+                Ok(None) => {}
+                Err(problems) => {
+                    fine = false;
+                    for problem in problems {
+                        eprintln!("{}: {problem}", document.place);
+                    }
+                }
+            }
+        }
+    }
+    print(&all, args.output)?;
+    Ok(if fine { Done::Fine } else { Done::Problems })
+}
+
+fn instance(path: Option<&Path>) -> anyhow::Result<(Arc<Instance>, InstanceContext)> {
+    let defaults = instance_defaults()?;
+    let joined = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let (instance, context) = match example(&defaults) {
+        Ok(example) => example,
+        Err(problems) => bail!("the example instance: {}", joined(problems)),
+    };
+    let Some(path) = path else {
+        eprintln!(
+            "note: no --instance; this is what an example instance (tier {}, gateway {}) would publish",
+            context.sku, context.gateway_url
+        );
+        return Ok((Arc::new(instance), context));
+    };
+    let documents = manifest::read(path)?;
+    let [document] = documents.as_slice() else {
+        bail!("{}: one ApimInstance is wanted, and there are {} documents", path.display(), documents.len());
+    };
+    if document.object["kind"] != "ApimInstance" {
+        bail!("{}: an ApimInstance is wanted, not {}", document.place, document.object["kind"]);
+    }
+    let name = document.object["metadata"]["name"].as_str().unwrap_or_default();
+    let name = InstanceName::parse(name).with_context(|| format!("{}: metadata.name", document.place))?;
+    let spec: ApimInstanceSpec = serde_json::from_value(document.object["spec"].clone())
+        .with_context(|| format!("{}: spec", document.place))?;
+    // The tier is Azure's to say; nobody asks it here.
+    let gateway_url = format!("https://{}.azure-api.net", spec.service_name);
+    match Instance::new(name, spec, &defaults) {
+        Ok(instance) => Ok((Arc::new(instance), InstanceContext { gateway_url, ..context })),
+        Err(problems) => bail!("{}: {}", document.place, joined(problems)),
+    }
+}
+
+/// The desired state of one document; none for one that is no ExposedAPI.
+fn one(
+    document: &Document,
+    plugins: &Plugins,
+    instance: &Arc<Instance>,
+    context: &InstanceContext,
+    origin: &str,
+) -> Result<Option<Desired>, Vec<Problem>> {
+    let object = &document.object;
+    if object["kind"] != "ExposedAPI" {
+        eprintln!("{}: skipped: {} is no ExposedAPI", document.place, object["kind"]);
+        return Ok(None);
+    }
+    let meta = manifest::meta(object);
+    if meta.name.is_empty() {
+        return Err(vec![Problem::new("metadata.name", "is missing; give the object a name")]);
+    }
+    let instances = [Arc::clone(instance)];
+    // The namespace exists in no cluster; it gets what every namespace has.
+    let namespace_labels = BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), meta.namespace.clone())]);
+    let serves = instance.serves(&namespace_labels);
+    let labels = if serves { namespace_labels } else { selected_labels(instance, namespace_labels) };
+    let catalog = plugins.catalog();
+    let platform = Platform { instances: &instances, namespace_labels: &labels, catalog: &catalog };
+    let inquiry = inquire(&meta, &object["spec"], platform, None);
+    let facts = match inquiry.document() {
+        DocumentNeed::Nothing => DocumentFacts::NotNeeded,
+        DocumentNeed::Fetch(url) => {
+            eprintln!("{}: note: {url} is not fetched here: its operations are unknown", document.place);
+            DocumentFacts::NotTried
+        }
+    };
+    let readings = plugins.read_specs(&inquiry.spec_requests());
+    let validated = validate(&Dereferenced {
+        inquiry,
+        readings,
+        document: facts,
+        exposure: ExposureFacts { assumed_origin: Some(origin.to_owned()), ..ExposureFacts::default() },
+        context: Some(context.clone()),
+        cluster: NO_CLUSTER.to_owned(),
+    })
+    .map_err(|rejection| rejection.problems)?;
+    let mut desired = build(&validated);
+    if desired.api.is_some() {
+        let rendered = plugins.render(&validated, &desired).map_err(|error| error.problems)?;
+        desired.warnings.extend(rendered.warnings);
+        desired.policy = Some(rendered.policy);
+    }
+    Ok(Some(desired))
+}
+
+/// Labels that the instance's selector asks for: which namespaces have them is
+/// not known outside a cluster, and `render` shows what happens where they do.
+fn selected_labels(instance: &Instance, mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let selector = instance.spec.namespace_selector.as_ref();
+    let wanted = selector.and_then(|selector| serde_json::to_value(selector).ok()).unwrap_or_default();
+    for (key, value) in wanted["matchLabels"].as_object().into_iter().flatten() {
+        labels.insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
+    }
+    labels
+}
+
+fn print(all: &[Desired], output: RenderOutput) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match output {
+        RenderOutput::Json => {
+            let list: Vec<Value> = all.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+            match list.as_slice() {
+                [one] => writeln!(out, "{}", serde_json::to_string_pretty(one)?)?,
+                many => writeln!(out, "{}", serde_json::to_string_pretty(many)?)?,
+            }
+        }
+        RenderOutput::Yaml => {
+            for (i, desired) in all.iter().enumerate() {
+                if i > 0 {
+                    writeln!(out, "---")?;
+                }
+                writeln!(out, "{}", serde_saphyr::to_string(&serde_json::to_value(desired)?)?.trim_end())?;
+            }
+        }
+        RenderOutput::Policy => {
+            let documents: Vec<(String, &str)> = all.iter().flat_map(documents).collect();
+            for (title, text) in &documents {
+                if documents.len() > 1 {
+                    writeln!(out, "<!-- {title} -->")?;
+                }
+                writeln!(out, "{}", text.trim_end())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The policy documents of one API, with their titles.
+fn documents(desired: &Desired) -> Vec<(String, &str)> {
+    let Some(policy) = &desired.policy else { return Vec::new() };
+    let api = (desired.key.to_string(), policy.api.text.as_str());
+    let operations = policy.operations.iter();
+    let operations = operations.map(|(id, text)| (format!("{} operation {id}", desired.key), text.text.as_str()));
+    std::iter::once(api).chain(operations).collect()
+}

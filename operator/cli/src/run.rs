@@ -1,0 +1,72 @@
+//! `apim-operator run`.
+
+use anyhow::Context as _;
+use operator_apim::{BucketSize, CloudSettings, Limits};
+use operator_controller::run::{Settings, run as run_operator};
+use url::Url;
+
+use crate::Done;
+use crate::args::RunArgs;
+
+/// Runs the operator until SIGTERM or Ctrl-C.
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Chosen once for the process: the Kubernetes client and the Azure
+        // client both use it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = kube::Client::try_default()
+            .await
+            .context("no cluster: run in a pod, or point KUBECONFIG at a kubeconfig file")?;
+        run_operator(client, settings(args)?, shutdown()).await?;
+        Ok(Done::Fine)
+    })
+}
+
+fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
+    let url = |flag: &str, text: &str| Url::parse(text).with_context(|| format!("{flag}: `{text}` is no URL"));
+    let authority = url("--authority-host", &args.authority_host)?;
+    let mut cloud = CloudSettings::of_authority(authority);
+    if let Some(text) = &args.resource_manager_url {
+        cloud.resource_manager = url("--resource-manager-url", text)?;
+    }
+    if let Some(suffix) = &args.key_vault_suffix {
+        cloud.key_vault_suffix.clone_from(suffix);
+    }
+    cloud.api_version.clone_from(&args.api_version);
+    cloud.ca_file.clone_from(&args.ca_file);
+    let size = |per_second: f64, burst: u32| BucketSize { per_second, burst: f64::from(burst) };
+    Ok(Settings {
+        listen: args.listen,
+        namespace: args.namespace.clone(),
+        name: args.name.clone(),
+        concurrency: args.concurrency,
+        key_vault: args.key_vault_name.clone().filter(|name| !name.is_empty()),
+        cloud,
+        limits: Limits {
+            writes: size(args.arm_writes_per_second, args.arm_write_burst),
+            reads: size(args.arm_reads_per_second, args.arm_read_burst),
+        },
+        plugin_dir: args.plugins.plugin_dir.clone(),
+        cache_dir: args.plugins.cache_dir.clone(),
+    })
+}
+
+async fn shutdown() {
+    let interrupt = tokio::signal::ctrl_c();
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "SIGTERM cannot be heard");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,459 @@
+//! The APIM instances: which there are, and the connection to each.
+//!
+//! An instance comes from an ApimInstance or, where none is named `default`,
+//! from the secrets of a Key Vault. Connecting is done beside the reconcile and
+//! again until it works; wrong settings are data with a message, not a crash.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt as _};
+use operator_apim::{
+    Applier, Azure, CallObserver, CloudSettings, Credentials, Limits, OidcOutcome, OidcProvider, Secret, ServiceRef,
+};
+use operator_core::instance::spec::Cloud;
+use operator_core::instance::{
+    ApimInstanceSpec, ImplicitSettings, Instance, InstanceContext, InstanceDefaults, implicit,
+};
+use operator_core::mark::OwnershipMark;
+use operator_core::names::{InstanceName, ObjectKey};
+use parking_lot::{Mutex, RwLock};
+use serde_json::json;
+use tokio::task::AbortHandle;
+use url::Url;
+
+use crate::crd::ApimInstance;
+use crate::metrics::Metrics;
+use crate::watch::{Follow, Synced, Triggers, follow};
+
+/// The name of the instance that a Key Vault describes.
+const DEFAULT: &str = "default";
+/// Between the first two attempts to connect; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// Between two attempts to connect at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
+/// What holds for all instances.
+pub struct InstanceSettings {
+    /// The namespace whose Secrets an ApimInstance may name.
+    pub namespace: String,
+    /// The Key Vault of the implicit instance.
+    pub key_vault: Option<String>,
+    /// The cloud of the implicit instance, and what an ApimInstance leaves out.
+    pub cloud: CloudSettings,
+    /// Calls per principal.
+    pub limits: Limits,
+    /// The plugins of an instance that lists none.
+    pub defaults: InstanceDefaults,
+    /// The UID of the `kube-system` namespace.
+    pub cluster: String,
+}
+
+/// A connection that works.
+pub struct Connection {
+    /// What Azure says of the instance.
+    pub context: InstanceContext,
+    /// Publishes APIs there.
+    pub applier: Applier,
+}
+
+enum State {
+    Connecting,
+    Ready(Arc<Connection>),
+    Failed(String),
+}
+
+struct Entry {
+    /// The settings as they are in the cluster; absent for the implicit one.
+    spec: Option<ApimInstanceSpec>,
+    instance: Option<Arc<Instance>>,
+    state: State,
+    task: AbortHandle,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The instances of this process.
+pub struct Instances {
+    client: Client,
+    settings: InstanceSettings,
+    triggers: Triggers,
+    metrics: Arc<Metrics>,
+    entries: RwLock<HashMap<String, Entry>>,
+    clouds: Mutex<HashMap<String, Arc<Azure>>>,
+}
+
+struct Observer(Arc<Metrics>);
+
+impl CallObserver for Observer {
+    fn observed(&self, method: &str, kind: &str, status: u16, seconds: f64) {
+        self.0.arm_call(method, kind, status, Duration::from_secs_f64(seconds.max(0.0)));
+    }
+}
+
+/// Why an instance cannot be used now.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}: {message}")]
+struct Trouble {
+    reason: &'static str,
+    message: String,
+}
+
+impl Trouble {
+    fn new(reason: &'static str, message: impl ToString) -> Self {
+        Self { reason, message: message.to_string() }
+    }
+}
+
+impl Instances {
+    /// Starts to follow ApimInstances.
+    #[must_use]
+    pub fn start(
+        client: Client,
+        settings: InstanceSettings,
+        triggers: Triggers,
+        metrics: Arc<Metrics>,
+    ) -> (Arc<Self>, Synced) {
+        let api: Api<ApimInstance> = Api::all(client.clone());
+        let this = Arc::new(Self {
+            client,
+            settings,
+            triggers,
+            metrics,
+            entries: RwLock::default(),
+            clouds: Mutex::default(),
+        });
+        this.start_implicit();
+        let synced = follow(api, watcher::Config::default(), Follower(Arc::clone(&this)));
+        (this, synced)
+    }
+
+    /// All instances whose settings make sense.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Instance>> {
+        let entries = self.entries.read();
+        let mut list: Vec<_> = entries.values().filter_map(|entry| entry.instance.clone()).collect();
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        list
+    }
+
+    /// The connection to an instance, once there is one.
+    #[must_use]
+    pub fn connection(&self, name: &InstanceName) -> Option<Arc<Connection>> {
+        match &self.entries.read().get(name.as_str())?.state {
+            State::Ready(connection) => Some(Arc::clone(connection)),
+            State::Connecting | State::Failed(_) => None,
+        }
+    }
+
+    /// What is wrong with instances, one sentence each.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let entries = self.entries.read();
+        let trouble = |(name, entry): (&String, &Entry)| match &entry.state {
+            State::Failed(message) => Some(format!("instance `{name}`: {message}")),
+            State::Connecting | State::Ready(_) => None,
+        };
+        entries.iter().filter_map(trouble).collect()
+    }
+
+    fn start_implicit(self: &Arc<Self>) {
+        let Some(vault) = self.settings.key_vault.clone() else { return };
+        let this = Arc::clone(self);
+        let task = tokio::spawn(async move { this.connect_implicit(&vault).await }).abort_handle();
+        let entry = Entry { spec: None, instance: None, state: State::Connecting, task };
+        self.entries.write().insert(DEFAULT.to_owned(), entry);
+    }
+
+    fn changed(self: &Arc<Self>, object: &ApimInstance) {
+        let name = object.name_any();
+        let spec = object.spec.0.clone();
+        if self.entries.read().get(&name).is_some_and(|entry| entry.spec.as_ref() == Some(&spec)) {
+            return;
+        }
+        let instance = InstanceName::parse(&name)
+            .map_err(|error| error.to_string())
+            .and_then(|name| {
+                Instance::new(name, spec.clone(), &self.settings.defaults)
+                    .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+            })
+            .map(Arc::new);
+        let this = Arc::clone(self);
+        let object = object.clone();
+        let (instance, state, task) = match instance {
+            Ok(instance) => {
+                let connecting = Arc::clone(&instance);
+                let task = tokio::spawn(async move { this.connect(connecting, Some(object)).await });
+                (Some(instance), State::Connecting, task.abort_handle())
+            }
+            Err(message) => {
+                let trouble = Trouble::new("InvalidSettings", &message);
+                let task = tokio::spawn(async move { this.report(&object, Err(&trouble)).await });
+                (None, State::Failed(message), task.abort_handle())
+            }
+        };
+        self.entries.write().insert(name, Entry { spec: Some(spec), instance, state, task });
+        self.triggers.all("ApimInstance");
+    }
+
+    fn removed(self: &Arc<Self>, name: &str) {
+        self.entries.write().remove(name);
+        if name == DEFAULT {
+            self.start_implicit();
+        }
+        self.triggers.all("ApimInstance");
+    }
+
+    /// Connects, and again until it works.
+    async fn connect(self: Arc<Self>, instance: Arc<Instance>, object: Option<ApimInstance>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let outcome = self.try_connect(&instance).await;
+            let name = instance.name.as_str();
+            let state = match &outcome {
+                Ok((_, connection)) => State::Ready(Arc::clone(connection)),
+                Err(trouble) => State::Failed(trouble.to_string()),
+            };
+            let known = self.entries.write().get_mut(name).map(|entry| entry.state = state).is_some();
+            let ready = self.entries.read().values().filter(|entry| matches!(entry.state, State::Ready(_))).count();
+            self.metrics.set_instances(ready);
+            match &outcome {
+                Ok((note, connection)) => {
+                    let sku = &connection.context.sku;
+                    tracing::info!(instance = name, sku, gateway = connection.context.gateway_url, note, "connected");
+                }
+                Err(trouble) => tracing::error!(instance = name, "cannot be used: {trouble}; tried again in {pause:?}"),
+            }
+            if let Some(object) = &object {
+                self.report(object, outcome.as_ref().map_err(|trouble| trouble)).await;
+            }
+            if known {
+                self.triggers.all("ApimInstance");
+            }
+            if outcome.is_ok() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn connect_implicit(self: Arc<Self>, vault: &str) {
+        let mut pause = FIRST_PAUSE;
+        let instance = loop {
+            match self.read_vault(vault).await {
+                Ok(instance) => break Arc::new(instance),
+                Err(trouble) => {
+                    tracing::error!(vault, "the instance `default` cannot be read: {trouble}; tried again in {pause:?}");
+                    if let Some(entry) = self.entries.write().get_mut(DEFAULT) {
+                        entry.state = State::Failed(trouble.to_string());
+                    }
+                    self.triggers.all("KeyVault");
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        if let Some(entry) = self.entries.write().get_mut(DEFAULT) {
+            entry.instance = Some(Arc::clone(&instance));
+        }
+        self.connect(instance, None).await;
+    }
+
+    async fn read_vault(&self, vault: &str) -> Result<Instance, Trouble> {
+        let azure = self.azure(&self.settings.cloud)?;
+        let found = azure.read_vault(vault, &Credentials::Chain).await;
+        let found = found.map_err(|error| Trouble::new("KeyVault", error))?;
+        let settings = ImplicitSettings {
+            service_name: found.service.service_name,
+            resource_group: found.service.resource_group,
+            subscription_id: found.service.subscription_id,
+            tenant_id: found.tenant_id,
+            client_id: found.client_id,
+        };
+        let cloud = &self.settings.cloud;
+        let cloud = Cloud {
+            authority_host: Some(cloud.authority_host.to_string()),
+            resource_manager: Some(cloud.resource_manager.to_string()),
+            key_vault_suffix: Some(cloud.key_vault_suffix.clone()),
+            api_version: Some(cloud.api_version.clone()),
+            ca_file: cloud.ca_file.as_ref().map(|path| path.display().to_string()),
+        };
+        implicit(settings, cloud, &self.settings.defaults).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Trouble::new("InvalidSettings", format!("Key Vault {vault}: {}", problems.join("; ")))
+        })
+    }
+
+    async fn try_connect(&self, instance: &Instance) -> Result<(Option<String>, Arc<Connection>), Trouble> {
+        let spec = &instance.spec;
+        let azure = self.azure(&self.cloud_of(&spec.cloud)?)?;
+        let credentials = self.credentials(spec).await?;
+        let service = ServiceRef {
+            subscription_id: spec.subscription_id.clone(),
+            resource_group: spec.resource_group.clone(),
+            service_name: spec.service_name.clone(),
+        };
+        let client = azure.client(service, &credentials).map_err(|error| Trouble::new("Credentials", error))?;
+        let info = client.service().await.map_err(|error| Trouble::new("ServiceUnavailable", error))?;
+        let provider = OidcProvider {
+            id: spec.oidc_provider_id.clone(),
+            display_name: "Azure AD".to_owned(),
+            mark: OwnershipMark::of_instance(&self.settings.cluster).to_string(),
+            metadata_endpoint: instance.openid_configuration_url(),
+            client_id: spec.client_id.clone(),
+        };
+        let outcome = client.ensure_oidc_provider(&provider).await;
+        let note = match outcome.map_err(|error| Trouble::new("OpenIdProvider", error))? {
+            OidcOutcome::InPlace => None,
+            OidcOutcome::Created => Some(format!("OpenID provider {} created", provider.id)),
+            OidcOutcome::Updated => Some(format!("OpenID provider {} updated", provider.id)),
+            OidcOutcome::Foreign { differences } => {
+                let differences: Vec<String> = differences
+                    .iter()
+                    .map(|(field, there, wanted)| format!("{field} is `{there}`, not `{wanted}`"))
+                    .collect();
+                Some(format!(
+                    "OpenID provider {} is somebody else's and is left alone: {}; name another one in `oidcProviderId`",
+                    provider.id,
+                    differences.join(", ")
+                ))
+            }
+        };
+        let context = InstanceContext { sku: info.sku, gateway_url: info.gateway_url };
+        Ok((note, Arc::new(Connection { context, applier: Applier::new(client) })))
+    }
+
+    fn cloud_of(&self, spec: &Cloud) -> Result<CloudSettings, Trouble> {
+        let url = |field: &str, text: &str| {
+            Url::parse(text)
+                .map_err(|error| Trouble::new("InvalidSettings", format!("cloud.{field}: `{text}` is no URL: {error}")))
+        };
+        let mut cloud = match &spec.authority_host {
+            Some(text) => CloudSettings::of_authority(url("authorityHost", text)?),
+            None => self.settings.cloud.clone(),
+        };
+        if let Some(text) = &spec.resource_manager {
+            cloud.resource_manager = url("resourceManager", text)?;
+        }
+        if let Some(suffix) = &spec.key_vault_suffix {
+            cloud.key_vault_suffix.clone_from(suffix);
+        }
+        if let Some(version) = &spec.api_version {
+            cloud.api_version.clone_from(version);
+        }
+        cloud.ca_file = spec.ca_file.as_ref().map(PathBuf::from).or_else(|| self.settings.cloud.ca_file.clone());
+        Ok(cloud)
+    }
+
+    /// One Azure per cloud, so that all its clients share budgets and locks.
+    fn azure(&self, cloud: &CloudSettings) -> Result<Arc<Azure>, Trouble> {
+        let key = format!("{cloud:?}");
+        let mut clouds = self.clouds.lock();
+        if let Some(azure) = clouds.get(&key) {
+            return Ok(Arc::clone(azure));
+        }
+        let azure = Azure::new(cloud.clone()).map_err(|error| Trouble::new("InvalidSettings", error))?;
+        let observer = Arc::new(Observer(Arc::clone(&self.metrics)));
+        let azure = Arc::new(azure.with_limits(self.settings.limits).with_observer(observer));
+        clouds.insert(key, Arc::clone(&azure));
+        Ok(azure)
+    }
+
+    async fn credentials(&self, spec: &ApimInstanceSpec) -> Result<Credentials, Trouble> {
+        let Some(credentials) = &spec.credentials else { return Ok(Credentials::Chain) };
+        if let Some(given) = &credentials.client_secret {
+            let api: Api<KubeSecret> = Api::namespaced(self.client.clone(), &self.settings.namespace);
+            let at = format!("Secret {}/{}", self.settings.namespace, given.secret_ref.name);
+            let found = api.get_opt(&given.secret_ref.name).await;
+            let found = found.map_err(|error| Trouble::new("Credentials", format!("{at}: {error}")))?;
+            let found = found.ok_or_else(|| Trouble::new("Credentials", format!("{at} does not exist")))?;
+            let value = found.data.as_ref().and_then(|data| data.get(&given.secret_ref.key));
+            let value = value.and_then(|value| String::from_utf8(value.0.clone()).ok());
+            let value = value.ok_or_else(|| {
+                Trouble::new("Credentials", format!("{at} has no text under the key `{}`", given.secret_ref.key))
+            })?;
+            return Ok(Credentials::ClientSecret {
+                tenant_id: given.tenant_id.clone(),
+                client_id: given.client_id.clone(),
+                secret: Secret::new(value.trim().to_owned()),
+            });
+        }
+        if let Some(given) = &credentials.workload_identity {
+            return Ok(Credentials::WorkloadIdentity {
+                tenant_id: given.tenant_id.clone(),
+                client_id: given.client_id.clone(),
+            });
+        }
+        if let Some(given) = &credentials.managed_identity {
+            return Ok(Credentials::ManagedIdentity { client_id: given.client_id.clone() });
+        }
+        Ok(if credentials.cli.is_some() { Credentials::Cli } else { Credentials::Chain })
+    }
+
+    /// Says on the ApimInstance whether it can be used.
+    async fn report(
+        &self,
+        object: &ApimInstance,
+        outcome: Result<&(Option<String>, Arc<Connection>), &Trouble>,
+    ) {
+        let (status, reason, message) = match outcome {
+            Ok((note, _)) => ("True", "Connected", note.clone().unwrap_or_else(|| "APIs can be published".to_owned())),
+            Err(trouble) => ("False", trouble.reason, trouble.message.clone()),
+        };
+        let before = object.status.as_ref().and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
+        let condition = Condition {
+            type_: "Ready".to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.chars().take(4096).collect(),
+            observed_generation: object.metadata.generation,
+            last_transition_time: before
+                .filter(|before| before.status == status)
+                .map_or_else(|| Time(Timestamp::now()), |before| before.last_transition_time.clone()),
+        };
+        let context = outcome.ok().map(|(_, connection)| &connection.context);
+        let status = json!({
+            "sku": context.map(|context| &context.sku),
+            "gatewayUrl": context.map(|context| &context.gateway_url),
+            "conditions": [condition],
+        });
+        let api: Api<ApimInstance> = Api::all(self.client.clone());
+        self.metrics.kube_write("ApimInstance");
+        let patch = Patch::Merge(json!({"status": status}));
+        if let Err(error) = api.patch_status(&object.name_any(), &PatchParams::default(), &patch).await {
+            tracing::warn!(%error, instance = object.name_any(), "the status of an ApimInstance could not be written");
+        }
+    }
+}
+
+struct Follower(Arc<Instances>);
+
+impl Follow for Follower {
+    type Kind = ApimInstance;
+
+    fn seen(&self, object: &ApimInstance) {
+        self.0.changed(object);
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        self.0.removed(&key.name);
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        let entries = self.0.entries.read();
+        let given = entries.iter().filter(|(_, entry)| entry.spec.is_some());
+        given.map(|(name, _)| ObjectKey::new("", name)).collect()
+    }
+}

@@ -1,0 +1,302 @@
+//! The plugins of this process: what they say of themselves, for decisions, and
+//! how to call them.
+//!
+//! Plugins are loaded beside the reconcile, one after the other; an API waits
+//! only for those that it uses. Calls block, so a reconcile makes them on a
+//! thread for that.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use operator_core::chain::{self, Catalog, ChainedPlugin, Listing, PluginInfo, Reading, Readings, Rendered, SpecRequest};
+use operator_core::class::ErrorClass;
+use operator_core::context;
+use operator_core::desired::Desired;
+use operator_core::instance::{InstanceDefaults, spec::DefaultPluginSpec};
+use operator_core::names::PluginName;
+use operator_core::policy::{Generated, Severity};
+use operator_core::problem::Problem;
+use operator_core::status::{Step, reasons::Reason};
+use operator_core::validate::ValidatedApi;
+use operator_plugin_host::{CallError, LoadError, Plugin, PluginHost};
+use parking_lot::RwLock;
+
+use crate::metrics::Metrics;
+
+/// The default list: data, so that no code knows a plugin by name.
+const DEFAULTS: &str = include_str!("../../../plugins/defaults.yaml");
+
+/// Why the default list cannot be used: a mistake of whoever built this binary.
+#[derive(Debug, thiserror::Error)]
+#[error("the built-in list of default plugins: {0}")]
+pub struct DefaultsError(String);
+
+/// The default list of plugins.
+pub fn instance_defaults() -> Result<InstanceDefaults, DefaultsError> {
+    let specs: Vec<DefaultPluginSpec> =
+        serde_saphyr::from_str(DEFAULTS).map_err(|error| DefaultsError(error.to_string()))?;
+    InstanceDefaults::from_specs(&specs).map_err(|problems| {
+        DefaultsError(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    })
+}
+
+/// A plugin that cannot be used, and where it came from.
+#[derive(Debug)]
+pub struct Unusable {
+    /// The name of its folder or its file.
+    pub origin: String,
+    /// Why.
+    pub error: String,
+}
+
+/// Why there is no policy.
+#[derive(Debug)]
+pub struct RenderError {
+    /// For the condition.
+    pub reason: Reason,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl RenderError {
+    /// As a step that failed.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        Step::Failed {
+            reason: self.reason,
+            class: ErrorClass::Invalid,
+            message: operator_core::status::summary(&self.problems),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Loaded {
+    catalog: Arc<Catalog>,
+    plugins: BTreeMap<PluginName, Plugin>,
+}
+
+/// The plugins of this process.
+pub struct Plugins {
+    host: PluginHost,
+    loaded: RwLock<Loaded>,
+    metrics: Option<Arc<Metrics>>,
+}
+
+impl Plugins {
+    /// No plugins yet.
+    #[must_use]
+    pub fn new(host: PluginHost, metrics: Option<Arc<Metrics>>) -> Self {
+        Self { host, loaded: RwLock::default(), metrics }
+    }
+
+    /// What the plugins say of themselves.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.loaded.read().catalog)
+    }
+
+    /// A plugin by name.
+    #[must_use]
+    pub fn get(&self, name: &PluginName) -> Option<Plugin> {
+        self.loaded.read().plugins.get(name).cloned()
+    }
+
+    /// Loads the plugins in the binary. Blocks.
+    pub fn load_builtin(&self) -> Vec<Unusable> {
+        let loaded = self.host.load_builtin();
+        loaded.into_iter().filter_map(|(folder, plugin)| self.add(folder, plugin).err()).collect()
+    }
+
+    /// Loads every `*.wasm` of a folder and calls `each` after each of them.
+    /// Until then, the file's name stands for the plugin. Blocks.
+    pub fn load_dir(&self, folder: &Path, each: impl Fn()) -> Vec<Unusable> {
+        let mut files: Vec<_> = match std::fs::read_dir(folder) {
+            Ok(entries) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect(),
+            Err(error) => {
+                return vec![Unusable { origin: folder.display().to_string(), error: error.to_string() }];
+            }
+        };
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+        files.sort();
+        let names: Vec<Option<PluginName>> = files.iter().map(|file| name_of(file)).collect();
+        self.change(|catalog, _| {
+            for name in names.iter().flatten().filter(|name| catalog.get(name).is_none()) {
+                catalog.insert(name.clone(), Listing::Loading);
+            }
+        });
+        let mut unusable = Vec::new();
+        for (file, name) in files.iter().zip(&names) {
+            let outcome = self.add(&file.display().to_string(), self.host.load_file(file));
+            if let Some(name) = name {
+                let failure = outcome.as_ref().err().map(|unusable| unusable.error.clone());
+                self.settle(name, failure);
+            }
+            unusable.extend(outcome.err());
+            each();
+        }
+        unusable
+    }
+
+    /// Loads one file. Blocks.
+    pub fn load_file(&self, file: &Path) -> Result<Plugin, LoadError> {
+        self.host.load_file(file)
+    }
+
+    fn add(&self, origin: &str, plugin: Result<Plugin, LoadError>) -> Result<(), Unusable> {
+        let unusable = |error: String| Unusable { origin: origin.to_owned(), error };
+        let plugin = plugin.map_err(|error| unusable(error.to_string()))?;
+        let descriptor = plugin.descriptor().clone();
+        let name = PluginName::parse(&descriptor.name).map_err(|error| unusable(error.to_string()))?;
+        let info = PluginInfo::new(name.clone(), descriptor, plugin.digest().to_string())
+            .map_err(|error| unusable(format!("its config schema cannot be used: {error}")))?;
+        // A file may not take the place of what is there: whoever wrote an
+        // annotation for that one would get another policy.
+        if self.get(&name).is_some() {
+            return Err(unusable(format!("a plugin named `{name}` is loaded already; give this one another name")));
+        }
+        self.change(|catalog, plugins| {
+            catalog.insert(name.clone(), Listing::Ready(Arc::new(info)));
+            plugins.insert(name, plugin);
+        });
+        Ok(())
+    }
+
+    /// Ends the state in which a file's name stood for a plugin.
+    fn settle(&self, name: &PluginName, failure: Option<String>) {
+        self.change(|catalog, _| {
+            if catalog.get(name) != Some(&Listing::Loading) {
+                return;
+            }
+            let Some(failure) = failure else {
+                // It has another name than its file.
+                let others = catalog.iter().filter(|(other, _)| *other != name);
+                *catalog = others.fold(Catalog::default(), |mut rest, (name, listing)| {
+                    rest.insert(name.clone(), listing.clone());
+                    rest
+                });
+                return;
+            };
+            catalog.insert(name.clone(), Listing::Failed(failure));
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Catalog, &mut BTreeMap<PluginName, Plugin>)) {
+        let mut loaded = self.loaded.write();
+        let mut catalog = Catalog::clone(&loaded.catalog);
+        change(&mut catalog, &mut loaded.plugins);
+        loaded.catalog = Arc::new(catalog);
+        if let Some(metrics) = &self.metrics {
+            metrics.set_plugins(loaded.plugins.len());
+        }
+    }
+
+    /// Asks plugins what the blocks of a spec mean. Blocks.
+    #[must_use]
+    pub fn read_specs(&self, requests: &[SpecRequest]) -> Readings {
+        let read = |request: &SpecRequest| {
+            let plugin = self.same(&request.plugin)?;
+            self.timed(&request.plugin, "read-spec", || plugin.read_spec(&request.request))
+        };
+        let reading = |request: &SpecRequest| match read(request) {
+            Ok(reading) => Reading::Read(reading),
+            Err(CallError::Refused(diagnostics)) => Reading::Refused(diagnostics),
+            Err(error) => Reading::Failed(format!("{}: {error}", error.reason())),
+        };
+        requests.iter().map(|request| (request.plugin.name.clone(), reading(request))).collect()
+    }
+
+    /// Makes the policy of an API: calls its plugins and composes what they
+    /// return. Blocks.
+    pub fn render(&self, validated: &ValidatedApi, desired: &Desired) -> Result<Rendered, RenderError> {
+        let mut generated = Vec::new();
+        let mut failure: Option<Reason> = None;
+        let mut problems = Vec::new();
+        for plugin in validated.chain().iter() {
+            match self.generate(validated, desired, plugin) {
+                Ok(one) => generated.push(one),
+                Err(CallError::Refused(diagnostics)) => {
+                    failure.get_or_insert(Reason::InvalidPolicy);
+                    let errors = diagnostics.iter().filter(|said| said.severity == Severity::Error);
+                    problems.extend(errors.map(|said| plugin.problem(said)));
+                }
+                Err(error) => {
+                    failure = Some(call_reason(&error));
+                    let message = format!("{}: {error}", error.reason());
+                    problems.push(plugin.layers.problem("", message));
+                }
+            }
+        }
+        if let Some(reason) = failure {
+            return Err(RenderError { reason, problems });
+        }
+        let operations = desired.api.as_ref().and_then(|api| api.document.operations.as_deref());
+        let sku = validated.instance_with_context().map_or("", |(_, context)| &context.sku);
+        chain::render(validated.chain(), generated, operations, sku)
+            .map_err(|problems| RenderError { reason: Reason::InvalidPolicy, problems })
+    }
+
+    fn generate(
+        &self,
+        validated: &ValidatedApi,
+        desired: &Desired,
+        chained: &ChainedPlugin,
+    ) -> Result<Generated, CallError> {
+        let plugin = self.same(&chained.plugin)?;
+        let Some(context) = context::generate(validated, desired, chained) else {
+            return Ok(Generated::default());
+        };
+        self.timed(&chained.plugin, "generate", || plugin.generate(&context, &chained.config))
+    }
+
+    /// The plugin that the chain was decided with.
+    fn same(&self, info: &PluginInfo) -> Result<Plugin, CallError> {
+        self.get(&info.name).filter(|plugin| plugin.digest().to_string() == info.digest).ok_or_else(|| {
+            CallError::InvalidOutput { reason: "another version was loaded meanwhile; it is tried again".to_owned() }
+        })
+    }
+
+    fn timed<T>(
+        &self,
+        info: &PluginInfo,
+        call: &'static str,
+        body: impl FnOnce() -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let started = Instant::now();
+        let result = body();
+        if let Some(metrics) = &self.metrics {
+            let label = result.as_ref().map_or_else(CallError::reason, |_| "success");
+            metrics.plugin_call(info.name.as_str(), call, label, started.elapsed());
+        }
+        result
+    }
+}
+
+/// The condition's reason for a call that failed through the plugin's fault.
+fn call_reason(error: &CallError) -> Reason {
+    match error {
+        CallError::Timeout { .. } => Reason::PluginTimeout,
+        CallError::OutOfMemory { .. } => Reason::PluginOutOfMemory,
+        CallError::Trap { .. } => Reason::PluginTrap,
+        CallError::InputTooLarge { .. } => Reason::PluginInputTooLarge,
+        CallError::OutputTooLarge { .. } => Reason::PluginOutputTooLarge,
+        CallError::InvalidOutput { .. } => Reason::PluginInvalidOutput,
+        _ => Reason::PluginFailed,
+    }
+}
+
+fn name_of(file: &Path) -> Option<PluginName> {
+    PluginName::parse(file.file_stem()?.to_str()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_list_is_usable() {
+        assert!(!instance_defaults().unwrap().plugins.is_empty());
+    }
+}

@@ -1,0 +1,258 @@
+//! The reconcile, on one page: dereference, validate, build, render the policy,
+//! apply the exposure, apply to API Management, report.
+//!
+//! Steps with I/O live in submodules; what they carry out was decided in
+//! `operator_core`. Each reconcile of an object works on what is there now and
+//! may die at any point: the next one completes what it left.
+
+mod cleanup;
+mod dereference;
+pub mod exposure;
+mod publish;
+mod report;
+pub(crate) use report::APPLIED;
+pub mod subject;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::api::DynamicObject;
+use kube::runtime::controller::Action;
+use kube::Client;
+use operator_core::build::build;
+use operator_core::class::ErrorClass;
+use operator_core::desired::{Desired, Exposure};
+use operator_core::names::{ContentHash, FINALIZER};
+use operator_core::retry::{Next, Outcome};
+use operator_core::status::Step;
+use operator_core::status::reasons::Reason;
+use operator_core::validate::{ValidatedApi, validate};
+use tracing::Instrument as _;
+
+use crate::events::Events;
+use crate::instances::Instances;
+use crate::memory::Memory;
+use crate::metrics::{Metrics, ReconcileResult};
+use crate::plugins::{Plugins, RenderError};
+use crate::resource::ExposedApis;
+use crate::world::World;
+use operator_apim::specification::Fetcher;
+use subject::Subject;
+
+/// What every reconcile needs.
+pub struct Context {
+    /// Talks to the cluster.
+    pub client: Client,
+    /// How the cluster keeps ExposedAPIs.
+    pub exposed: ExposedApis,
+    /// What is known of the cluster.
+    pub world: Arc<World>,
+    /// Where APIs are published.
+    pub instances: Arc<Instances>,
+    /// What makes policies.
+    pub plugins: Arc<Plugins>,
+    /// Gets OpenAPI documents.
+    pub fetcher: Fetcher,
+    /// For people.
+    pub events: Events,
+    /// For machines.
+    pub metrics: Arc<Metrics>,
+    /// What is remembered of each object.
+    pub memory: Memory,
+    /// The UID of the `kube-system` namespace.
+    pub cluster: String,
+}
+
+/// A reconcile that could not do its work for want of the API server.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It refused or did not answer.
+    #[error("Kubernetes: {0}")]
+    Kube(#[from] kube::Error),
+    /// A thread for plugins ended badly, which is a fault of this program.
+    #[error("a thread that calls plugins ended: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// How long a reconcile waits for an API server that gives an error.
+const KUBE_PAUSE: Duration = Duration::from_secs(5);
+/// How long it waits for the cache to catch up.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Reconciles one object.
+pub async fn reconcile(object: Arc<DynamicObject>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let subject = Subject::of(&object);
+    let trace = uuid::Uuid::new_v4().simple().to_string();
+    let span = tracing::info_span!("reconcile", object = %subject.key, trace);
+    async move {
+        let _active = ctx.metrics.reconcile_started();
+        let started = Instant::now();
+        let outcome = run(&ctx, &subject).await;
+        let result = match &outcome {
+            Ok(End { failed: false, next: Next::AwaitChange }) => ReconcileResult::Success,
+            Ok(End { failed: false, .. }) => ReconcileResult::RequeueAfter,
+            Ok(End { failed: true, next: Next::AwaitChange | Next::Stalled(_) }) => ReconcileResult::TerminalError,
+            Ok(End { failed: true, .. }) | Err(_) => ReconcileResult::Error,
+        };
+        ctx.metrics.reconcile_ended(result, started.elapsed());
+        tracing::debug!(?result, took = ?started.elapsed(), "reconciled");
+        outcome.map(|end| action(end.next))
+    }
+    .instrument(span)
+    .await
+}
+
+/// What happens after an error of [`reconcile`].
+pub fn error_policy(object: Arc<DynamicObject>, error: &Error, _ctx: Arc<Context>) -> Action {
+    // Somebody else wrote in between, or this process itself did and the cache
+    // does not show it yet.
+    let conflict = matches!(error, Error::Kube(kube::Error::Api(status)) if status.is_conflict());
+    let pause = if conflict { CONFLICT_PAUSE } else { KUBE_PAUSE };
+    tracing::warn!(object = %Subject::of(&object).key, %error, "tried again in {pause:?}");
+    Action::requeue(pause)
+}
+
+/// How a reconcile ended.
+struct End {
+    failed: bool,
+    next: Next,
+}
+
+impl End {
+    const DONE: Self = Self { failed: false, next: Next::AwaitChange };
+}
+
+fn action(next: Next) -> Action {
+    match next {
+        Next::AwaitChange => Action::await_change(),
+        Next::Now => Action::requeue(Duration::ZERO),
+        Next::After(delay) | Next::Stalled(delay) => Action::requeue(delay),
+    }
+}
+
+async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
+    if subject.meta.deleting {
+        return cleanup::cleanup(ctx, subject).await;
+    }
+    hold(ctx, subject).await?;
+
+    // dereference
+    let mut claim = publish::claim(ctx, subject);
+    let input = dereference::dereference(ctx, subject, &mut claim).await?;
+
+    // validate
+    let validated = match validate(&input) {
+        Ok(validated) => validated,
+        Err(rejection) => return report::rejected(ctx, subject, &claim, &rejection).await,
+    };
+
+    // build
+    let mut desired = build(&validated);
+
+    // render the policy
+    let mut stages = Stages { policy: render(ctx, &validated, &mut desired).await?, ..Stages::default() };
+
+    // apply the exposure
+    let mut facts = input.exposure.clone();
+    if validated.annotations().paused {
+        stages.exposure = publish::paused_exposure(&desired);
+        stages.apim = publish::paused(&desired, &claim);
+    } else {
+        stages.exposure = exposure::step(ctx, subject, &desired, &mut facts).await;
+
+        // apply to API Management
+        stages.apim = publish::publish(ctx, subject, &validated, &desired, &mut claim, &stages, &facts).await?;
+        if stages.apim == Step::Done || stages.apim == Step::NotNeeded {
+            exposure::remove_unused(ctx, subject, &desired).await?;
+        }
+    }
+
+    // report
+    report::built(ctx, subject, &validated, &desired, &claim, &stages, &facts).await
+}
+
+/// How far the steps with I/O came.
+struct Stages {
+    exposure: Step,
+    policy: Step,
+    apim: Step,
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self { exposure: Step::Pending, policy: Step::Pending, apim: Step::Pending }
+    }
+}
+
+/// Sees that the object cannot go before the operator has cleaned up. Comes
+/// before anything that would have to be cleaned up.
+async fn hold(ctx: &Context, subject: &Subject) -> Result<(), Error> {
+    if subject.is_held() {
+        return Ok(());
+    }
+    let mut finalizers = subject.finalizers.clone();
+    finalizers.push(FINALIZER.to_owned());
+    ctx.metrics.kube_write("ExposedAPI");
+    ctx.exposed.set_finalizers(&subject.key, &finalizers, subject.resource_version.as_deref()).await?;
+    Ok(())
+}
+
+/// Renders the policy into the desired state.
+async fn render(ctx: &Context, validated: &ValidatedApi, desired: &mut Desired) -> Result<Step, Error> {
+    if desired.api.is_none() {
+        return Ok(Step::NotNeeded);
+    }
+    let plugins = Arc::clone(&ctx.plugins);
+    let (validated, snapshot) = (validated.clone(), desired.clone());
+    let rendered = tokio::task::spawn_blocking(move || plugins.render(&validated, &snapshot)).await?;
+    match rendered {
+        Ok(rendered) => {
+            desired.warnings.extend(rendered.warnings);
+            desired.policy = Some(rendered.policy);
+            Ok(Step::Done)
+        }
+        Err(error) => Ok(failed_render(&error)),
+    }
+}
+
+fn failed_render(error: &RenderError) -> Step {
+    // Time is the one thing in a plugin's call that does not depend on its
+    // input alone: on a busy machine, the next attempt may do.
+    match error.step() {
+        Step::Failed { reason: reason @ Reason::PluginTimeout, message, .. } => {
+            Step::Failed { reason, class: ErrorClass::Transient, message }
+        }
+        step => step,
+    }
+}
+
+/// What an attempt was made with: while it is the same, failures add up.
+fn input_hash(desired: &Desired, retry: Option<&str>) -> ContentHash {
+    let policy = desired.policy.as_ref().map(|policy| (&policy.api.hash, policy.hash()));
+    let ingress = match &desired.exposure {
+        Exposure::Ingress(ingress) => Some(ingress),
+        Exposure::InCluster { .. } | Exposure::External { .. } => None,
+    };
+    ContentHash::of_json(&(&desired.instance, &desired.api, policy, ingress, retry))
+}
+
+/// Turns the stages into what happens next.
+fn next(ctx: &Context, subject: &Subject, input: &ContentHash, stages: &Stages) -> End {
+    let failure = [&stages.exposure, &stages.policy, &stages.apim].into_iter().find_map(|step| match step {
+        Step::Failed { class, .. } => Some((*class, step)),
+        _ => None,
+    });
+    match failure {
+        None => {
+            ctx.memory.ended(&subject.key, input, Outcome::Done, None);
+            End::DONE
+        }
+        Some((class, step)) => {
+            if let Some((left, _)) = ctx.memory.waits(&subject.key, input) {
+                return End { failed: true, next: Next::After(left) };
+            }
+            let next = ctx.memory.ended(&subject.key, input, Outcome::Failed(class), Some(step.clone()));
+            End { failed: true, next }
+        }
+    }
+}

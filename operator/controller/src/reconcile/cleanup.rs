@@ -1,0 +1,140 @@
+//! Deletion: first the API, then its Ingress, then the object may go.
+//!
+//! The order is that of creation turned round, so that API Management never
+//! sends callers to an Ingress that is gone. Nothing depends on Kubernetes'
+//! garbage collection.
+
+use operator_apim::Deleted;
+use operator_core::annotations::{self, DeletionPolicy};
+use operator_core::apim::AppliedRecord;
+use operator_core::class::ErrorClass;
+use operator_core::exposure::ingress_name;
+use operator_core::mark::{self, OwnershipMark};
+use operator_core::names::{ContentHash, FINALIZER};
+use operator_core::retry::{Next, Outcome};
+use operator_core::status::Step;
+use operator_core::status::reasons::Reason;
+
+use super::subject::Subject;
+use super::{Context, End, Error, exposure, publish, report};
+use crate::events::EventKind;
+
+/// Cleans up after an object that is being deleted, and lets it go.
+pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Error> {
+    if !subject.is_held() {
+        forget(ctx, subject);
+        return Ok(End::DONE);
+    }
+    let claim = publish::claim(ctx, subject);
+    let (annotations, _) = annotations::read(&subject.meta.annotations);
+    let input = ContentHash::of_json(&("deletion", &subject.meta.annotations));
+    if annotations.deletion_policy == DeletionPolicy::Retain {
+        if let Some(record) = &claim.record {
+            let note = format!(
+                "API {} stays in instance {} as deletion-policy asks; it still carries this object's mark",
+                record.api_id, record.instance
+            );
+            ctx.events.publish(&subject.reference(), EventKind::Normal, "Retained", "Delete", &note);
+        }
+    } else {
+        if let Some((left, _)) = ctx.memory.waits(&subject.key, &input) {
+            return Ok(End { failed: true, next: Next::After(left) });
+        }
+        let places = places(ctx, subject, claim.record.as_ref());
+        for place in &places {
+            let step = delete(ctx, subject, place).await;
+            if let Step::Failed { class, .. } = &step {
+                report::deleting(ctx, subject, &claim, &step).await?;
+                let next = ctx.memory.deletion_failed(&subject.key, &input, Outcome::Failed(*class), step.clone());
+                return Ok(End { failed: true, next });
+            }
+        }
+    }
+    let name = ingress_name(&subject.key);
+    match exposure::delete(&ctx.client, &subject.key, &name, &subject.meta.uid).await {
+        Ok(deleted) => {
+            if deleted {
+                ctx.metrics.kube_write("Ingress");
+            }
+        }
+        Err(error) => {
+            let step = Step::failed(ErrorClass::Transient, error.to_string());
+            report::deleting(ctx, subject, &claim, &step).await?;
+            let next = ctx.memory.deletion_failed(&subject.key, &input, Outcome::Failed(ErrorClass::Transient), step);
+            return Ok(End { failed: true, next });
+        }
+    }
+    release(ctx, subject).await?;
+    forget(ctx, subject);
+    Ok(End::DONE)
+}
+
+/// Where an API of this object can be: where the record says, and where it
+/// would have been published. A record can be lost where others write status;
+/// looking in both places costs a read.
+fn places(ctx: &Context, subject: &Subject, record: Option<&AppliedRecord>) -> Vec<AppliedRecord> {
+    let mut places: Vec<AppliedRecord> = record.into_iter().cloned().collect();
+    if record.is_some() && ctx.exposed.mode().is_trusted() {
+        return places;
+    }
+    let labels = ctx.world.namespace_labels(&subject.key.namespace);
+    for instance in ctx.instances.list().iter().filter(|instance| instance.serves(&labels)) {
+        let Ok(id) = mark::api_id(&instance.spec.api_id_prefix, &subject.key) else { continue };
+        if !places.iter().any(|place| place.instance == instance.name && place.api_id == id) {
+            places.push(AppliedRecord::unknown(instance.name.clone(), id));
+        }
+    }
+    places
+}
+
+async fn delete(ctx: &Context, subject: &Subject, place: &AppliedRecord) -> Step {
+    let Some(connection) = ctx.instances.connection(&place.instance) else {
+        let mut message = format!(
+            "API {} cannot be deleted: instance `{}` is not connected. Restore it, or set the annotation \
+             apim.oda.tmforum.org/deletion-policy to Retain to let the object go without it",
+            place.api_id, place.instance
+        );
+        for trouble in ctx.instances.troubles() {
+            message.push('\n');
+            message.push_str(&trouble);
+        }
+        return Step::Failed { reason: Reason::InstanceUnavailable, class: ErrorClass::Transient, message };
+    };
+    let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
+    let note = match connection.applier.delete(&place.api_id, mark.as_str()).await {
+        Ok(Deleted::Gone) => format!("API {} was deleted in instance {}", place.api_id, place.instance),
+        Ok(Deleted::WasAbsent) => return Step::Done,
+        Ok(Deleted::ServiceAbsent) => format!("instance {} does not exist any more", place.instance),
+        Ok(Deleted::NotOurs { whose }) => {
+            let whose = whose.map_or_else(|| "it carries no mark".to_owned(), |whose| format!("its mark is `{whose}`"));
+            format!("API {} in instance {} is not this object's ({whose}) and was left alone", place.api_id, place.instance)
+        }
+        Err(error) => {
+            let Step::Failed { reason, class, message } = publish::failed(&error) else { return Step::Done };
+            let message = format!(
+                "API {} could not be deleted: {message}. To let the object go without it, set the annotation \
+                 apim.oda.tmforum.org/deletion-policy to Retain",
+                place.api_id
+            );
+            // An object that is being deleted is never given up.
+            let class = if class == ErrorClass::Invalid { ErrorClass::Transient } else { class };
+            return Step::Failed { reason, class, message };
+        }
+    };
+    ctx.events.publish(&subject.reference(), EventKind::Normal, "Deleted", "Delete", &note);
+    Step::Done
+}
+
+async fn release(ctx: &Context, subject: &Subject) -> Result<(), Error> {
+    let rest: Vec<String> = subject.finalizers.iter().filter(|name| *name != FINALIZER).cloned().collect();
+    ctx.metrics.kube_write("ExposedAPI");
+    match ctx.exposed.set_finalizers(&subject.key, &rest, subject.resource_version.as_deref()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn forget(ctx: &Context, subject: &Subject) {
+    ctx.memory.forget(&subject.key);
+    ctx.world.exposed_api_gone(&subject.key);
+}

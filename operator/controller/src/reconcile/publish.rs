@@ -1,0 +1,215 @@
+//! Step: apply to API Management, and what is known to be there.
+
+use operator_apim::apply::Failure;
+use operator_apim::{ApplyError, Deleted, Progress};
+use operator_core::apim::{self, AppliedRecord, PlanError, Published};
+use operator_core::class::ErrorClass;
+use operator_core::desired::{Desired, Exposure};
+use operator_core::exposure::ExposureFacts;
+use operator_core::mark::OwnershipMark;
+use operator_core::status::reasons::Reason;
+use operator_core::status::{Applied, Step, applied};
+use operator_core::validate::ValidatedApi;
+
+use super::subject::Subject;
+use super::{Context, Error, Stages, input_hash, report};
+use crate::events::EventKind;
+use crate::resource::StatusMode;
+
+/// What is said to be in API Management, and whether it is known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Claim {
+    pub(super) record: Option<AppliedRecord>,
+    /// Written by the operator where nobody else can write, or read back.
+    pub(super) believed: bool,
+}
+
+/// Where the record comes from: what this process knows itself, else what
+/// stands in status or in the annotation.
+pub(super) fn claim(ctx: &Context, subject: &Subject) -> Claim {
+    if let Some(record) = ctx.memory.confirmed(&subject.key) {
+        return Claim { record: Some(record), believed: true };
+    }
+    let mode = ctx.exposed.mode();
+    let record = match mode {
+        StatusMode::Subresource | StatusMode::MainResource => subject.status.as_ref().and_then(applied),
+        StatusMode::Pruned => subject
+            .meta
+            .annotations
+            .get(report::APPLIED)
+            .and_then(|text| Applied::from_annotation(text, &subject.key)),
+    };
+    Claim { believed: mode.is_trusted(), record }
+}
+
+/// The state of a paused object's exposure.
+pub(super) const fn paused_exposure(desired: &Desired) -> Step {
+    match desired.exposure {
+        Exposure::Ingress(_) => Step::Done,
+        Exposure::InCluster { .. } | Exposure::External { .. } => Step::NotNeeded,
+    }
+}
+
+/// The state of a paused object in API Management.
+pub(super) fn paused(desired: &Desired, claim: &Claim) -> Step {
+    if desired.api.is_none() {
+        return Step::NotNeeded;
+    }
+    let covered = Published::of(desired)
+        .is_ok_and(|published| claim.believed && apim::reads(published, claim.record.as_ref()).is_none());
+    if covered { Step::Done } else { Step::Pending }
+}
+
+/// Brings API Management to the desired state.
+pub(super) async fn publish(
+    ctx: &Context,
+    subject: &Subject,
+    validated: &ValidatedApi,
+    desired: &Desired,
+    claim: &mut Claim,
+    stages: &Stages,
+    facts: &ExposureFacts,
+) -> Result<Step, Error> {
+    let Some(instance) = desired.instance.as_ref().filter(|_| desired.api.is_some()) else {
+        return Ok(withdraw(ctx, subject, claim).await);
+    };
+    if !matches!(stages.exposure, Step::Done | Step::NotNeeded) || stages.policy != Step::Done {
+        return Ok(Step::Pending);
+    }
+    let published = match Published::of(desired) {
+        Ok(published) => published,
+        // The exposure says what is missing.
+        Err(PlanError::NoServiceUrl) => return Ok(Step::Pending),
+        Err(error) => return Ok(Step::failed(ErrorClass::Invalid, error.to_string())),
+    };
+    if let Some(step) = moved(claim, published) {
+        return Ok(step);
+    }
+    let Some(connection) = ctx.instances.connection(instance) else {
+        return Ok(unavailable(ctx));
+    };
+    let input = input_hash(desired, validated.annotations().retry.as_deref());
+    if let Some((_, failure)) = ctx.memory.waits(&subject.key, &input) {
+        return Ok(failure);
+    }
+    let trace = uuid::Uuid::new_v4().to_string();
+    let applier = connection.applier.with_correlation(&trace);
+    if let Some(record) = claim.record.as_ref().filter(|_| !claim.believed) {
+        match applier.confirm(desired, record).await {
+            Ok(record) => *claim = Claim { record: Some(record), believed: true },
+            Err(error) => return Ok(failed(&error)),
+        }
+    }
+    if apim::reads(published, claim.record.as_ref()).is_none() {
+        ctx.memory.confirm(&subject.key, claim.record.clone());
+        return Ok(Step::Done);
+    }
+    // What is about to change is no longer known, should this process die now;
+    // and who reads status sees the URL before the first call can arrive.
+    let before = AppliedRecord::of(claim.record.as_ref(), published);
+    let first = claim.record.is_none();
+    claim.record = Some(before.clone().certain(published));
+    claim.believed = true;
+    report::progressing(ctx, subject, validated, desired, claim, stages, facts).await?;
+    let progress = |progress: Progress<'_>| {
+        tracing::info!(correlation = trace, "{} of {}: {}", progress.number, progress.of, progress.step.describe());
+    };
+    match applier.apply(desired, Some(&before), &progress).await {
+        Ok(applied) => {
+            ctx.memory.confirm(&subject.key, Some(applied.record.clone()));
+            let writes = applied.writes.planned + applied.writes.repairs;
+            if writes > 0 {
+                let note = describe(published, &applied.record, &before, first);
+                ctx.events.publish(&subject.reference(), EventKind::Normal, "Synced", "Publish", &note);
+            }
+            claim.record = Some(applied.record);
+            Ok(Step::Done)
+        }
+        Err(error) => {
+            if let Some(record) = &error.record {
+                ctx.memory.confirm(&subject.key, Some(record.clone()));
+                claim.record = Some(record.clone());
+            }
+            tracing::warn!(correlation = trace, class = error.class().label(), "{error}");
+            Ok(failed(&error))
+        }
+    }
+}
+
+/// A move of what is published: APIM lets no two APIs hold one path, so it
+/// cannot be made before the old one is gone.
+fn moved(claim: &Claim, published: Published<'_>) -> Option<Step> {
+    let record = claim.record.as_ref().filter(|_| claim.believed)?;
+    let api = published.api;
+    if record.instance == *published.instance && record.api_id == api.id {
+        return None;
+    }
+    let message = format!(
+        "the API is published as `{}` in instance `{}`, and would move to `{}` in instance `{}`; that is not done \
+         while it is published: set the annotations back, or delete the object and make it anew",
+        record.api_id, record.instance, api.id, published.instance
+    );
+    Some(Step::Failed { reason: Reason::Conflict, class: ErrorClass::Invalid, message })
+}
+
+/// Takes an API out of API Management that does not belong there any more.
+async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
+    let Some(record) = claim.record.clone() else { return Step::NotNeeded };
+    let Some(connection) = ctx.instances.connection(&record.instance) else {
+        return unavailable(ctx);
+    };
+    let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
+    match connection.applier.delete(&record.api_id, mark.as_str()).await {
+        Ok(deleted) => {
+            if deleted == Deleted::Gone {
+                let note = format!("API {} was deleted in instance {}", record.api_id, record.instance);
+                ctx.events.publish(&subject.reference(), EventKind::Normal, "Withdrawn", "Withdraw", &note);
+            }
+            ctx.memory.confirm(&subject.key, None);
+            *claim = Claim::default();
+            Step::NotNeeded
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// The instance cannot be used now; its connecting triggers the next attempt.
+pub(super) fn unavailable(ctx: &Context) -> Step {
+    let troubles = ctx.instances.troubles();
+    let message = if troubles.is_empty() { "the instance is being connected".to_owned() } else { troubles.join("\n") };
+    Step::Failed { reason: Reason::InstanceUnavailable, class: ErrorClass::Waiting, message }
+}
+
+/// What a failed call means for status.
+pub(super) fn failed(error: &ApplyError) -> Step {
+    let class = error.class();
+    match &error.failure {
+        Failure::Plan(PlanError::NotOurs { .. }) => {
+            Step::Failed { reason: Reason::NotOurs, class, message: error.to_string() }
+        }
+        Failure::Plan(_) | Failure::Arm(_) | Failure::Cancelled => Step::failed(class, error.to_string()),
+    }
+}
+
+/// What was done, for people.
+fn describe(published: Published<'_>, now: &AppliedRecord, before: &AppliedRecord, first: bool) -> String {
+    let place = format!("API {} in instance {}", published.api.id, published.instance);
+    let operations = now.operations.map(|count| format!(" with {count} operations")).unwrap_or_default();
+    if first || before.spec_hash.is_none() && before.policy_hash.is_none() {
+        return format!("published {place}{operations}");
+    }
+    let mut changes = Vec::new();
+    if now.spec_hash != before.spec_hash {
+        changes.push(format!("OpenAPI document imported{operations}"));
+    }
+    if now.policy_hash != before.policy_hash || now.operation_policies != before.operation_policies {
+        changes.push("policy replaced".to_owned());
+    }
+    if now.settings_hash != before.settings_hash {
+        changes.push("settings changed".to_owned());
+    }
+    if changes.is_empty() {
+        changes.push("put right".to_owned());
+    }
+    format!("{place}: {}", changes.join(", "))
+}

@@ -1,0 +1,202 @@
+//! Step: report. The only code that writes status.
+
+use jiff::{Timestamp, Unit};
+use operator_core::class::ErrorClass;
+use operator_core::desired::Desired;
+use operator_core::exposure::ExposureFacts;
+use operator_core::names::ContentHash;
+use operator_core::problem::Problem;
+use operator_core::retry::{Next, Outcome as Attempt};
+use operator_core::status::reasons::Reason;
+use operator_core::status::{Applied, Observation, Outcome, Step, patch, status};
+use operator_core::validate::{Rejection, ValidatedApi};
+use serde_json::Value;
+
+use super::publish::Claim;
+use super::subject::Subject;
+use super::{Context, End, Error, Stages, dereference, input_hash, next};
+use crate::events::EventKind;
+use crate::resource::StatusMode;
+
+/// The annotation that remembers where status does not.
+pub(crate) const APPLIED: &str = "apim.oda.tmforum.org/applied";
+
+/// Says that the object was seen, where nothing says so yet: the Component's
+/// operator reads `implementation.ready` without asking whether it is there.
+pub(super) async fn seen(ctx: &Context, subject: &Subject) -> Result<(), Error> {
+    let said = subject.status.as_ref().is_some_and(|status| status.pointer("/implementation/ready").is_some());
+    if said {
+        return Ok(());
+    }
+    let facts = dereference::facts(ctx, subject);
+    write(ctx, subject, Outcome::Seen, &Claim::default(), &facts).await.map(drop)
+}
+
+/// Says that API Management is about to be written to.
+pub(super) async fn progressing(
+    ctx: &Context,
+    subject: &Subject,
+    validated: &ValidatedApi,
+    desired: &Desired,
+    claim: &Claim,
+    stages: &Stages,
+    facts: &ExposureFacts,
+) -> Result<(), Error> {
+    let running = Step::Running { message: "API Management is being written".to_owned() };
+    let outcome = Outcome::Built {
+        validated,
+        desired,
+        exposure: &stages.exposure,
+        policy: &stages.policy,
+        apim: &running,
+    };
+    write(ctx, subject, outcome, claim, facts).await.map(drop)
+}
+
+/// Says how far an object came.
+pub(super) async fn built(
+    ctx: &Context,
+    subject: &Subject,
+    validated: &ValidatedApi,
+    desired: &Desired,
+    claim: &Claim,
+    stages: &Stages,
+    facts: &ExposureFacts,
+) -> Result<End, Error> {
+    let input = input_hash(desired, validated.annotations().retry.as_deref());
+    let end = next(ctx, subject, &input, stages);
+    // The one failure that stalls is told as such.
+    let stalled = |step: &Step| match (step, &end.next) {
+        (Step::Failed { class, message, .. }, Next::Stalled(_)) => {
+            Step::Failed { reason: Reason::RetriesExhausted, class: *class, message: message.clone() }
+        }
+        (step, _) => step.clone(),
+    };
+    let outcome = Outcome::Built {
+        validated,
+        desired,
+        exposure: &stalled(&stages.exposure),
+        policy: &stalled(&stages.policy),
+        apim: &stalled(&stages.apim),
+    };
+    let status = write(ctx, subject, outcome, claim, facts).await?;
+    event(ctx, subject, &status, "Reconcile");
+    for warning in &desired.warnings {
+        tracing::debug!(%warning, "a warning for the owner");
+    }
+    Ok(end)
+}
+
+/// Says why an object was refused. What is published stays published.
+pub(super) async fn rejected(
+    ctx: &Context,
+    subject: &Subject,
+    claim: &Claim,
+    rejection: &Rejection,
+) -> Result<End, Error> {
+    let mut rejection = rejection.clone();
+    if matches!(rejection.reason, Reason::NoInstance | Reason::InstanceUnavailable) {
+        let trouble = |message: String| Problem::new("ApimInstance", message);
+        rejection.problems.extend(ctx.instances.troubles().into_iter().map(trouble));
+    }
+    if ctx.exposed.mode() == StatusMode::Pruned {
+        hint_at_definition(ctx, subject);
+    }
+    let facts = dereference::facts(ctx, subject);
+    let status = write(ctx, subject, Outcome::Rejected(&rejection), claim, &facts).await?;
+    event(ctx, subject, &status, "Validate");
+    let class = match rejection.reason {
+        // A plugin that took too long on a busy machine may be quicker next
+        // time.
+        Reason::PluginFailed if rejection.class == ErrorClass::Invalid => ErrorClass::Transient,
+        _ => rejection.class,
+    };
+    let input = ContentHash::of_json(&(&subject.spec, &subject.meta.annotations));
+    if let Some((left, _)) = ctx.memory.waits(&subject.key, &input) {
+        return Ok(End { failed: true, next: Next::After(left) });
+    }
+    let step = Step::failed(class, "");
+    let next = ctx.memory.ended(&subject.key, &input, Attempt::Failed(class), Some(step));
+    Ok(End { failed: true, next })
+}
+
+/// Says how far a deletion came.
+pub(super) async fn deleting(ctx: &Context, subject: &Subject, claim: &Claim, step: &Step) -> Result<(), Error> {
+    let facts = dereference::facts(ctx, subject);
+    let status = write(ctx, subject, Outcome::Deleting(step), claim, &facts).await?;
+    event(ctx, subject, &status, "Delete");
+    Ok(())
+}
+
+/// Writes status if it changes, and answers it.
+async fn write(
+    ctx: &Context,
+    subject: &Subject,
+    outcome: Outcome<'_>,
+    claim: &Claim,
+    facts: &ExposureFacts,
+) -> Result<Value, Error> {
+    let mode = ctx.exposed.mode();
+    // The cache may be behind this process's own last write.
+    let newer = ctx.memory.newer_status(&subject.key, subject.resource_version.as_deref());
+    let known = newer.or_else(|| subject.status.clone());
+    let now = Timestamp::now().round(Unit::Second).unwrap_or_default().to_string();
+    let status = status(&Observation {
+        meta: &subject.meta,
+        spec: &subject.spec,
+        generation: subject.meta.generation.filter(|_| mode == StatusMode::Subresource),
+        facts,
+        outcome,
+        applied: claim.record.as_ref(),
+        previous: known.as_ref(),
+        now: &now,
+    });
+    if mode == StatusMode::Pruned {
+        remember(ctx, subject, claim).await?;
+    } else if let Some(patch) = patch(known.as_ref(), &status) {
+        ctx.metrics.kube_write("ExposedAPI/status");
+        let written = ctx.exposed.write_status(&subject.key, &patch).await?;
+        let all = written.data.get("status").cloned().unwrap_or_default();
+        ctx.memory.said(&subject.key, all, written.metadata.resource_version.as_deref());
+    }
+    Ok(status)
+}
+
+/// Keeps the record in the annotation, where status is pruned.
+async fn remember(ctx: &Context, subject: &Subject, claim: &Claim) -> Result<(), Error> {
+    hint_at_definition(ctx, subject);
+    let text = claim.record.clone().map(|record| Applied::new(&subject.key, record).to_annotation());
+    let known = ctx.memory.annotation(&subject.key);
+    let known = known.unwrap_or_else(|| subject.meta.annotations.get(APPLIED).cloned());
+    if known != text {
+        ctx.metrics.kube_write("ExposedAPI");
+        ctx.exposed.annotate(&subject.key, APPLIED, text.as_deref()).await?;
+        ctx.memory.annotated(&subject.key, text);
+    }
+    Ok(())
+}
+
+fn hint_at_definition(ctx: &Context, subject: &Subject) {
+    ctx.events.publish_once(
+        &subject.reference(),
+        EventKind::Warning,
+        "StatusPruned",
+        "Report",
+        "the installed ExposedAPI definition drops status, so what becomes of this object is told by events only; \
+         replace it with the one that `apim-operator crd --exposedapi` prints",
+    );
+}
+
+/// An event when what the condition Ready says has changed.
+fn event(ctx: &Context, subject: &Subject, status: &Value, action: &str) {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let Some(ready) = conditions.into_iter().find(|condition| condition["type"] == "Ready") else { return };
+    let text = |field: &str| ready[field].as_str().unwrap_or_default();
+    let waits = [Reason::NoAddress, Reason::Pending, Reason::Progressing, Reason::Deleting, Reason::Paused];
+    let kind = if ready["status"] == "True" || waits.iter().any(|reason| reason.as_str() == text("reason")) {
+        EventKind::Normal
+    } else {
+        EventKind::Warning
+    };
+    ctx.events.publish(&subject.reference(), kind, text("reason"), action, text("message"));
+}

@@ -1,0 +1,84 @@
+//! An ExposedAPI as the reconcile takes it from the API server.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use operator_core::exposed_api::ObjectMeta;
+use operator_core::names::{FINALIZER, ObjectKey};
+use serde_json::Value;
+
+/// The object of one reconcile.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Its metadata, as far as decisions need it.
+    pub meta: ObjectMeta,
+    /// Its spec; `null` where it has none.
+    pub spec: Value,
+    /// Its status, if it has one.
+    pub status: Option<Value>,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
+    /// For writes that must not cross somebody else's.
+    pub resource_version: Option<String>,
+    /// `group/version` of the object.
+    pub api_version: String,
+}
+
+impl Subject {
+    /// Takes what matters of an object.
+    #[must_use]
+    pub fn of(object: &DynamicObject) -> Self {
+        let namespace = object.namespace().unwrap_or_default();
+        let name = object.name_any();
+        Self {
+            key: ObjectKey::new(&namespace, &name),
+            meta: ObjectMeta {
+                namespace,
+                name,
+                uid: object.uid().unwrap_or_default(),
+                labels: object.labels().clone(),
+                annotations: object.annotations().clone(),
+                generation: object.metadata.generation,
+                deleting: object.metadata.deletion_timestamp.is_some(),
+            },
+            spec: object.data.get("spec").cloned().unwrap_or_default(),
+            status: object.data.get("status").filter(|status| status.is_object()).cloned(),
+            finalizers: object.finalizers().to_vec(),
+            resource_version: object.resource_version(),
+            api_version: object.types.as_ref().map(|types| types.api_version.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether the operator holds the object until it has cleaned up.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+    }
+
+    /// The version part of its API version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.api_version.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// For events.
+    #[must_use]
+    pub fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(self.api_version.clone()),
+            kind: Some(crate::crd::exposed_api::KIND.to_owned()),
+            namespace: Some(self.key.namespace.clone()),
+            name: Some(self.key.name.clone()),
+            uid: Some(self.meta.uid.clone()),
+            ..ObjectReference::default()
+        }
+    }
+
+    /// The Service that implements it, as far as the spec says one.
+    #[must_use]
+    pub fn implementation(&self) -> Option<&str> {
+        self.spec.get("implementation").and_then(Value::as_str).filter(|name| !name.is_empty())
+    }
+}

@@ -1,0 +1,364 @@
+//! What the operator remembers of what it applied, and what has to be read in
+//! spite of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::compare::{difference, same_document};
+use super::observed::{Observed, ObservedApi, Reading};
+use super::plan::{Published, Step};
+use crate::desired::{DesiredApi, DesiredPolicy};
+use crate::names::{ApiId, ContentHash, InstanceName};
+
+/// What is known to be in place in API Management for one object.
+///
+/// It lives in the object's status. A part that is absent is not known to be
+/// in place, which is the case while it is being written. Where somebody else
+/// could have written the record, only [`confirmed`] makes it believable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedRecord {
+    /// The APIM instance.
+    pub instance: InstanceName,
+    /// The API's id.
+    pub api_id: ApiId,
+    /// The current revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_revision: Option<String>,
+    /// The hash of the imported document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_hash: Option<ContentHash>,
+    /// The hash of the settings, see [`settings_hash`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_hash: Option<ContentHash>,
+    /// The hash of the API's policy document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_hash: Option<ContentHash>,
+    /// The hashes of the policy documents of single operations, all of them;
+    /// absent when it is not known which operations have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_policies: Option<BTreeMap<String, ContentHash>>,
+    /// How many operations the import made, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<u32>,
+}
+
+impl AppliedRecord {
+    /// A record that knows nothing but where.
+    #[must_use]
+    pub const fn unknown(instance: InstanceName, api_id: ApiId) -> Self {
+        Self {
+            instance,
+            api_id,
+            api_revision: None,
+            spec_hash: None,
+            settings_hash: None,
+            policy_hash: None,
+            operation_policies: None,
+            operations: None,
+        }
+    }
+
+    /// The record, if it speaks of this API in this instance; one that knows
+    /// nothing otherwise.
+    #[must_use]
+    pub fn of(applied: Option<&Self>, published: Published<'_>) -> Self {
+        let Published { instance, api, .. } = published;
+        applied
+            .filter(|record| record.instance == *instance && record.api_id == api.id)
+            .cloned()
+            .unwrap_or_else(|| Self::unknown(instance.clone(), api.id.clone()))
+    }
+
+    /// Whether all is in place.
+    #[must_use]
+    pub fn covers(&self, api: &DesiredApi, policy: &DesiredPolicy) -> bool {
+        self.spec_hash.as_ref() == Some(&api.document.hash)
+            && self.settings_hash.as_ref() == Some(&settings_hash(api))
+            && self.policy_hash.as_ref() == Some(&policy.api.hash)
+            && self.operation_policies.as_ref() == Some(&operation_hashes(policy))
+    }
+
+    /// Corrects the record by what was read: reads count more than memory.
+    pub fn learn(&mut self, published: Published<'_>, observed: &Observed) {
+        let Published { api, policy, .. } = published;
+        let Some(found) = &observed.api else {
+            *self = Self::unknown(self.instance.clone(), self.api_id.clone());
+            return;
+        };
+        self.api_revision = Some(found.revision.clone());
+        if self.settings_hash.is_none() && difference(api, found).is_empty() {
+            self.settings_hash = Some(settings_hash(api));
+        }
+        match &observed.policy {
+            Reading::NotRead => {}
+            Reading::Absent => self.policy_hash = None,
+            Reading::Found(there) => {
+                self.policy_hash = same_document(&there.text, &policy.api.text)
+                    .then(|| policy.api.hash.clone());
+            }
+        }
+    }
+
+    /// The part that stays true while the rest is being brought to the desired
+    /// state: what a record may claim from before the first write on.
+    #[must_use]
+    pub fn certain(mut self, published: Published<'_>) -> Self {
+        let Published { api, policy, .. } = published;
+        self.spec_hash = self.spec_hash.filter(|hash| *hash == api.document.hash);
+        self.settings_hash = self.settings_hash.filter(|hash| *hash == settings_hash(api));
+        self.policy_hash = self.policy_hash.filter(|hash| *hash == policy.api.hash);
+        let wanted = operation_hashes(policy);
+        self.operation_policies = self.operation_policies.filter(|known| *known == wanted);
+        self
+    }
+
+    /// Takes out what a step that is about to start makes uncertain. A record
+    /// that is kept while the step fails must not claim more than is true.
+    pub fn before(&mut self, step: &Step) {
+        match step {
+            Step::CreateWithoutOperations => {
+                *self = Self::unknown(self.instance.clone(), self.api_id.clone());
+            }
+            Step::PutPolicy { .. } => self.policy_hash = None,
+            Step::Import => {
+                self.spec_hash = None;
+                self.settings_hash = None;
+                self.operations = None;
+            }
+            Step::PatchSettings(_) => self.settings_hash = None,
+            Step::PutOperationPolicy { operation } | Step::DeleteOperationPolicy { operation } => {
+                if let Some(known) = &mut self.operation_policies {
+                    known.remove(operation);
+                }
+            }
+            Step::ReadBack => {}
+        }
+    }
+
+    /// Adds what a finished step put in place.
+    pub fn after(&mut self, step: &Step, api: &DesiredApi, policy: &DesiredPolicy) {
+        match step {
+            Step::CreateWithoutOperations => {
+                self.settings_hash = Some(settings_hash(api));
+                self.operation_policies = Some(BTreeMap::new());
+            }
+            Step::PutPolicy { guard } if guard.is_empty() => {
+                self.policy_hash = Some(policy.api.hash.clone());
+            }
+            // A guarded document is a state on the way, not one to remember.
+            Step::PutPolicy { .. } | Step::ReadBack => {}
+            Step::Import => {
+                self.spec_hash = Some(api.document.hash.clone());
+                let made = api.document.operations.as_deref();
+                self.operations = made.and_then(|made| u32::try_from(made.len()).ok());
+                if let (Some(known), Some(made)) = (&mut self.operation_policies, made) {
+                    known.retain(|id, _| made.iter().any(|operation| operation.id == *id));
+                }
+            }
+            Step::PatchSettings(_) => self.settings_hash = Some(settings_hash(api)),
+            Step::PutOperationPolicy { operation } => {
+                if let (Some(known), Some(text)) = (
+                    &mut self.operation_policies,
+                    policy.operations.get(operation),
+                ) {
+                    known.insert(operation.clone(), text.hash.clone());
+                }
+            }
+            Step::DeleteOperationPolicy { .. } => {}
+        }
+    }
+
+    /// Adds what is so when every step of a plan has been carried out.
+    pub fn complete(&mut self, api: &DesiredApi, policy: &DesiredPolicy) {
+        self.spec_hash = Some(api.document.hash.clone());
+        self.settings_hash = Some(settings_hash(api));
+        self.policy_hash = Some(policy.api.hash.clone());
+        self.operation_policies = Some(operation_hashes(policy));
+        if let Some(made) = &api.document.operations {
+            self.operations = u32::try_from(made.len()).ok();
+        }
+    }
+}
+
+/// The hash of all settings that the operator owns, the service URL and the
+/// mark among them.
+#[must_use]
+pub fn settings_hash(api: &DesiredApi) -> ContentHash {
+    ContentHash::of_json(&(&api.settings, &api.service_url, &api.mark))
+}
+
+fn operation_hashes(policy: &DesiredPolicy) -> BTreeMap<String, ContentHash> {
+    policy
+        .operations
+        .iter()
+        .map(|(id, text)| (id.clone(), text.hash.clone()))
+        .collect()
+}
+
+/// Which policy documents of operations have to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperationPolicyReads {
+    /// Of these operations.
+    Listed(BTreeSet<String>),
+    /// Of every operation there is, because it is not known which have one.
+    Every,
+}
+
+/// What has to be read before a plan can be made.
+///
+/// The API comes first; when there is none, or it is not ours, nothing else is
+/// read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reads {
+    /// The API's policy document.
+    pub policy: bool,
+    /// The list of operations.
+    pub operations: bool,
+    /// Policy documents of operations.
+    pub operation_policies: OperationPolicyReads,
+}
+
+/// What has to be read; none when the record says that all is in place.
+#[must_use]
+pub fn reads(published: Published<'_>, applied: Option<&AppliedRecord>) -> Option<Reads> {
+    let Published { api, policy, .. } = published;
+    let record = AppliedRecord::of(applied, published);
+    if record.covers(api, policy) {
+        return None;
+    }
+    let import = record.spec_hash.as_ref() != Some(&api.document.hash);
+    let own = !policy.operations.is_empty();
+    let Some(known) = &record.operation_policies else {
+        return Some(Reads {
+            policy: true,
+            operations: true,
+            operation_policies: OperationPolicyReads::Every,
+        });
+    };
+    let changed = changed_operations(known, policy);
+    Some(Reads {
+        policy: record.policy_hash.as_ref() != Some(&policy.api.hash) || (import && own),
+        operations: import && (own || !known.is_empty()),
+        operation_policies: OperationPolicyReads::Listed(changed),
+    })
+}
+
+/// Operations whose document is not, or not with the same hash, on both sides.
+fn changed_operations(
+    known: &BTreeMap<String, ContentHash>,
+    policy: &DesiredPolicy,
+) -> BTreeSet<String> {
+    let wanted = operation_hashes(policy);
+    known
+        .keys()
+        .chain(wanted.keys())
+        .filter(|id| known.get(*id) != wanted.get(*id))
+        .cloned()
+        .collect()
+}
+
+/// What has to be read before a record is believed that somebody else could
+/// have written.
+#[must_use]
+pub fn confirmation(policy: &DesiredPolicy, claimed: &AppliedRecord) -> Reads {
+    let operations = claimed
+        .operation_policies
+        .iter()
+        .flat_map(BTreeMap::keys)
+        .chain(policy.operations.keys())
+        .cloned()
+        .collect();
+    Reads {
+        policy: true,
+        operations: true,
+        operation_policies: OperationPolicyReads::Listed(operations),
+    }
+}
+
+/// The part of a claimed record that reads bear out. What is claimed of
+/// anything but the desired state is left out: it would be replaced anyway.
+///
+/// The document cannot be read back. Its hash counts when the API is ours and
+/// has the operations that the desired document makes, or, where those are
+/// unknown, any.
+#[must_use]
+pub fn confirmed(
+    claimed: &AppliedRecord,
+    published: Published<'_>,
+    observed: &Observed,
+) -> AppliedRecord {
+    let Published { api, policy, .. } = published;
+    let claimed = AppliedRecord::of(Some(claimed), published);
+    let mut record = AppliedRecord::unknown(claimed.instance.clone(), claimed.api_id.clone());
+    let Some(found) = observed
+        .api
+        .as_ref()
+        .filter(|found| found.carries(&api.mark))
+    else {
+        return record;
+    };
+    record.api_revision = Some(found.revision.clone());
+    if difference(api, found).is_empty() {
+        record.settings_hash = Some(settings_hash(api));
+    }
+    if let Some(document) = observed.policy.found()
+        && same_document(&document.text, &policy.api.text)
+    {
+        record.policy_hash = Some(policy.api.hash.clone());
+    }
+    record.operation_policies = claimed.operation_policies.as_ref().map(|known| {
+        known
+            .iter()
+            .filter(|(id, hash)| {
+                let text = policy.operations.get(*id);
+                let there = observed
+                    .operation_policies
+                    .get(*id)
+                    .and_then(Reading::found);
+                match (text, there) {
+                    (Some(text), Some(there)) => {
+                        text.hash == **hash && same_document(&text.text, &there.text)
+                    }
+                    // Not wanted any more, and there: worth remembering, so
+                    // that it is deleted.
+                    (None, Some(_)) => true,
+                    (_, None) => false,
+                }
+            })
+            .map(|(id, hash)| (id.clone(), hash.clone()))
+            .collect()
+    });
+    if has_operations_of(api, observed) && claimed.spec_hash.as_ref() == Some(&api.document.hash) {
+        record.spec_hash.clone_from(&claimed.spec_hash);
+        record.operations = observed
+            .operations
+            .found()
+            .and_then(|found| u32::try_from(found.len()).ok());
+    }
+    record
+}
+
+fn has_operations_of(api: &DesiredApi, observed: &Observed) -> bool {
+    let Some(found) = observed.operations.found() else {
+        return false;
+    };
+    let there: BTreeSet<&str> = found
+        .iter()
+        .map(|operation| operation.id.as_str())
+        .collect();
+    match &api.document.operations {
+        Some(made) => made.iter().map(|o| o.id.as_str()).collect::<BTreeSet<_>>() == there,
+        None => !there.is_empty(),
+    }
+}
+
+/// What a read after an import adds to the record: the revision, and the
+/// settings when nothing was reset.
+pub(super) fn note_read_back(record: &mut AppliedRecord, api: &DesiredApi, found: &ObservedApi) {
+    record.api_revision = Some(found.revision.clone());
+    if difference(api, found).is_empty() {
+        record.settings_hash = Some(settings_hash(api));
+    }
+}

@@ -1,0 +1,434 @@
+//! The stage itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use apim_simulator::{CallKind, JournalEntry, JournalQuery, Simulator, SimulatorConfig};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_harness::process::Process;
+use test_harness::{ControlPlane, stand_in, wait};
+
+use crate::objects::status_of;
+
+/// Long enough for a busy machine; nothing waits that long when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which ExposedAPI definition the cluster has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Definition {
+    /// Ours.
+    Ours,
+    /// Any other, from a file.
+    File(&'static str),
+}
+
+/// How a stage is set up.
+pub struct StageBuilder {
+    definition: Definition,
+    instance: Value,
+    plugin_dir: Option<PathBuf>,
+    simulator: SimulatorConfig,
+    addresses: bool,
+    environment: BTreeMap<String, String>,
+}
+
+/// A write that Azure was asked for: method and the path below the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write(pub String, pub String);
+
+/// Everything that a test needs.
+pub struct Stage {
+    operator: Option<Process>,
+    stand_in: Option<stand_in::StandIn>,
+    /// The local Azure.
+    pub azure: Simulator,
+    /// A client that may do everything.
+    pub client: Client,
+    plane: ControlPlane,
+    dir: TempDir,
+    builder: StageBuilder,
+    version: String,
+    starts: u32,
+}
+
+impl Default for StageBuilder {
+    fn default() -> Self {
+        Self {
+            definition: Definition::Ours,
+            instance: json!({}),
+            plugin_dir: None,
+            simulator: SimulatorConfig { throttle: None, ..SimulatorConfig::default() },
+            addresses: true,
+            environment: BTreeMap::new(),
+        }
+    }
+}
+
+impl StageBuilder {
+    /// Another ExposedAPI definition.
+    #[must_use]
+    pub fn definition(mut self, definition: Definition) -> Self {
+        self.definition = definition;
+        self
+    }
+
+    /// Settings that the ApimInstance has besides those that connect it.
+    #[must_use]
+    pub fn instance(mut self, settings: Value) -> Self {
+        self.instance = settings;
+        self
+    }
+
+    /// A folder of plugins.
+    #[must_use]
+    pub fn plugin_dir(mut self, dir: &Path) -> Self {
+        self.plugin_dir = Some(dir.to_owned());
+        self
+    }
+
+    /// A local Azure with other settings.
+    #[must_use]
+    pub fn simulator(mut self, change: impl FnOnce(&mut SimulatorConfig)) -> Self {
+        change(&mut self.simulator);
+        self
+    }
+
+    /// No load balancer: Ingresses get an address only from the test.
+    #[must_use]
+    pub fn without_addresses(mut self) -> Self {
+        self.addresses = false;
+        self
+    }
+
+    /// An environment variable of the operator.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Starts everything; nothing where Kubernetes' programs are missing.
+    pub async fn start(self, test: &str) -> Option<Stage> {
+        if test_harness::kube_tools().is_none() {
+            test_harness::skip(test, "kube-apiserver, etcd or kubectl is missing; run `make setup`");
+            return None;
+        }
+        match Stage::start(self).await {
+            Ok(stage) => Some(stage),
+            Err(error) => panic!("the stage for {test} could not be set: {error:#}"),
+        }
+    }
+}
+
+impl Stage {
+    /// A stage that can be changed before it is started.
+    #[must_use]
+    pub fn builder() -> StageBuilder {
+        StageBuilder::default()
+    }
+
+    async fn start(builder: StageBuilder) -> Result<Self> {
+        let plane = ControlPlane::start().await?;
+        let client = plane.admin()?;
+        let dir = TempDir::new()?;
+        let azure = Simulator::start(SimulatorConfig {
+            data_dir: Some(dir.path().join("azure")),
+            ..builder.simulator.clone()
+        })
+        .await?;
+        let deploy = workspace().join("deploy");
+        let version = install(&client, &deploy, builder.definition).await?;
+        let stand_in = if builder.addresses {
+            Some(stand_in::StandIn::start(client.clone(), stand_in::Options::default()).await?)
+        } else {
+            None
+        };
+        let mut stage =
+            Self { operator: None, stand_in, azure, client, plane, dir, builder, version, starts: 0 };
+        let instance = stage.instance_manifest();
+        stage.apply(&instance).await?;
+        stage.start_operator().await?;
+        Ok(stage)
+    }
+
+    fn instance_manifest(&self) -> Value {
+        let endpoints = self.azure.endpoints();
+        let mut spec = json!({
+            "subscriptionId": endpoints.subscription_id,
+            "resourceGroup": endpoints.resource_group,
+            "serviceName": endpoints.service_name,
+            "tenantId": endpoints.tenant_id,
+            "clientId": "22222222-2222-4222-8222-000000000004",
+            "namespaceSelector": {},
+            "cloud": {
+                "authorityHost": endpoints.authority,
+                "resourceManager": endpoints.resource_manager,
+                "keyVaultSuffix": endpoints.key_vault_suffix,
+                "caFile": self.dir.path().join("azure/ca.pem"),
+            },
+        });
+        if let (Some(spec), Some(more)) = (spec.as_object_mut(), self.builder.instance.as_object()) {
+            spec.extend(more.clone());
+        }
+        json!({
+            "apiVersion": "apim.oda.tmforum.org/v1alpha1",
+            "kind": "ApimInstance",
+            "metadata": {"name": "default"},
+            "spec": spec,
+        })
+    }
+
+    /// Starts the operator, as the user that the shipped RBAC is bound to, and
+    /// waits until it is ready.
+    pub async fn start_operator(&mut self) -> Result<()> {
+        let kubeconfig = self.plane.kubeconfig_for("system:serviceaccount:operators:apim-operator", None)?;
+        let operator_app = self.azure.endpoints().applications.iter().find(|app| app.name == "operator");
+        let operator_app = operator_app.context("the seed has an application for the operator")?;
+        let port = free_port()?;
+        let mut command = Command::new(program("apim-operator")?);
+        command
+            .args(["run", "--listen", &format!("127.0.0.1:{port}")])
+            .arg("--cache-dir")
+            .arg(plugin_cache()?)
+            .env("KUBECONFIG", kubeconfig)
+            .env("AZURE_TENANT_ID", &operator_app.tenant_id)
+            .env("AZURE_CLIENT_ID", &operator_app.client_id)
+            .env("AZURE_CLIENT_SECRET", operator_app.client_secret.as_deref().unwrap_or_default())
+            .env("RUST_LOG", "info,operator_controller=debug,operator_apim=debug")
+            .env_remove("KEY_VAULT_NAME")
+            .envs(&self.builder.environment);
+        if let Some(dir) = &self.builder.plugin_dir {
+            command.arg("--plugin-dir").arg(dir);
+        }
+        self.starts += 1;
+        let log = self.dir.path().join(format!("operator-{}.log", self.starts));
+        let mut operator = Process::spawn("apim-operator", &mut command, log)?;
+        operator.wait_for_url(&format!("http://127.0.0.1:{port}/readyz"), PATIENCE).await?;
+        self.operator = Some(operator);
+        Ok(())
+    }
+
+    /// `kill -9`.
+    pub fn kill_operator(&mut self) -> Result<()> {
+        if let Some(mut operator) = self.operator.take() {
+            operator.kill()?;
+        }
+        Ok(())
+    }
+
+    /// What the operator has logged since it was last started.
+    pub fn operator_log(&self) -> String {
+        self.operator.as_ref().and_then(|operator| operator.log().ok()).unwrap_or_default()
+    }
+
+    /// Starts or stops handing out addresses and endpoints.
+    pub async fn addresses(&mut self, on: bool) -> Result<()> {
+        self.stand_in = match (on, self.stand_in.take()) {
+            (true, None) => {
+                Some(stand_in::StandIn::start(self.client.clone(), stand_in::Options::default()).await?)
+            }
+            (true, running) => running,
+            (false, _) => None,
+        };
+        Ok(())
+    }
+
+    /// The API of ExposedAPIs in a namespace.
+    #[must_use]
+    pub fn exposed_apis(&self, namespace: &str) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("oda.tmforum.org", &self.version, "ExposedAPI");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "exposedapis");
+        Api::namespaced_with(self.client.clone(), namespace, &resource)
+    }
+
+    /// Applies an object as a user would; an ExposedAPI gets a Service beside
+    /// it, unless it is implemented elsewhere.
+    pub async fn apply(&self, object: &Value) -> Result<()> {
+        if object["kind"] == "ExposedAPI"
+            && let Some(service) = object["spec"]["implementation"].as_str()
+            && service != "<external>"
+        {
+            let service = json!({
+                "apiVersion": "v1", "kind": "Service",
+                "metadata": {"name": service, "namespace": object["metadata"]["namespace"]},
+                "spec": {"selector": {"app": service}, "ports": [{"port": object["spec"]["port"], "targetPort": 8080}]},
+            });
+            test_harness::apply::apply_yaml(&self.client, &service.to_string()).await?;
+        }
+        test_harness::apply::apply_yaml(&self.client, &object.to_string()).await?;
+        Ok(())
+    }
+
+    /// Merges a patch into an ExposedAPI.
+    pub async fn patch(&self, namespace: &str, name: &str, patch: &Value) -> Result<()> {
+        self.exposed_apis(namespace).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+
+    /// Waits until an ExposedAPI's status is as `check` wants it.
+    pub async fn until(
+        &self,
+        name: &str,
+        awaited: &str,
+        mut check: impl FnMut(&Value) -> bool,
+    ) -> Result<Value> {
+        let api = self.exposed_apis("shop");
+        let found = wait::wait_for(&api, name, awaited, PATIENCE, |object| {
+            let status = status_of(object?);
+            check(&status).then_some(status)
+        })
+        .await;
+        found.with_context(|| format!("the operator's log ends with:\n{}", tail(&self.operator_log())))
+    }
+
+    /// Waits until an ExposedAPI is ready.
+    pub async fn until_ready(&self, name: &str) -> Result<Value> {
+        self.until(name, "ready", |status| status["implementation"]["ready"] == true && is(status, "Ready", "True")).await
+    }
+
+    /// Waits until an ExposedAPI's condition `kind` has this reason.
+    pub async fn until_reason(&self, name: &str, kind: &str, reason: &str) -> Result<Value> {
+        self.until(name, &format!("{kind} with reason {reason}"), |status| {
+            condition(status, kind).is_some_and(|condition| condition["reason"] == reason)
+        })
+        .await
+    }
+
+    /// Waits until an ExposedAPI is gone.
+    pub async fn until_gone(&self, name: &str) -> Result<()> {
+        let api = self.exposed_apis("shop");
+        let gone = wait::wait_for(&api, name, "gone", PATIENCE, |object| object.is_none().then_some(())).await;
+        gone.with_context(|| format!("the operator's log ends with:\n{}", tail(&self.operator_log())))
+    }
+
+    /// Waits until the operator has finished a reconcile of everything that
+    /// was asked for until now: an ExposedAPI that is made now is ready.
+    pub async fn settled(&self) -> Result<()> {
+        self.apply(&crate::exposed_api("settled", |_| ())).await?;
+        self.until_ready("settled").await?;
+        self.exposed_apis("shop").delete("settled", &Default::default()).await?;
+        self.until_gone("settled").await
+    }
+
+    /// The writes that Azure was asked for about an API, in order.
+    #[must_use]
+    pub fn writes(&self, api_id: &str) -> Vec<Write> {
+        let marker = format!("/apis/{api_id}");
+        self.journal()
+            .into_iter()
+            .filter(|call| matches!(call.kind, CallKind::Write | CallKind::Delete))
+            .filter_map(|call| {
+                let at = call.path.find(&marker)?;
+                let rest = &call.path[at + marker.len()..];
+                let whole = rest.is_empty() || rest.starts_with('/') || rest.starts_with(';');
+                whole.then(|| Write(call.method.clone(), format!("{}{}", rest, import_of(&call))))
+            })
+            .collect()
+    }
+
+    /// Every call to Azure Resource Manager so far.
+    #[must_use]
+    pub fn journal(&self) -> Vec<JournalEntry> {
+        self.azure.journal(&JournalQuery::default())
+    }
+
+    /// Runs kubectl as an administrator and gives its output.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let output = self.plane.kubectl(args).await?;
+        if !output.status.success() {
+            bail!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// A folder that lives as long as the stage.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Marks a PUT of an API that brings a document.
+fn import_of(call: &JournalEntry) -> &'static str {
+    if call.body["properties"]["value"].is_string() && call.body["properties"]["path"].is_string() {
+        " (import)"
+    } else {
+        ""
+    }
+}
+
+fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+fn is(status: &Value, kind: &str, value: &str) -> bool {
+    condition(status, kind).is_some_and(|condition| condition["status"] == value)
+}
+
+async fn install(client: &Client, deploy: &Path, definition: Definition) -> Result<String> {
+    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    let exposed = match definition {
+        Definition::Ours => read(&deploy.join("crds-exposedapi/exposedapi.yaml"))?,
+        Definition::File(path) => read(&workspace().join(path))?,
+    };
+    for text in [
+        exposed,
+        read(&deploy.join("crds/apim-operator.yaml"))?,
+        read(&deploy.join("namespace.yaml"))?,
+        read(&deploy.join("rbac.yaml"))?,
+        "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}".to_owned(),
+    ] {
+        test_harness::apply::apply_yaml(client, &text).await?;
+    }
+    let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let crds: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+    for name in ["exposedapis.oda.tmforum.org", "apiminstances.apim.oda.tmforum.org"] {
+        wait::wait_for(&crds, name, "established", PATIENCE, |object| {
+            let status = status_of(object?);
+            is(&status, "Established", "True").then_some(())
+        })
+        .await?;
+    }
+    let versions = crds.get("exposedapis.oda.tmforum.org").await?.data["spec"]["versions"].clone();
+    let served: Vec<&str> = versions.as_array().into_iter().flatten().filter_map(|v| v["name"].as_str()).collect();
+    let newest = ["v1", "v1beta4", "v1beta3"].into_iter().find(|name| served.contains(name));
+    newest.map(str::to_owned).context("a version of ExposedAPI is served")
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A program of this workspace, which cargo has built beside the tests.
+fn program(name: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let dir = test.parent().and_then(Path::parent).context("the test lies in target/<profile>/deps")?;
+    let program = dir.join(name);
+    if !program.exists() {
+        bail!("{} is missing: run `cargo build --workspace` first", program.display());
+    }
+    Ok(program)
+}
+
+/// One cache of compiled plugins for all stages: what differs has another
+/// digest.
+fn plugin_cache() -> Result<PathBuf> {
+    let dir = program("apim-operator")?.with_file_name("e2e-plugin-cache");
+    std::fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
