@@ -333,3 +333,29 @@ fn the_example_instance_lets_owners_use_everything() {
     assert!(example.serves(&labels(&[])));
     assert!(pattern::any_matches(&example.owner_may, "api-id"));
 }
+
+#[test]
+fn the_shipped_example_instances_make_sense() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
+    let mut names: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let object =
+            crate::annotations::yaml::read(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        if object["kind"] != "ApimInstance" {
+            continue;
+        }
+        let spec: ApimInstanceSpec = serde_json::from_value(object["spec"].clone())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let instance = name(object["metadata"]["name"].as_str().unwrap());
+        let instance = Instance::new(instance, spec, &defaults())
+            .unwrap_or_else(|problems| panic!("{}: {problems:?}", path.display()));
+        assert!(
+            instance.spec.namespace_selector.is_some(),
+            "{}: serves nothing",
+            path.display()
+        );
+        names.push(instance.name.to_string());
+    }
+    assert!(names.len() >= 3, "{names:?}");
+}
