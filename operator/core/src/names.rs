@@ -147,8 +147,13 @@ impl ContentHash {
     /// The hash of some bytes.
     #[must_use]
     pub fn of(content: impl AsRef<[u8]>) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let digest = Sha256::digest(content.as_ref());
-        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+        let hex = digest
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        Self(hex.collect())
     }
 
     /// The hash of a value's JSON. Field order is the type's, so equal values
