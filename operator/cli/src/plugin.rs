@@ -128,7 +128,7 @@ fn find(plugin: &str, sources: &PluginSources) -> anyhow::Result<(Descriptor, St
         return Ok((info.descriptor.clone(), info.digest.clone()));
     }
     let names: Vec<&str> = catalog.names().collect();
-    let hint = operator_core::annotations::nearest::did_you_mean(plugin, names.iter().copied());
+    let hint = operator_core::annotations::did_you_mean(plugin, names.iter().copied());
     if hint.is_empty() {
         bail!("there is no plugin `{plugin}`; there are {}", names.join(", "));
     }

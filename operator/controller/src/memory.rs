@@ -52,8 +52,7 @@ impl Memory {
         let mut objects = self.objects.lock();
         let object = objects.get_mut(key)?;
         if object.input.as_ref() != Some(input) {
-            let (history, _) = self.backoff.next(object.history, Outcome::Changed, self.origin.elapsed(), Jitter::new(0.0));
-            object.history = history;
+            object.history = History::default();
             object.not_before = None;
             object.failure = None;
             return None;
@@ -126,105 +125,10 @@ impl Memory {
         self.objects.lock().entry(key.clone()).or_default().status = Some((status, number(version)));
     }
 
-    /// The annotation `applied` that was last written, or its removal.
-    annotation: Option<Option<String>>,
-}
-
-/// The operator's memory.
-#[derive(Debug)]
-pub struct Memory {
-    origin: Instant,
-    backoff: Backoff,
-    objects: Mutex<HashMap<ObjectKey, Object>>,
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self { origin: Instant::now(), backoff: Backoff::default(), objects: Mutex::default() }
-    }
-}
-
-impl Memory {
-    /// Whether an attempt with this input must still wait: for how long, and
-    /// what to say meanwhile. A new input never waits.
-    #[must_use]
-    pub fn waits(&self, key: &ObjectKey, input: &ContentHash) -> Option<(Duration, Step)> {
-        let mut objects = self.objects.lock();
-        let object = objects.get_mut(key)?;
-        if object.input.as_ref() != Some(input) {
-            let (history, _) = self.backoff.next(object.history, Outcome::Changed, self.origin.elapsed(), Jitter::new(0.0));
-            object.history = history;
-            object.not_before = None;
-            object.failure = None;
-            return None;
-        }
-        let left = object.not_before?.checked_duration_since(Instant::now())?;
-        Some((left, object.failure.clone()?))
-    }
-
-    /// Records how an attempt with this input ended and says what happens
-    /// next.
-    pub fn ended(&self, key: &ObjectKey, input: &ContentHash, outcome: Outcome, failure: Option<Step>) -> Next {
-        self.attempted(&self.backoff, key, input, outcome, failure)
-    }
-
-    /// Records a deletion that failed. It is never given up.
-    pub fn deletion_failed(&self, key: &ObjectKey, input: &ContentHash, outcome: Outcome, failure: Step) -> Next {
-        self.attempted(&Backoff::for_deletion(), key, input, outcome, Some(failure))
-    }
-
-    fn attempted(
-        &self,
-        backoff: &Backoff,
-        key: &ObjectKey,
-        input: &ContentHash,
-        outcome: Outcome,
-        failure: Option<Step>,
-    ) -> Next {
-        let mut objects = self.objects.lock();
-        let object = objects.entry(key.clone()).or_default();
-        let jitter = Jitter::new(rand::random());
-        let (history, next) = backoff.next(object.history, outcome, self.origin.elapsed(), jitter);
-        object.history = history;
-        object.input = Some(input.clone());
-        object.failure = failure.map(|step| match (step, next) {
-            (Step::Failed { class, message, .. }, Next::Stalled(_)) => {
-                Step::Failed { reason: Reason::RetriesExhausted, class, message }
-            }
-            (step, _) => step,
-        });
-        object.not_before = match next {
-            Next::After(delay) | Next::Stalled(delay) => Some(Instant::now() + delay),
-            Next::AwaitChange | Next::Now => None,
-        };
-        next
-    }
-
-    /// What is known to be in API Management.
-    #[must_use]
-    pub fn confirmed(&self, key: &ObjectKey) -> Option<AppliedRecord> {
-        self.objects.lock().get(key).and_then(|object| object.confirmed.clone())
-    }
-
-    /// Remembers what is known to be in API Management.
-    pub fn confirm(&self, key: &ObjectKey, record: Option<AppliedRecord>) {
-        self.objects.lock().entry(key.clone()).or_default().confirmed = record;
-    }
-
-    /// The status that was last written.
-    #[must_use]
-    pub fn status(&self, key: &ObjectKey) -> Option<Value> {
-        self.objects.lock().get(key).and_then(|object| object.status.clone())
-    }
-
-    /// Remembers the status that was written.
-    pub fn said(&self, key: &ObjectKey, status: Value) {
-        self.objects.lock().entry(key.clone()).or_default().status = Some(status);
-    }
-
     /// The annotation `applied` that was last written; `None` where none was,
     /// `Some(None)` where it was removed.
     #[must_use]
+    #[expect(clippy::option_option, reason = "not written, removed and written are three states")]
     pub fn annotation(&self, key: &ObjectKey) -> Option<Option<String>> {
         self.objects.lock().get(key).and_then(|object| object.annotation.clone())
     }

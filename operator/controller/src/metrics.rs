@@ -37,9 +37,14 @@ struct KindLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ArmKindLabels {
+    kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     method: String,
-    kind: &'static str,
+    kind: String,
     status: u16,
 }
 
@@ -74,7 +79,7 @@ pub struct Metrics {
     triggers: Family<CauseLabels, Counter>,
     kube_writes: Family<KindLabels, Counter>,
     arm_calls: Family<CallLabels, Counter>,
-    arm_seconds: Family<KindLabels, Histogram>,
+    arm_seconds: Family<ArmKindLabels, Histogram>,
     plugin_calls: Family<PluginLabels, Counter>,
     plugin_seconds: Family<KindLabels, Histogram>,
     plugins_loaded: Gauge,
@@ -107,7 +112,7 @@ impl Metrics {
         let triggers = Family::<CauseLabels, Counter>::default();
         let kube_writes = Family::<KindLabels, Counter>::default();
         let arm_calls = Family::<CallLabels, Counter>::default();
-        let arm_seconds = Family::<KindLabels, Histogram>::new_with_constructor(histogram);
+        let arm_seconds = Family::<ArmKindLabels, Histogram>::new_with_constructor(histogram);
         let plugin_calls = Family::<PluginLabels, Counter>::default();
         let plugin_seconds = Family::<KindLabels, Histogram>::new_with_constructor(histogram);
         let plugins_loaded = Gauge::default();
@@ -187,9 +192,9 @@ impl Metrics {
     }
 
     /// Counts a call to Azure.
-    pub fn arm_call(&self, method: &str, kind: &'static str, status: u16, took: Duration) {
-        self.arm_calls.get_or_create(&CallLabels { method: method.to_owned(), kind, status }).inc();
-        self.arm_seconds.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
+    pub fn arm_call(&self, method: &str, kind: &str, status: u16, took: Duration) {
+        self.arm_calls.get_or_create(&CallLabels { method: method.to_owned(), kind: kind.to_owned(), status }).inc();
+        self.arm_seconds.get_or_create(&ArmKindLabels { kind: kind.to_owned() }).observe(took.as_secs_f64());
         if matches!(method, "PUT" | "PATCH" | "DELETE") {
             self.arm_writes.inc();
         }

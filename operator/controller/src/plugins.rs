@@ -123,8 +123,10 @@ impl Plugins {
         files.sort();
         let names: Vec<Option<PluginName>> = files.iter().map(|file| name_of(file)).collect();
         self.change(|catalog, _| {
-            for name in names.iter().flatten().filter(|name| catalog.get(name).is_none()) {
-                catalog.insert(name.clone(), Listing::Loading);
+            for name in names.iter().flatten() {
+                if catalog.get(name).is_none() {
+                    catalog.insert(name.clone(), Listing::Loading);
+                }
             }
         });
         let mut unusable = Vec::new();

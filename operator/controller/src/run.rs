@@ -11,8 +11,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::controller::{Config as ControllerConfig, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::watcher;
-use kube::runtime::{WatchStreamExt as _, predicates, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use operator_apim::specification::{Fetcher, FetcherConfig};
 use operator_apim::{CloudSettings, Limits};
@@ -184,9 +183,11 @@ async fn control(
     stop: watch::Receiver<bool>,
 ) {
     let resource = context.exposed.resource().clone();
-    let (reader, writer) = reflector::store_with::<DynamicObject>(resource.clone(), false);
+    let writer = reflector::store::Writer::<DynamicObject>::new(resource.clone());
+    let reader = writer.as_reader();
     let objects = {
         let context = Arc::clone(context);
+        let metrics = Arc::clone(&context.metrics);
         let readiness = Arc::clone(readiness);
         let resource = resource.clone();
         watcher(context.exposed.all(), watcher::Config::default())
@@ -213,11 +214,8 @@ async fn control(
                 watcher::Event::Init => {}
             })
             .applied_objects()
-            .predicate_filter(content, predicates_config())
-            .inspect_ok({
-                let metrics = Arc::clone(&context.metrics);
-                move |_| metrics.triggered("ExposedAPI")
-            })
+            .predicate_filter(content, PredicateConfig::default())
+            .inspect_ok(move |_| metrics.triggered("ExposedAPI"))
     };
     let triggered = triggered(pending, reader.clone(), resource.clone());
     let controller = Controller::for_stream_with(objects, reader, resource)
@@ -236,10 +234,6 @@ async fn control(
         () = controller => {}
         () = deadline => {}
     }
-}
-
-fn predicates_config() -> kube::runtime::PredicateConfig {
-    kube::runtime::PredicateConfig::default()
 }
 
 /// What of an object is worth a reconcile: not status, finalizers or the

@@ -10,6 +10,8 @@ mod permit;
 mod tests;
 pub(crate) mod yaml;
 
+pub use nearest::did_you_mean;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

@@ -19,7 +19,7 @@ pub(crate) fn nearest<'a>(
 }
 
 /// The end of a sentence that offers the nearest choice, or nothing.
-pub(crate) fn did_you_mean<'a>(
+pub fn did_you_mean<'a>(
     written: &str,
     choices: impl IntoIterator<Item = &'a str>,
 ) -> String {
