@@ -4,6 +4,7 @@ use crate::tls::{self, TlsError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use parking_lot::Mutex;
 use rsa::RsaPrivateKey;
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _, LineEnding};
 use rsa::traits::PublicKeyParts as _;
@@ -11,7 +12,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
-use std::sync::OnceLock;
 
 const KEY_BITS: usize = 2048;
 
@@ -46,18 +46,22 @@ impl SigningKey {
     /// by an earlier start. Generating 2,048 bits takes about a second without
     /// optimisation, so a process does it once.
     pub(crate) fn load(data_dir: Option<&Path>, file: &str) -> Result<Self, KeyError> {
-        static PROCESS_KEY: OnceLock<RsaPrivateKey> = OnceLock::new();
+        static PROCESS_KEY: Mutex<Option<RsaPrivateKey>> = Mutex::new(None);
         let kept = data_dir.map(|dir| dir.join(file));
         if let Some(path) = &kept
             && let Ok(pem) = std::fs::read_to_string(path)
         {
             return Self::from_private_key(&RsaPrivateKey::from_pkcs1_pem(&pem)?);
         }
-        let key = if let Some(key) = PROCESS_KEY.get() {
-            key.clone()
-        } else {
-            let fresh = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, KEY_BITS)?;
-            PROCESS_KEY.get_or_init(|| fresh).clone()
+        let key = {
+            let mut known = PROCESS_KEY.lock();
+            match &*known {
+                Some(key) => key.clone(),
+                None => {
+                    let fresh = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, KEY_BITS)?;
+                    known.insert(fresh).clone()
+                }
+            }
         };
         if let Some(path) = &kept {
             tls::write(path, &key.to_pkcs1_pem(LineEnding::LF)?, true)?;

@@ -10,7 +10,6 @@ use super::request::Request;
 use super::store::{Family, Revision, Service};
 use crate::config::LroSettings;
 use crate::http::Reply;
-use regex::Regex;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -158,7 +157,14 @@ impl Service {
         // other PUT replaces the whole entity.
         let mut fields = match base {
             Some(revision) if import || existing.is_none() => revision.entity.properties.clone(),
-            _ => Map::new(),
+            Some(revision) => revision
+                .entity
+                .properties
+                .get_key_value("provisioningState")
+                .map(|(name, state)| (name.clone(), state.clone()))
+                .into_iter()
+                .collect(),
+            None => Map::new(),
         };
         for name in FIELDS {
             if let Some(value) = sent.get(name) {
@@ -357,10 +363,7 @@ impl Service {
         self.check_references(sent, &mut problems);
         if let Some(path) = text("path") {
             let path = path.strip_prefix('/').unwrap_or(path);
-            // The service's own check, as other clients had to learn it.
-            let valid = Regex::new(r"^(?:|\w|[\w.][\w\-/.:]{0,398}[\w\-])$")
-                .is_ok_and(|pattern| pattern.is_match(path));
-            if !valid {
+            if !is_path(path) {
                 problems.push(Detail::new(
                     "path",
                     &format!("'{path}' is not a valid API path: letters, digits and . _ - : / only, not ending with a slash."),
@@ -454,6 +457,25 @@ impl Service {
             }
         }
         None
+    }
+}
+
+/// The service's own check, as other clients had to learn it: empty, or words
+/// with `.`, `-`, `/` and `:`, starting with a word character or a dot and
+/// ending with a word character or a hyphen.
+fn is_path(path: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    match path.as_bytes() {
+        [] => true,
+        [only] => word(*only),
+        [first, middle @ .., last] => {
+            (word(*first) || *first == b'.')
+                && (word(*last) || *last == b'-')
+                && middle.len() <= 398
+                && middle
+                    .iter()
+                    .all(|byte| word(*byte) || b"-/.:".contains(byte))
+        }
     }
 }
 

@@ -93,7 +93,8 @@ impl Service {
             request.origin,
             self.id()
         );
-        let reply = if request.method == axum::http::Method::DELETE || shape == Shape::Location {
+        let is_put = request.method == axum::http::Method::PUT;
+        let reply = if !is_put || shape == Shape::Location {
             Reply::empty(202)
         } else {
             Reply::pretty(success_code, stub)

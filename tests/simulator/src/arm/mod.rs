@@ -272,7 +272,7 @@ fn finish(call: &Call, reply: Reply) -> Reply {
         && (reply.status < 400 || reply.status == 405);
     let mut reply = if private {
         let reply = reply.with("Cache-Control", "private");
-        if call.method == Method::GET && reply.status < 400 {
+        if reply.status == 200 {
             reply.with("Vary", "Accept-Encoding")
         } else {
             reply

@@ -23,7 +23,6 @@ impl Service {
     /// fields than the first, and each api-version adds some.
     pub(super) fn service_reply(&self, request: &Request) -> Reply {
         let second_generation = self.sku.to_ascii_lowercase().ends_with("v2");
-        let has_ciphers = !second_generation || !self.tags.is_empty();
         let host = self
             .gateway_url
             .split_once("://")
@@ -31,11 +30,6 @@ impl Service {
             .trim_end_matches('/');
         let custom: Map<String, Value> = CUSTOM_PROPERTIES
             .iter()
-            .filter(|name| {
-                let newer = name.contains("TripleDes")
-                    || name.ends_with("Gateway.Security.Protocols.Ssl30");
-                (has_ciphers || !newer) && (second_generation || !name.contains("TripleDes"))
-            })
             .map(|name| {
                 (
                     format!("Microsoft.WindowsAzure.ApiManagement.{name}"),
@@ -144,7 +138,7 @@ impl Service {
                 "lastModifiedAt": iso(self.created),
             },
             "location": self.location,
-            "tags": self.tags,
+            "tags": {},
             "id": self.id(),
             "name": self.name,
             "type": "Microsoft.ApiManagement/service",

@@ -107,7 +107,6 @@ pub(crate) struct Service {
     pub(crate) gateway_url: String,
     pub(crate) location: String,
     pub(crate) created: Timestamp,
-    pub(crate) tags: Map<String, Value>,
     pub(crate) policy: Option<Entity>,
     pub(crate) families: BTreeMap<String, Family>,
     pub(crate) entities: BTreeMap<Kind, BTreeMap<String, Entity>>,
@@ -139,7 +138,6 @@ impl Service {
                 .unwrap_or_else(|| format!("https://{}.azure-api.net", service.name)),
             location: service.location.clone(),
             created: now,
-            tags: Map::new(),
             policy: None,
             families: BTreeMap::new(),
             entities: Kind::ALL
@@ -182,22 +180,26 @@ impl Service {
         }
     }
 
-    /// The entity with other properties: the `ETag` moves only if they differ.
+    /// The entity with other properties: the `ETag` moves only if they differ,
+    /// apart from the state of provisioning.
     pub(crate) fn changed_entity(
         &mut self,
         old: &Entity,
         properties: Map<String, Value>,
         now: Timestamp,
     ) -> Entity {
-        if old.properties == properties {
-            return old.clone();
-        }
+        let lasting = |properties: &Map<String, Value>| {
+            let mut lasting = properties.clone();
+            lasting.remove("provisioningState");
+            lasting
+        };
+        let same = lasting(&old.properties) == lasting(&properties);
         Entity {
             name: old.name.clone(),
             properties,
-            row: self.next_row(),
+            row: if same { old.row } else { self.next_row() },
             created: old.created,
-            updated: now,
+            updated: if same { old.updated } else { now },
         }
     }
 

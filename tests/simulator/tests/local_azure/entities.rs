@@ -1,0 +1,282 @@
+use super::support::Azure;
+use apim_simulator::{LroMode, LroSettings, SimulatorConfig};
+use reqwest::Method;
+use serde_json::json;
+
+async fn synchronous() -> Azure {
+    let lro = LroSettings {
+        mode: LroMode::Sync,
+        ..LroSettings::default()
+    };
+    Azure::with(SimulatorConfig {
+        lro,
+        ..SimulatorConfig::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_secret_named_value_is_shown_by_list_value_only() {
+    let azure = synchronous().await;
+    let properties = json!({ "displayName": "Key", "value": "s3cret", "secret": true });
+    let created = azure
+        .put("namedValues/key", properties)
+        .await
+        .expect(201)
+        .json();
+    let shown = json!({ "displayName": "Key", "tags": null, "secret": true, "provisioningState": "Succeeded" });
+    assert_eq!(created["properties"], shown);
+    assert_eq!(
+        azure.get("namedValues/key").await.json()["properties"],
+        shown
+    );
+    let value = azure
+        .arm(Method::POST, "namedValues/key/listValue", None)
+        .await
+        .expect(200);
+    assert_eq!(value.json(), json!({ "value": "s3cret" }));
+
+    let twin = azure
+        .put(
+            "namedValues/other",
+            json!({ "displayName": "Key", "value": "v" }),
+        )
+        .await;
+    assert_eq!(twin.detail().0, "displayName");
+    for (properties, target) in [
+        (json!({ "displayName": "a b", "value": "v" }), "displayName"),
+        (json!({ "displayName": "a", "value": "  " }), "value"),
+        (json!({ "displayName": "a" }), "value"),
+        (
+            json!({ "displayName": "a", "value": "v".repeat(4097) }),
+            "value",
+        ),
+        (
+            json!({ "displayName": "a", "value": "v", "keyVault": { "secretIdentifier": "https://kv/secrets/a" } }),
+            "value",
+        ),
+    ] {
+        assert_eq!(
+            azure
+                .put("namedValues/a", properties)
+                .await
+                .expect(400)
+                .detail()
+                .0,
+            target
+        );
+    }
+    azure.delete("namedValues/key").await.expect(200);
+    azure.delete("namedValues/key").await.expect(204);
+    assert_eq!(
+        azure.get("namedValues/key").await.error(),
+        (404, "ResourceNotFound".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_backend_has_a_url_and_a_protocol_and_a_title_that_may_be_null() {
+    let azure = synchronous().await;
+    let properties = json!({ "url": "https://b.example.com", "protocol": "http" });
+    let created = azure.put("backends/b", properties).await.expect(201);
+    assert_eq!(
+        created.json()["properties"],
+        json!({ "title": null, "url": "https://b.example.com", "protocol": "http" })
+    );
+    let body = json!({ "properties": { "title": "B" } });
+    let patched = azure
+        .arm(Method::PATCH, "backends/b", Some(body))
+        .await
+        .expect(200);
+    assert_eq!(patched.json()["properties"]["title"], "B");
+    assert_ne!(patched.header("etag"), created.header("etag"));
+    for (properties, target) in [
+        (
+            json!({ "url": "https://b", "protocol": "gopher" }),
+            "protocol",
+        ),
+        (json!({ "url": "b", "protocol": "http" }), "url"),
+        (
+            json!({ "url": "https://b", "protocol": "http", "description": "" }),
+            "description",
+        ),
+    ] {
+        assert_eq!(azure.put("backends/c", properties).await.detail().0, target);
+    }
+    let long = format!("backends/{}", "b".repeat(81));
+    let properties = json!({ "url": "https://b", "protocol": "http" });
+    assert_eq!(azure.put(&long, properties).await.detail().0, "id");
+}
+
+#[tokio::test]
+async fn a_fragment_is_checked_and_its_etag_has_the_other_byte_order() {
+    let azure = synchronous().await;
+    let properties = json!({ "description": "d", "value": "<fragment></fragment>" });
+    let created = azure
+        .put("policyFragments/f-1", properties)
+        .await
+        .expect(201);
+    let body = created.json();
+    assert_eq!(body["id"], format!("{}/policyfragments/f-1", azure.service));
+    assert_eq!(
+        body["properties"],
+        json!({ "description": "d", "value": "<fragment></fragment>", "provisioningState": "Succeeded" })
+    );
+    // Row version 0x11c02; the other order would be "AAAAAAABHAI=".
+    assert_eq!(created.header("etag"), "\"AhwBAAAAAAA=\"");
+    let broken = azure
+        .put("policyFragments/f", json!({ "value": "<fragment>" }))
+        .await
+        .expect(400);
+    assert_eq!(broken.detail().0, "representation");
+    let unknown = json!({ "value": "<fragment><no-such-policy /></fragment>" });
+    azure.put("policyFragments/f", unknown).await.expect(400);
+    assert_eq!(
+        azure
+            .put("policyFragments/-f", json!({ "value": "<fragment />" }))
+            .await
+            .detail()
+            .0,
+        "id"
+    );
+}
+
+#[tokio::test]
+async fn an_openid_provider_keeps_its_secret_to_list_secrets() {
+    let azure = synchronous().await;
+    let properties = json!({
+        "displayName": "Entra", "metadataEndpoint": "https://login.example.com/.well-known/openid-configuration",
+        "clientId": "c", "clientSecret": "s3cret",
+    });
+    let created = azure
+        .put("openidConnectProviders/AzureAD", properties)
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(
+        created["type"],
+        "Microsoft.ApiManagement/service/openidconnectproviders"
+    );
+    assert_eq!(
+        created["properties"],
+        json!({
+            "displayName": "Entra",
+            "metadataEndpoint": "https://login.example.com/.well-known/openid-configuration",
+            "clientId": "c", "useInTestConsole": true, "useInApiDocumentation": false,
+        })
+    );
+    let secrets = azure
+        .arm(
+            Method::POST,
+            "openidConnectProviders/AzureAD/listSecrets",
+            None,
+        )
+        .await;
+    assert_eq!(
+        secrets.expect(200).json(),
+        json!({ "clientSecret": "s3cret" })
+    );
+    let api = json!({
+        "displayName": "a", "path": "a",
+        "authenticationSettings": { "openid": { "openidProviderId": "AzureAD", "bearerTokenSendingMethods": ["authorizationHeader"] } },
+    });
+    azure.put("apis/a", api).await.expect(201);
+    assert_eq!(
+        azure.get("apis/a").await.json()["properties"]["authenticationSettings"]["openidAuthenticationSettings"],
+        json!([{ "openidProviderId": "AzureAD", "bearerTokenSendingMethods": ["authorizationHeader"] }])
+    );
+    let long =
+        json!({ "displayName": "x".repeat(51), "metadataEndpoint": "https://a", "clientId": "c" });
+    assert_eq!(
+        azure.put("openidConnectProviders/b", long).await.detail().0,
+        "displayName"
+    );
+    let relative = json!({ "displayName": "x", "metadataEndpoint": "a", "clientId": "c" });
+    assert_eq!(
+        azure
+            .put("openidConnectProviders/b", relative)
+            .await
+            .detail()
+            .0,
+        "metadataEndpoint"
+    );
+}
+
+#[tokio::test]
+async fn operations_are_unique_by_method_and_template_and_declare_their_parameters() {
+    let azure = Azure::start().await;
+    azure.api("a", "a").await;
+    let get = json!({ "displayName": "Get", "method": "GET", "urlTemplate": "/v1/{id}" });
+    let undeclared = azure
+        .put("apis/a/operations/get", get.clone())
+        .await
+        .expect(400);
+    assert_eq!(undeclared.detail().0, "templateParameters");
+    let mut declared = get;
+    declared["templateParameters"] = json!([{ "name": "id", "type": "string", "required": true }]);
+    let created = azure
+        .put("apis/a/operations/get", declared.clone())
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(
+        created["properties"],
+        json!({
+            "displayName": "Get", "method": "GET", "urlTemplate": "/v1/{id}",
+            "templateParameters": [{ "name": "id", "type": "string", "required": true }],
+            "description": null,
+            "request": { "queryParameters": [], "headers": [], "representations": [] },
+            "responses": [], "policies": null,
+        })
+    );
+    let twin = azure
+        .put("apis/a/operations/twin", declared)
+        .await
+        .expect(400);
+    assert_eq!(
+        twin.detail(),
+        (
+            "urlTemplate".to_owned(),
+            "Operation with the same method and URL template already exists: GET, /v1/{id}"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        azure.get("apis/none/operations").await.error(),
+        (404, "ResourceNotFound".to_owned())
+    );
+    assert_eq!(
+        azure.get("apis/a/operations/none").await.json()["error"]["message"],
+        "Operation not found."
+    );
+    azure.delete("apis/a/operations/get").await.expect(200);
+    azure.delete("apis/a/operations/get").await.expect(204);
+}
+
+#[tokio::test]
+async fn a_schema_is_stored_and_listed() {
+    let azure = synchronous().await;
+    azure.api("a", "a").await;
+    let schema = json!({
+        "contentType": "application/vnd.oai.openapi.components+json",
+        "document": { "components": { "schemas": { "A": {} } } },
+    });
+    azure
+        .put("apis/a/schemas/s", schema.clone())
+        .await
+        .expect(201);
+    assert_eq!(
+        azure.get("apis/a/schemas/s").await.json()["properties"],
+        schema
+    );
+    assert_eq!(azure.get("apis/a/schemas").await.json()["count"], 1);
+    assert_eq!(
+        azure
+            .put("apis/a/schemas/t", json!({ "document": {} }))
+            .await
+            .detail()
+            .0,
+        "contentType"
+    );
+    azure.delete("apis/a/schemas/s").await.expect(200);
+}

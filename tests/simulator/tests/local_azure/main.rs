@@ -1,0 +1,15 @@
+//! The simulator as a client sees it: over HTTPS, with exact answers.
+
+mod apis;
+mod authorization;
+mod control;
+mod entities;
+mod entra;
+mod imports;
+mod key_vault;
+mod long_running;
+mod policies;
+mod program;
+mod replay;
+mod sdk;
+mod support;
