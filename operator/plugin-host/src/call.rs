@@ -1,0 +1,89 @@
+//! One call: a fresh instance, its limits, and what became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::HasSelf;
+use wasmtime::{Store, Trap};
+
+use crate::bindings::{Plugin as Exports, PluginPre};
+use crate::config::Limits;
+use crate::engine::ticks;
+use crate::error::CallError;
+use crate::log::{LogSink, printable};
+use crate::memory::MemoryLimiter;
+
+/// wasmtime's error for an answer that is larger than the host-call fuel is
+/// private; a test holds this text to it.
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// What an instance can reach while it runs.
+#[derive(Debug)]
+pub(crate) struct State {
+    memory: MemoryLimiter,
+    pub(crate) log: LogSink,
+}
+
+/// What an instance's log import gets.
+pub(crate) type LogData = HasSelf<LogSink>;
+
+/// Runs `body` on a fresh instance.
+pub(crate) fn run<T>(
+    prepared: &PluginPre<State>,
+    name: &Arc<str>,
+    limits: &Limits,
+    timeout: Duration,
+    body: impl FnOnce(&Exports, &mut Store<State>) -> wasmtime::Result<T>,
+) -> Result<T, CallError> {
+    let state = State {
+        memory: MemoryLimiter::new(limits.memory_bytes),
+        log: LogSink::new(Arc::clone(name), limits),
+    };
+    let mut store = Store::new(prepared.engine(), state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(limits.output_bytes);
+    // Before instantiating: that runs code of the plugin, too.
+    store.set_epoch_deadline(ticks(timeout));
+    store.epoch_deadline_trap();
+    prepared
+        .instantiate(&mut store)
+        .and_then(|exports| body(&exports, &mut store))
+        .map_err(|error| classify(&error, store.data(), limits, timeout))
+}
+
+fn classify(
+    error: &wasmtime::Error,
+    state: &State,
+    limits: &Limits,
+    timeout: Duration,
+) -> CallError {
+    let last_log = || state.log.last().map(ToOwned::to_owned);
+    // Whatever came of it: this is what it began with.
+    if state.memory.exceeded() {
+        return CallError::OutOfMemory {
+            limit: limits.memory_bytes,
+        };
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => CallError::Timeout {
+            limit: timeout,
+            last_log: last_log(),
+        },
+        Some(trap) => CallError::Trap {
+            message: trap.to_string(),
+            last_log: last_log(),
+        },
+        None => {
+            let text = format!("{error:#}");
+            if text.contains(FUEL_EXHAUSTED) {
+                CallError::OutputTooLarge {
+                    limit: limits.output_bytes,
+                }
+            } else {
+                // Strings that are not UTF-8, pointers out of bounds and the
+                // like: the instance ran, and its answer makes no sense.
+                CallError::invalid(printable(&text, 500))
+            }
+        }
+    }
+}

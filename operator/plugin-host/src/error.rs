@@ -1,0 +1,198 @@
+//! What can be wrong with a plugin, by cause.
+
+use std::io;
+use std::time::Duration;
+
+use operator_core::policy::{Diagnostic, Severity};
+
+/// Why a host cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// wasmtime refuses the engine's settings on this machine.
+    #[error("the WebAssembly engine cannot be started: {0}")]
+    Engine(String),
+    /// The thread that ends calls in time cannot be started.
+    #[error("the thread that ends calls in time cannot be started: {0}")]
+    Ticker(io::Error),
+    /// The folder for compiled plugins cannot be used.
+    #[error("the folder for compiled plugins, {path}, cannot be used: {reason}")]
+    Cache {
+        /// The folder.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Why a plugin cannot be loaded.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("it cannot be read: {0}")]
+    Io(String),
+    /// The file is larger than the limit.
+    #[error("it has {bytes} bytes, and {limit} are allowed; build it optimised for size")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: usize,
+    },
+    /// The file is not WebAssembly, or damaged.
+    #[error("it is not a WebAssembly component or module: {0}")]
+    Malformed(String),
+    /// It imports something that plugins do not get.
+    #[error("it imports `{import}`, and a plugin gets nothing but a log: {hint}")]
+    ForbiddenImport {
+        /// The import.
+        import: String,
+        /// How to build it without.
+        hint: String,
+    },
+    /// It was built for another major version of the interface.
+    #[error(
+        "it was built for `{found}`, and this operator supports {supported}: build it with the \
+         matching version of the interface"
+    )]
+    UnsupportedInterface {
+        /// What it exports or imports.
+        found: String,
+        /// What is supported.
+        supported: &'static str,
+    },
+    /// It does not export the interface.
+    #[error("it does not export `{expected}`: is it a policy plugin? {detail}")]
+    NotAPlugin {
+        /// The interface.
+        expected: &'static str,
+        /// What it exports instead.
+        detail: String,
+    },
+    /// What it exports under the interface's name has another shape.
+    #[error("it does not fit the plugin interface: {0}")]
+    Interface(String),
+    /// It cannot be compiled.
+    #[error("it cannot be compiled: {0}")]
+    Compile(String),
+    /// It does not describe itself.
+    #[error("it does not describe itself: {0}")]
+    Describe(#[source] CallError),
+    /// What it says of itself cannot be used.
+    #[error("its descriptor's `{field}` cannot be used: {reason}")]
+    Descriptor {
+        /// The field, as a JSON pointer.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl LoadError {
+    /// The cause in one word, for a status condition or a metric's label.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "ReadError",
+            Self::TooLarge { .. } => "PluginTooLarge",
+            Self::Malformed(_) => "MalformedPlugin",
+            Self::ForbiddenImport { .. } => "ForbiddenImport",
+            Self::UnsupportedInterface { .. } => "UnsupportedInterface",
+            Self::NotAPlugin { .. } | Self::Interface(_) => "NotAPlugin",
+            Self::Compile(_) => "CompileFailed",
+            Self::Describe(_) => "DescribeFailed",
+            Self::Descriptor { .. } => "InvalidDescriptor",
+        }
+    }
+}
+
+/// Why a call of a plugin gave nothing that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It took too long.
+    #[error("the plugin took longer than {} ms{}", .limit.as_millis(), last_line(.last_log.as_deref()))]
+    Timeout {
+        /// How long it may take.
+        limit: Duration,
+        /// The last line it logged.
+        last_log: Option<String>,
+    },
+    /// It wanted more memory than it may have.
+    #[error("the plugin needs more than {} MiB of memory", .limit >> 20)]
+    OutOfMemory {
+        /// How much it may have, in bytes.
+        limit: usize,
+    },
+    /// It crashed.
+    #[error("the plugin crashed: {message}{}", last_line(.last_log.as_deref()))]
+    Trap {
+        /// What happened, in WebAssembly's terms.
+        message: String,
+        /// The last line it logged: with our SDK, the panic's message.
+        last_log: Option<String>,
+    },
+    /// The request is larger than the limit.
+    #[error("the plugin's request has {bytes} bytes, and {limit} are allowed")]
+    InputTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The answer is larger than the limit.
+    #[error("the plugin's answer is larger than {limit} bytes")]
+    OutputTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// It refuses its config or spec block, and says why.
+    #[error("{}", sentences(.0))]
+    Refused(Vec<Diagnostic>),
+    /// What it answered is not what the interface says.
+    #[error("the plugin's answer cannot be used: {reason}")]
+    InvalidOutput {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl CallError {
+    /// The cause in one word, for a status condition or a metric's label.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Timeout { .. } => "PluginTimeout",
+            Self::OutOfMemory { .. } => "PluginOutOfMemory",
+            Self::Trap { .. } => "PluginTrap",
+            Self::InputTooLarge { .. } => "PluginInputTooLarge",
+            Self::OutputTooLarge { .. } => "PluginOutputTooLarge",
+            Self::Refused(_) => "PluginRefused",
+            Self::InvalidOutput { .. } => "PluginInvalidOutput",
+        }
+    }
+
+    pub(crate) fn invalid(reason: impl Into<String>) -> Self {
+        Self::InvalidOutput {
+            reason: reason.into(),
+        }
+    }
+}
+
+fn last_line(line: Option<&str>) -> String {
+    line.map(|line| format!(" (the last it said: {line})"))
+        .unwrap_or_default()
+}
+
+fn sentences(diagnostics: &[Diagnostic]) -> String {
+    diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error)
+        .map(|diagnostic| match diagnostic.pointer.as_str() {
+            "" => diagnostic.message.clone(),
+            pointer => format!("{pointer}: {}", diagnostic.message),
+        })
+        .collect::<Vec<_>>()
+        .join("; ")
+}
