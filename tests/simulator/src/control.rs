@@ -313,7 +313,7 @@ fn with_service(world: &World, call: &Call, answer: impl FnOnce(&mut Service) ->
 /// is checked like any other: a state that Azure cannot have stays impossible.
 fn change_state(world: &World, call: &Call, rest: Vec<String>) -> Answer {
     let mut request = arm::request_of(world, call, rest);
-    request.api_version = arm::NEWEST.to_owned();
+    arm::NEWEST.clone_into(&mut request.api_version);
     request.query = vec![("deleteRevisions".to_owned(), "true".to_owned())];
     with_service(world, call, |service| {
         if let [kind, id] = request.rest.as_slice()

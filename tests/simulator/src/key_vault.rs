@@ -6,6 +6,8 @@ use crate::http::{Call, Reply};
 use crate::token::{self, Refusal};
 use crate::world::World;
 use axum::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -126,7 +128,7 @@ fn answer(world: &World, call: &Call, vault: &KeyVaultSeed, claims: &token::Clai
     match (call.method.clone(), parts.as_slice()) {
         (Method::GET, ["secrets", name]) => secret(call, vault, name, None),
         (Method::GET, ["secrets", name, version]) => secret(call, vault, name, Some(version)),
-        (method, ["secrets", ..] | ["keys", ..] | ["certificates", ..]) => error(
+        (method, ["secrets" | "keys" | "certificates", ..]) => error(
             501,
             "NotSimulated",
             &format!(
@@ -162,10 +164,7 @@ fn secret(call: &Call, vault: &KeyVaultSeed, name: &str, version: Option<&str>) 
     };
     // A version is the same for the same value, so that it changes with it.
     let digest = Sha256::digest(format!("{}/{name}={value}", vault.name));
-    let current: String = digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let current = URL_SAFE_NO_PAD.encode(&digest[..24]);
     if version.is_some_and(|wanted| wanted != current) {
         return not_found(name);
     }

@@ -55,12 +55,11 @@ impl SigningKey {
         }
         let key = {
             let mut known = PROCESS_KEY.lock();
-            match &*known {
-                Some(key) => key.clone(),
-                None => {
-                    let fresh = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, KEY_BITS)?;
-                    known.insert(fresh).clone()
-                }
+            if let Some(key) = &*known {
+                key.clone()
+            } else {
+                let fresh = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, KEY_BITS)?;
+                known.insert(fresh).clone()
             }
         };
         if let Some(path) = &kept {

@@ -58,7 +58,7 @@ struct Arguments {
     /// one start to the next.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Plain HTTP instead of HTTPS. azure_identity refuses such an authority.
+    /// Plain HTTP instead of HTTPS. The Azure SDK refuses such an authority.
     #[arg(long)]
     http: bool,
     /// What exists from the beginning, in YAML or JSON.

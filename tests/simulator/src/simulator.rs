@@ -92,7 +92,7 @@ impl Simulator {
         };
         let ca_pem = certificates
             .as_ref()
-            .map(|certificates| certificates.ca_pem.clone());
+            .map(|certificates| certificates.authority.clone());
         let endpoints = Endpoints::new(&config.seed, config.transport, address, data_dir);
         let clock = Clock::default();
         let arm = ArmState::new(&config.seed, config.lro, config.throttle, clock.now());
@@ -117,8 +117,8 @@ impl Simulator {
         let set_up = |error: std::io::Error| StartError::SetUp(error.to_string());
         let server = if let Some(certificates) = certificates {
             let tls = RustlsConfig::from_pem(
-                certificates.server_pem.into_bytes(),
-                certificates.server_key_pem.into_bytes(),
+                certificates.server.into_bytes(),
+                certificates.server_key.into_bytes(),
             )
             .await
             .map_err(set_up)?;

@@ -13,11 +13,11 @@ const CA_KEY_FILE: &str = "ca-key.pem";
 /// What a TLS server needs, and what its clients must trust.
 pub(crate) struct Certificates {
     /// The authority's certificate.
-    pub(crate) ca_pem: String,
+    pub(crate) authority: String,
     /// The server's certificate.
-    pub(crate) server_pem: String,
+    pub(crate) server: String,
     /// The server's private key.
-    pub(crate) server_key_pem: String,
+    pub(crate) server_key: String,
 }
 
 /// Why no certificate could be made.
@@ -90,9 +90,9 @@ pub(crate) fn certificates(
     let issuer = Issuer::new(ca, ca_key);
     let certificate = server.signed_by(&server_key, &issuer)?;
     Ok(Certificates {
-        ca_pem,
-        server_pem: certificate.pem(),
-        server_key_pem: server_key.serialize_pem(),
+        authority: ca_pem,
+        server: certificate.pem(),
+        server_key: server_key.serialize_pem(),
     })
 }
 

@@ -185,7 +185,7 @@ impl Service {
         let fields = ordered(fields);
         let number = self.store_revision(request, api, &sent, fields, base.cloned().as_ref());
         if let Some(imported) = imported {
-            self.apply_import(request, api, number, imported)?;
+            self.apply_import(request, api, number, &imported)?;
         }
         let family = self.family(api).ok_or_else(|| ArmError::not_found("Api"))?;
         Ok(self.api_reply(status, family, number, api.revision.is_some(), View::Write))
@@ -432,11 +432,11 @@ impl Service {
                 ));
             }
         }
-        let set = |id: &str| id.rsplit('/').next().map(str::to_lowercase);
+        let last_part = |id: &str| id.rsplit('/').next().map(str::to_lowercase);
         let own_set = sent
             .get("apiVersionSetId")
             .and_then(Value::as_str)
-            .and_then(set);
+            .and_then(last_part);
         for (key, family) in &self.families {
             let Some(other) = family.revisions.get(&family.current) else {
                 continue;
@@ -445,7 +445,7 @@ impl Service {
                 .entity
                 .text("path")
                 .is_some_and(|other| other.to_lowercase() == path.to_lowercase());
-            let other_set = other.entity.text("apiVersionSetId").and_then(set);
+            let other_set = other.entity.text("apiVersionSetId").and_then(last_part);
             if *key != api.key() && same_path && (own_set.is_none() || own_set != other_set) {
                 return Some(Detail::new(
                     "path",

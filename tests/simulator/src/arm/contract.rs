@@ -293,7 +293,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn problems(contract: &Contract, properties: Value) -> Vec<(String, String)> {
+    fn problems(contract: &Contract, properties: &Value) -> Vec<(String, String)> {
         let body = json!({ "properties": properties }).to_string();
         match super::properties(contract, body.as_bytes()) {
             Ok(_) => Vec::new(),
@@ -309,7 +309,7 @@ mod tests {
     fn an_unknown_property_is_refused_by_name() {
         let api = json!({"path": "a", "displayName": "A", "serviceURL": "https://a"});
         assert_eq!(
-            problems(&table::API_CREATE_OR_UPDATE_PROPERTIES, api),
+            problems(&table::API_CREATE_OR_UPDATE_PROPERTIES, &api),
             [(
                 "serviceURL".to_owned(),
                 "Could not find member 'serviceURL' on object of type 'ApiCreateOrUpdateProperties'. Path 'serviceURL'."
@@ -324,7 +324,7 @@ mod tests {
             "path": "p".repeat(401), "displayName": "", "apiRevisionDescription": "d".repeat(257),
             "protocols": ["gopher"], "subscriptionRequired": "yes", "contact": {"phone": "1"},
         });
-        let found = problems(&table::API_CREATE_OR_UPDATE_PROPERTIES, api);
+        let found = problems(&table::API_CREATE_OR_UPDATE_PROPERTIES, &api);
         let targets: Vec<&str> = found.iter().map(|(target, _)| target.as_str()).collect();
         assert_eq!(
             targets,
@@ -339,7 +339,7 @@ mod tests {
         );
         let named_value = json!({"displayName": "a b", "value": "v"});
         assert_eq!(
-            problems(&table::NAMED_VALUE_CREATE_CONTRACT_PROPERTIES, named_value),
+            problems(&table::NAMED_VALUE_CREATE_CONTRACT_PROPERTIES, &named_value),
             [(
                 "displayName".to_owned(),
                 "The field displayName must match the regular expression '^[A-Za-z0-9-._]+$'."
@@ -351,7 +351,7 @@ mod tests {
             "circuitBreaker": {"rules": [{"failureCondition": {"statusCodeRanges": [{"min": 100, "max": 599}]}}]},
         });
         assert_eq!(
-            problems(&table::BACKEND_CONTRACT_PROPERTIES, backend),
+            problems(&table::BACKEND_CONTRACT_PROPERTIES, &backend),
             [(
                 "circuitBreaker.rules[0].failureCondition.statusCodeRanges[0].min".to_owned(),
                 "The field min must be between 200 and 599.".to_owned()
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn required_fields_are_required_and_read_only_ones_ignored() {
         assert_eq!(
-            problems(&table::BACKEND_CONTRACT_PROPERTIES, json!({"url": null})),
+            problems(&table::BACKEND_CONTRACT_PROPERTIES, &json!({"url": null})),
             [
                 ("url".to_owned(), "The url field is required.".to_owned()),
                 (

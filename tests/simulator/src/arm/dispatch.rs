@@ -50,7 +50,7 @@ impl Service {
         settings: &LroSettings,
     ) -> Result<Reply, ArmError> {
         if let Some(id) = request.parameter("asyncId") {
-            return self.operation_result(&id.to_owned(), request, settings);
+            return self.operation_result(id, request, settings);
         }
         if let Target::OperationResult(id) = target {
             return self.operation_status(id, settings);
@@ -108,7 +108,7 @@ impl Service {
             .as_ref()
             .and_then(|fault| fault.lro_failure.as_ref());
         let shape = lro::shape(settings, request);
-        if !self.may_take_long(request, target) {
+        if !may_take_long(request, target) {
             let reply = self.apply(request, target, settings)?;
             self.lock_after_success(request, target);
             return Ok(reply);
@@ -139,21 +139,6 @@ impl Service {
         };
         let stub = self.stub_of(target);
         Ok(self.accept(settings, request, target, shape, code, &stub))
-    }
-
-    fn may_take_long(&self, request: &Request, target: &Target) -> bool {
-        match target {
-            Target::Api(_) => {
-                request.method == Method::DELETE
-                    || request.method == Method::PUT && super::api::is_import(request)
-            }
-            Target::Schema(..) => request.method == Method::PUT,
-            Target::Entity(kind, _) => {
-                is_long_running(*kind)
-                    && (request.method == Method::PUT || request.method == Method::PATCH)
-            }
-            _ => false,
-        }
     }
 
     fn stub_of(&self, target: &Target) -> serde_json::Value {
@@ -225,6 +210,22 @@ impl Service {
             Target::Action(kind, id, action) => self.action(*kind, id, action),
             _ => Err(ArmError::not_simulated(&target.resource_type())),
         }
+    }
+}
+
+/// Whether ARM may answer a write before it is done.
+fn may_take_long(request: &Request, target: &Target) -> bool {
+    match target {
+        Target::Api(_) => {
+            request.method == Method::DELETE
+                || request.method == Method::PUT && super::api::is_import(request)
+        }
+        Target::Schema(..) => request.method == Method::PUT,
+        Target::Entity(kind, _) => {
+            is_long_running(*kind)
+                && (request.method == Method::PUT || request.method == Method::PATCH)
+        }
+        _ => false,
     }
 }
 

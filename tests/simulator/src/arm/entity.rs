@@ -117,13 +117,13 @@ fn shown(kind: Kind, stored: &Properties) -> Properties {
     let mut fields = stored.clone();
     match kind {
         Kind::NamedValue if fields.get("secret") == Some(&Value::Bool(true)) => {
-            fields.remove("value");
+            fields.shift_remove("value");
         }
         Kind::OpenIdProvider => {
-            fields.remove("clientSecret");
+            fields.shift_remove("clientSecret");
         }
         Kind::PolicyFragment => {
-            fields.remove("format");
+            fields.shift_remove("format");
         }
         _ => {}
     }
@@ -286,7 +286,7 @@ impl Service {
                 };
                 policy_check::check_fragment(&text, format, &environment)
                     .map_err(policy::refusal)?;
-                fields.remove("format");
+                fields.shift_remove("format");
                 fields.insert("provisioningState".to_owned(), "Succeeded".into());
             }
             Kind::OpenIdProvider => {

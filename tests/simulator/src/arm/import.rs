@@ -199,7 +199,7 @@ impl Service {
         request: &Request,
         api: &ApiRef,
         number: u32,
-        imported: ImportedApi,
+        imported: &ImportedApi,
     ) -> Result<(), ArmError> {
         let limit = operation_limit(&self.sku);
         if imported.operations.len() > limit {
@@ -239,7 +239,7 @@ impl Service {
                 },
             });
         }
-        let schemas = self.imported_schemas(request, api, number, imported.schemas);
+        let schemas = self.imported_schemas(request, api, number, &imported.schemas);
         if let Some(revision) = self
             .families
             .get_mut(&api.key())
@@ -256,7 +256,7 @@ impl Service {
         request: &Request,
         api: &ApiRef,
         number: u32,
-        schemas: Value,
+        schemas: &Value,
     ) -> BTreeMap<String, super::store::Entity> {
         if schemas.as_object().is_none_or(Map::is_empty) {
             return BTreeMap::new();

@@ -60,13 +60,13 @@ fn number(request: &Request, name: &str, least: usize) -> Result<Option<usize>, 
     }
 }
 
-/// The subset of OData that the service documents: comparisons and three
+/// The subset of `OData` that the service documents: comparisons and three
 /// functions, joined by `and` or `or` without brackets.
 struct Filter(Vec<Vec<Term>>);
 
 struct Term {
     field: String,
-    test: Test,
+    condition: Test,
 }
 
 enum Test {
@@ -154,7 +154,7 @@ impl Term {
             let Value::String(value) = literal(value)? else {
                 return None;
             };
-            let test = match function.trim().to_ascii_lowercase().as_str() {
+            let condition = match function.trim().to_ascii_lowercase().as_str() {
                 "contains" => Test::Contains(value),
                 "startswith" => Test::StartsWith(value),
                 "endswith" => Test::EndsWith(value),
@@ -162,19 +162,19 @@ impl Term {
             };
             return Some(Self {
                 field: field.trim().to_owned(),
-                test,
+                condition,
             });
         }
         let mut words = text.splitn(3, ' ');
         let (field, operator, value) = (words.next()?, words.next()?, literal(words.next()?)?);
-        let test = match operator.to_ascii_lowercase().as_str() {
+        let condition = match operator.to_ascii_lowercase().as_str() {
             "eq" => Test::Eq(value),
             "ne" => Test::Ne(value),
             _ => return None,
         };
         Some(Self {
             field: field.to_owned(),
-            test,
+            condition,
         })
     }
 
@@ -192,7 +192,7 @@ impl Term {
             (found, wanted) => found == wanted,
         };
         let text = found.as_str().unwrap_or_default().to_lowercase();
-        match &self.test {
+        match &self.condition {
             Test::Eq(wanted) => equal(wanted),
             Test::Ne(wanted) => !equal(wanted),
             Test::Contains(part) => text.contains(&part.to_lowercase()),

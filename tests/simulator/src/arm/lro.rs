@@ -46,10 +46,9 @@ pub(crate) fn shape(settings: &LroSettings, request: &Request) -> Shape {
     let by_fault = request.fault.as_ref().and_then(|fault| fault.lro);
     match by_fault.unwrap_or(settings.mode) {
         LroMode::Sync => Shape::Sync,
-        LroMode::AsyncOperation => Shape::AsyncOperation,
         LroMode::Location => Shape::Location,
         LroMode::Auto if request.is_old_version() => Shape::Location,
-        LroMode::Auto => Shape::AsyncOperation,
+        LroMode::AsyncOperation | LroMode::Auto => Shape::AsyncOperation,
     }
 }
 

@@ -94,11 +94,10 @@ pub(crate) fn kind_of(call: &Call) -> CallKind {
     let path = call.path.to_ascii_lowercase();
     match call.method {
         Method::DELETE => CallKind::Delete,
-        Method::PUT | Method::PATCH => CallKind::Write,
         Method::POST if path.ends_with("/listvalue") || path.ends_with("/listsecrets") => {
             CallKind::Read
         }
-        Method::POST => CallKind::Write,
+        Method::PUT | Method::PATCH | Method::POST => CallKind::Write,
         _ if path.contains("/operationresults/") || call.parameter("asyncId").is_some() => {
             CallKind::Poll
         }

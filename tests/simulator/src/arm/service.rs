@@ -19,116 +19,13 @@ const CUSTOM_PROPERTIES: [&str; 8] = [
 ];
 
 impl Service {
-    /// `GET` of the service. The tiers of the second generation show other
-    /// fields than the first, and each api-version adds some.
+    /// `GET` of the service.
     pub(super) fn service_reply(&self, request: &Request) -> Reply {
-        let second_generation = self.sku.to_ascii_lowercase().ends_with("v2");
-        let host = self
-            .gateway_url
-            .split_once("://")
-            .map_or(self.gateway_url.as_str(), |(_, host)| host)
-            .trim_end_matches('/');
-        let custom: Map<String, Value> = CUSTOM_PROPERTIES
-            .iter()
-            .map(|name| {
-                (
-                    format!("Microsoft.WindowsAzure.ApiManagement.{name}"),
-                    "False".into(),
-                )
-            })
-            .collect();
-        let mut shown = Map::new();
-        let mut put = |name: &str, value: Value| {
-            shown.insert(name.to_owned(), value);
-        };
-        let own = |kind: &str| -> Value {
-            if second_generation {
-                Value::Null
-            } else {
-                format!("https://{}.{kind}azure-api.net", self.name).into()
-            }
-        };
-        put("publisherEmail", "publisher@example.com".into());
-        put("publisherName", "Publisher".into());
-        put(
-            "notificationSenderEmail",
-            "apimgmt-noreply@mail.windowsazure.com".into(),
-        );
-        put("provisioningState", "Succeeded".into());
-        put("targetProvisioningState", "".into());
-        put("createdAtUtc", iso(self.created).into());
-        put("gatewayUrl", self.gateway_url.clone().into());
-        put("gatewayRegionalUrl", own("regional."));
-        put("portalUrl", own("portal."));
-        put("developerPortalUrl", own("developer."));
-        if !request.is_old_version() {
-            put("dataApiUrl", Value::Null);
-        }
-        put(
-            "managementApiUrl",
-            format!("https://{}.management.azure-api.net", self.name).into(),
-        );
-        put("scmUrl", own("scm."));
-        put(
-            "hostnameConfigurations",
-            json!([{
-                "type": "Proxy", "hostName": host, "encodedCertificate": null, "keyVaultId": null,
-                "certificatePassword": null, "negotiateClientCertificate": false,
-                "certificate": null, "defaultSslBinding": true, "identityClientId": null,
-                "certificateSource": "BuiltIn", "certificateStatus": null,
-            }]),
-        );
-        let addresses = if second_generation {
-            Value::Null
-        } else {
-            json!(["203.0.113.10"])
-        };
-        put("publicIPAddresses", addresses);
-        for name in [
-            "privateIPAddresses",
-            "additionalLocations",
-            "virtualNetworkConfiguration",
-        ] {
-            put(name, Value::Null);
-        }
-        put("customProperties", custom.into());
-        put("virtualNetworkType", "None".into());
-        put("certificates", Value::Null);
-        if !second_generation {
-            put("disableGateway", false.into());
-        }
-        let nat = if second_generation {
-            "Enabled"
-        } else {
-            "Disabled"
-        };
-        put("natGatewayState", nat.into());
-        let outbound = if second_generation {
-            json!([])
-        } else {
-            json!(["203.0.113.10"])
-        };
-        put("outboundPublicIPAddresses", outbound);
-        put("apiVersionConstraint", json!({ "minApiVersion": null }));
-        put("publicIpAddressId", Value::Null);
-        put("publicNetworkAccess", "Enabled".into());
-        put("privateEndpointConnections", Value::Null);
-        let platform = if second_generation {
-            "undetermined"
-        } else {
-            "stv2"
-        };
-        put("platformVersion", platform.into());
-        if !request.is_old_version() {
-            put("configurationApi", Value::Null);
-            put("legacyPortalStatus", "Disabled".into());
-            put("developerPortalStatus", "Disabled".into());
-        }
         // The service's own row is older than any of its children's.
         let etag = "AAAAAAGpcec=";
         let body = json!({
             "etag": etag,
-            "properties": shown,
+            "properties": self.service_properties(request.is_old_version()),
             "sku": { "name": self.sku, "capacity": 1 },
             "identity": null,
             "zones": null,
@@ -144,5 +41,83 @@ impl Service {
             "type": "Microsoft.ApiManagement/service",
         });
         Reply::json(200, &body).with("ETag", format!("\"{etag}\""))
+    }
+
+    /// The tiers of the second generation show other fields than the first,
+    /// and each api-version adds some; the order is that of an answer.
+    fn service_properties(&self, old_version: bool) -> Map<String, Value> {
+        let second_generation = self.sku.to_ascii_lowercase().ends_with("v2");
+        let host = self.gateway_url.split_once("://");
+        let host = host.map_or(self.gateway_url.as_str(), |(_, host)| host);
+        let custom: Map<String, Value> = CUSTOM_PROPERTIES
+            .iter()
+            .map(|name| {
+                let name = format!("Microsoft.WindowsAzure.ApiManagement.{name}");
+                (name, "False".into())
+            })
+            .collect();
+        let own = |kind: &str| {
+            (!second_generation).then(|| format!("https://{}.{kind}.azure-api.net", self.name))
+        };
+        let by_generation = |first: Value, second: Value| {
+            if second_generation { second } else { first }
+        };
+        let mut shown = json!({
+            "publisherEmail": "publisher@example.com",
+            "publisherName": "Publisher",
+            "notificationSenderEmail": "apimgmt-noreply@mail.windowsazure.com",
+            "provisioningState": "Succeeded",
+            "targetProvisioningState": "",
+            "createdAtUtc": iso(self.created),
+            "gatewayUrl": self.gateway_url,
+            "gatewayRegionalUrl": own("regional"),
+            "portalUrl": own("portal"),
+            "developerPortalUrl": own("developer"),
+            "dataApiUrl": null,
+            "managementApiUrl": format!("https://{}.management.azure-api.net", self.name),
+            "scmUrl": own("scm"),
+            "hostnameConfigurations": [{
+                "type": "Proxy", "hostName": host.trim_end_matches('/'),
+                "encodedCertificate": null, "keyVaultId": null, "certificatePassword": null,
+                "negotiateClientCertificate": false, "certificate": null,
+                "defaultSslBinding": true, "identityClientId": null,
+                "certificateSource": "BuiltIn", "certificateStatus": null,
+            }],
+            "publicIPAddresses": by_generation(json!(["203.0.113.10"]), Value::Null),
+            "privateIPAddresses": null,
+            "additionalLocations": null,
+            "virtualNetworkConfiguration": null,
+            "customProperties": custom,
+            "virtualNetworkType": "None",
+            "certificates": null,
+            "disableGateway": false,
+            "natGatewayState": by_generation("Disabled".into(), "Enabled".into()),
+            "outboundPublicIPAddresses": by_generation(json!(["203.0.113.10"]), json!([])),
+            "apiVersionConstraint": { "minApiVersion": null },
+            "publicIpAddressId": null,
+            "publicNetworkAccess": "Enabled",
+            "privateEndpointConnections": null,
+            "platformVersion": by_generation("stv2".into(), "undetermined".into()),
+            "configurationApi": null,
+            "legacyPortalStatus": "Disabled",
+            "developerPortalStatus": "Disabled",
+        });
+        let Some(shown) = shown.as_object_mut() else {
+            return Map::new();
+        };
+        if second_generation {
+            shown.shift_remove("disableGateway");
+        }
+        if old_version {
+            for name in [
+                "dataApiUrl",
+                "configurationApi",
+                "legacyPortalStatus",
+                "developerPortalStatus",
+            ] {
+                shown.shift_remove(name);
+            }
+        }
+        std::mem::take(shown)
     }
 }

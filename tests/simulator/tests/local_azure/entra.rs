@@ -92,7 +92,7 @@ async fn version_1_configuration_has_the_issuer_of_version_1_tokens() {
 #[tokio::test]
 async fn each_wrong_token_request_is_refused_with_its_own_code() {
     let azure = Azure::start().await;
-    let cases: [(&str, Vec<(&str, &str)>, (u16, &str, u64)); 8] = [
+    let cases = [
         (
             "22222222-aaaa-4222-8222-000000000001",
             vec![GRANT, SCOPE, CLIENT, SECRET],

@@ -1,5 +1,8 @@
 //! The simulator as a client sees it: over HTTPS, with exact answers.
 
+#![forbid(unsafe_code)]
+#![expect(clippy::expect_used, reason = "the helpers of tests are tests as well")]
+
 mod apis;
 mod authorization;
 mod control;

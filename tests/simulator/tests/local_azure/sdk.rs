@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 fn options(azure: &Azure) -> ClientOptions {
     let mut cloud = CustomConfiguration::default();
-    cloud.authority_host = azure.simulator.endpoints.authority.clone();
+    cloud
+        .authority_host
+        .clone_from(&azure.simulator.endpoints.authority);
     ClientOptions {
         cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
         transport: Some(Transport::new(Arc::new(azure.client.clone()))),
