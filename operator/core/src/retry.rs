@@ -110,8 +110,8 @@ pub struct Backoff {
     pub throttled_cap: Duration,
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// No retry comes sooner than this, also when the jitter is nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -284,7 +284,7 @@ mod tests {
             };
         }
         assert_eq!(attempts, 10);
-        assert_eq!(history.failing_for(now), Some(now - NOW));
+        assert_eq!(history.failing_for(now), now.checked_sub(NOW));
     }
 
     #[test]
