@@ -37,7 +37,7 @@ const FIELDS: [&str; 17] = [
 ];
 
 /// What a field is when nobody says otherwise; `None` where it is left out.
-fn default_of(field: &str) -> Option<Value> {
+pub(super) fn default_of(field: &str) -> Option<Value> {
     match field {
         "subscriptionRequired" => Some(true.into()),
         "serviceUrl" | "backendId" => Some(Value::Null),
@@ -147,7 +147,9 @@ impl Service {
         }
 
         let imported = if import {
-            Some(super::import::read(request, &sent)?)
+            let imported = super::import::read(request, &sent)?;
+            self.check_operation_count(&imported)?;
+            Some(imported)
         } else {
             None
         };
@@ -185,7 +187,7 @@ impl Service {
         let fields = ordered(fields);
         let number = self.store_revision(request, api, &sent, fields, base.cloned().as_ref());
         if let Some(imported) = imported {
-            self.apply_import(request, api, number, &imported)?;
+            self.apply_import(request, api, number, &imported);
         }
         let family = self.family(api).ok_or_else(|| ArmError::not_found("Api"))?;
         Ok(self.api_reply(status, family, number, api.revision.is_some(), View::Write))

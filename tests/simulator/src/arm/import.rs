@@ -117,7 +117,10 @@ pub(super) fn reset_fields(
         match name.as_str() {
             "displayName" | "description" | "serviceUrl" | "subscriptionRequired" | "path" => {}
             other => {
-                fields.remove(other);
+                match super::api::default_of(other) {
+                    Some(value) => fields.insert(other.to_owned(), value),
+                    None => fields.remove(other),
+                };
             }
         }
     }
@@ -189,6 +192,20 @@ fn operation_limit(sku: &str) -> usize {
 }
 
 impl Service {
+    /// Refuses a document with more operations than the tier allows.
+    pub(super) fn check_operation_count(&self, imported: &ImportedApi) -> Result<(), ArmError> {
+        let limit = operation_limit(&self.sku);
+        if imported.operations.len() > limit {
+            return Err(ArmError::invalid(
+                "representation",
+                &format!(
+                    "You've reached the maximum number of Operations ({limit}) in API. Please delete some of the operations or upgrade to a higher tier."
+                ),
+            ));
+        }
+        Ok(())
+    }
+
     /// Makes the operations and schemas of a revision those of a document.
     ///
     /// An operation whose id is there already is updated in place and keeps
@@ -200,16 +217,7 @@ impl Service {
         api: &ApiRef,
         number: u32,
         imported: &ImportedApi,
-    ) -> Result<(), ArmError> {
-        let limit = operation_limit(&self.sku);
-        if imported.operations.len() > limit {
-            return Err(ArmError::invalid(
-                "representation",
-                &format!(
-                    "You've reached the maximum number of Operations ({limit}) in API. Please delete some of the operations or upgrade to a higher tier."
-                ),
-            ));
-        }
+    ) {
         let old = self
             .family(api)
             .and_then(|family| family.revisions.get(&number))
@@ -248,7 +256,6 @@ impl Service {
             revision.operations = operations;
             revision.schemas = schemas;
         }
-        Ok(())
     }
 
     fn imported_schemas(

@@ -1,5 +1,5 @@
 use super::support::{Azure, petstore};
-use apim_simulator::LroSettings;
+use apim_simulator::{LroSettings, Seed, SimulatorConfig};
 use axum::Router;
 use axum::routing::get;
 use reqwest::Method;
@@ -138,11 +138,16 @@ async fn fields_that_an_import_is_told_to_reset_are_reset_although_they_were_sen
     let body = json!({
         "path": "pets", "format": "openapi+json", "value": petstore().to_string(),
         "serviceUrl": "https://mine.example.com", "displayName": "Mine",
+        "subscriptionKeyParameterNames": {"header": "X-Key"},
     });
     azure.put("apis/pets", body).await.expect(201);
     let properties = azure.get("apis/pets").await.json()["properties"].clone();
     assert_eq!(properties["serviceUrl"], "https://pets.example.com/v1");
     assert_eq!(properties["displayName"], "Mine");
+    assert_eq!(
+        properties["subscriptionKeyParameterNames"]["header"],
+        "Ocp-Apim-Subscription-Key"
+    );
 }
 
 #[tokio::test]
@@ -267,4 +272,75 @@ async fn an_export_leads_to_a_document_with_the_same_operations() {
         .arm(Method::GET, "apis/pets?export=true&format=raml", None)
         .await
         .expect(400);
+}
+
+#[tokio::test]
+async fn required_query_parameters_go_into_the_template_unless_told_otherwise() {
+    let azure = Azure::start().await;
+    let mut document = petstore();
+    document["paths"]["/pets"]["get"]["parameters"] = json!([{ "name": "kind", "in": "query", "required": true, "schema": { "type": "string" } }]);
+    azure.import("pets", "pets", &document).await;
+    let operation = "apis/pets/operations/listpets";
+    let before = azure.get(operation).await.json()["properties"].clone();
+    assert_eq!(before["urlTemplate"], "/pets?kind={kind}");
+    let body = json!({
+        "path": "pets", "format": "openapi+json", "value": document.to_string(),
+        "translateRequiredQueryParameters": "query",
+    });
+    azure.put("apis/pets", body).await.expect(200);
+    azure.get("apis/pets").await.expect(200);
+    let after = azure.get(operation).await.json()["properties"].clone();
+    assert_eq!(after["urlTemplate"], "/pets");
+    assert_eq!(after["templateParameters"], json!([]));
+    assert_eq!(
+        after["request"]["queryParameters"],
+        before["templateParameters"]
+    );
+}
+
+#[tokio::test]
+async fn a_basic_v2_service_takes_a_hundred_operations_per_api() {
+    let mut seed = Seed::default();
+    "BasicV2".clone_into(&mut seed.services[0].sku);
+    let azure = Azure::with(SimulatorConfig {
+        seed,
+        ..SimulatorConfig::default()
+    })
+    .await;
+    let document = |count: usize| {
+        let mut document = petstore();
+        document["paths"] = (0..count)
+            .map(|number| {
+                let item = json!({ "get": { "responses": { "200": { "description": "" } } } });
+                (format!("/p{number}"), item)
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        document
+    };
+    azure.import("pets", "pets", &document(100)).await;
+    let page = azure.get("apis/pets/operations?$top=1").await.json();
+    assert_eq!(page["count"], 100);
+    let body =
+        json!({ "path": "pets", "format": "openapi+json", "value": document(101).to_string() });
+    let accepted = azure.put("apis/pets", body).await.expect(200);
+    let failed = azure
+        .follow(accepted.header("azure-asyncoperation"))
+        .await
+        .json();
+    let message = failed["error"]["details"][0]["message"]
+        .as_str()
+        .expect("text");
+    assert!(
+        message.starts_with("You've reached the maximum number of Operations (100) in API."),
+        "{message}"
+    );
+    assert_eq!(
+        azure.get("apis/pets/operations?$top=1").await.json()["count"],
+        100
+    );
+    assert_eq!(
+        azure.get("apis/pets").await.json()["properties"]["displayName"],
+        "Pets"
+    );
 }
