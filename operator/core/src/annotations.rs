@@ -21,7 +21,7 @@ pub use operations::OperationPlugins;
 use crate::instance::empty_object;
 use crate::names::{ApiId, InstanceName, PREFIX, PluginName};
 use crate::problem::Problem;
-use nearest::{did_you_mean, nearest, shown};
+use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
 const KEYS: [&str; 13] = [
