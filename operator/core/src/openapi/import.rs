@@ -70,6 +70,8 @@ enum Why {
     LaterPatch,
     SwaggerYaml,
     MergeKeys,
+    /// Versions and titles that are numbers where the specification wants texts.
+    Numbers,
     Pins,
     Size,
 }
@@ -86,6 +88,9 @@ impl Why {
             }
             Self::MergeKeys => {
                 "converted from YAML to JSON, because it uses merge keys (`<<`), which YAML 1.2 does not have"
+            }
+            Self::Numbers => {
+                "imported with title and versions as texts, which the specification wants them to be; put them in quotes"
             }
             Self::Size => "sent without its white space, because it is too large otherwise",
             Self::Pins => return None,
@@ -105,11 +110,22 @@ fn why_rewritten(document: &Document) -> Option<Why> {
     if yaml && document.text.contains("<<") {
         return Some(Why::MergeKeys);
     }
+    if TEXTS.iter().any(|pointer| {
+        document
+            .value
+            .pointer(pointer)
+            .is_some_and(|value| !value.is_string())
+    }) {
+        return Some(Why::Numbers);
+    }
     if !document.pins.is_empty() {
         return Some(Why::Pins);
     }
     (document.text.len() > MAX_INLINE).then_some(Why::Size)
 }
+
+/// What the specifications want to be a text.
+const TEXTS: [&str; 4] = ["/swagger", "/openapi", "/info/title", "/info/version"];
 
 fn is_known_patch(document: &Document) -> bool {
     let version = document.value.get("openapi").and_then(Value::as_str);
@@ -138,11 +154,13 @@ fn rewritten(document: &Document, notes: &mut Vec<String>) -> Result<Value, Open
             SpecVersion::OpenApi30 | SpecVersion::OpenApi31 => {}
         }
     }
-    // YAML takes `version: 1.0` for a number; the specifications want a text.
-    if let Some(version) = value.pointer_mut("/info/version")
-        && version.is_number()
-    {
-        *version = Value::String(version.to_string());
+    // YAML takes `version: 1.0` for a number.
+    for pointer in TEXTS {
+        if let Some(value) = value.pointer_mut(pointer)
+            && !value.is_string()
+        {
+            *value = Value::String(value.to_string());
+        }
     }
     pin(document, &mut value, notes);
     Ok(value)

@@ -50,6 +50,7 @@ pub(super) fn extract(root: &Value, version: SpecVersion) -> Extracted {
         ids: HashSet::new(),
         templates: HashMap::new(),
     };
+    reader.info();
     reader.paths();
     reader.out
 }
@@ -59,7 +60,7 @@ struct Reader<'a> {
     version: SpecVersion,
     out: Extracted,
     ids: HashSet<String>,
-    /// Method and path without parameter names, to the pointer that has it.
+    /// Method and comparable template, to the pointer that has it.
     templates: HashMap<(&'static str, String), String>,
 }
 
@@ -69,6 +70,20 @@ impl<'a> Reader<'a> {
             pointer: pointer.to_owned(),
             message: message.into(),
         });
+    }
+
+    /// OpenAPI requires both, and a reader refuses the document without them.
+    fn info(&mut self) {
+        for field in ["title", "version"] {
+            let pointer = format!("/info/{field}");
+            match self.root.pointer(&pointer) {
+                Some(Value::String(_) | Value::Number(_) | Value::Bool(_)) => {}
+                None | Some(Value::Null) => {
+                    self.find(&pointer, "is missing; every document has it");
+                }
+                Some(_) => self.find(&pointer, "is not a text"),
+            }
+        }
     }
 
     fn paths(&mut self) {
@@ -154,30 +169,23 @@ impl<'a> Reader<'a> {
             return self.find(pointer, "is not an object");
         };
         let parameters = self.parameters(item, operation, pointer);
-        for name in names {
-            if !parameters.declares_path(name) && !parameters.incomplete {
-                self.find(
-                    pointer,
-                    format!(
-                        "the path's parameter `{name}` is not declared; add `{{\"name\": \"{name}\", \"in\": \"path\", \"required\": true}}` with its type to `parameters`"
-                    ),
-                );
-            }
-        }
-        let shape = without_names(path);
-        if let Some(first) = self.templates.insert((method, shape), pointer.to_owned()) {
-            self.find(
-                pointer,
-                format!(
-                    "has the same method and the same URL, but for the names of parameters, as {first}; remove one"
-                ),
-            );
+        for problem in parameters.problems(names) {
+            self.find(pointer, problem);
         }
         let url_template = parameters.url_template(path);
         if url_template.chars().count() > MAX_TEMPLATE {
             self.find(
                 pointer,
                 format!("the path has more than {MAX_TEMPLATE} characters"),
+            );
+        }
+        let comparable = (method, comparable(&url_template));
+        if let Some(first) = self.templates.insert(comparable, pointer.to_owned()) {
+            self.find(
+                pointer,
+                format!(
+                    "has the same method and the same URL, but for case and the names of parameters, as {first}; remove one"
+                ),
             );
         }
         let upper = method.to_ascii_uppercase();
@@ -218,11 +226,14 @@ impl<'a> Reader<'a> {
         method: &str,
         url_template: &str,
     ) -> Option<(String, bool)> {
-        let own = operation_id.map(resource_name).filter(|id| !id.is_empty());
+        let own = operation_id
+            .map(resource_name)
+            .filter(|(id, _)| !id.is_empty());
         // Whether letters outside ASCII count as alphanumeric there is not
         // documented.
-        let mut stable = own.is_some() && operation_id.is_some_and(str::is_ascii);
-        let base = own.unwrap_or_else(|| resource_name(&format!("{method}-{url_template}")));
+        let mut stable = own.as_ref().is_some_and(|(_, certain)| *certain)
+            && operation_id.is_some_and(str::is_ascii);
+        let (base, _) = own.unwrap_or_else(|| resource_name(&format!("{method}-{url_template}")));
         let mut id = base.clone();
         let mut suffix = 0;
         while self.ids.contains(&id) {
@@ -302,10 +313,49 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    fn declares_path(&self, name: &str) -> bool {
+    /// What API Management says of them: "All template parameters used in the
+    /// `UriTemplate` must be defined in the Operation, and vice-versa", and
+    /// "required parameters across both path and query must have unique names".
+    fn problems(&self, names: &[&str]) -> Vec<String> {
+        let in_path: Vec<&str> = self.named("path").collect();
+        let mut problems = Vec::new();
+        for name in names {
+            if !in_path.contains(name) && !self.incomplete {
+                problems.push(format!(
+                    "the path's parameter `{name}` is not declared; add `{{\"name\": \"{name}\", \"in\": \"path\", \"required\": true}}` with its type to `parameters`"
+                ));
+            }
+        }
+        for name in &in_path {
+            if !names.contains(name) {
+                problems.push(format!(
+                    "the parameter `{name}` is declared as a part of the path, which has no `{{{name}}}`; remove it or add it to the path"
+                ));
+            }
+        }
+        let mut taken: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        for name in self.required_query() {
+            if !taken.insert(name.to_lowercase()) {
+                problems.push(format!(
+                    "the required query parameter `{name}` has the name of another parameter in path or query; rename one, or make it optional"
+                ));
+            }
+        }
+        problems
+    }
+
+    fn named(&self, place: &str) -> impl Iterator<Item = &'a str> {
         self.list
             .iter()
-            .any(|(declared, place, _)| *declared == name && *place == "path")
+            .filter(move |(_, declared, _)| *declared == place)
+            .map(|(name, _, _)| *name)
+    }
+
+    fn required_query(&self) -> impl Iterator<Item = &'a str> {
+        self.list
+            .iter()
+            .filter(|(_, place, required)| *place == "query" && *required)
+            .map(|(name, _, _)| *name)
     }
 
     /// The path, and the required query parameters as the import adds them
@@ -313,11 +363,7 @@ impl<'a> Parameters<'a> {
     /// otherwise).
     fn url_template(&self, path: &str) -> String {
         let mut template = path.to_owned();
-        let required = self
-            .list
-            .iter()
-            .filter(|(_, place, required)| *place == "query" && *required);
-        for (name, _, _) in required {
+        for name in self.required_query() {
             template.push(if template.contains('?') { '&' } else { '?' });
             template.push_str(name);
             template.push_str("={");
@@ -345,26 +391,28 @@ fn template_names(path: &str) -> Option<Vec<&str>> {
     Some(names)
 }
 
-/// The path with `{}` for each parameter. OpenAPI takes paths that differ in
-/// names only for the same.
-fn without_names(path: &str) -> String {
-    let mut shape = String::with_capacity(path.len());
+/// Templates that match the same requests are equal: neither case nor the names
+/// of parameters tell them apart.
+fn comparable(template: &str) -> String {
+    let mut shape = String::with_capacity(template.len());
     let mut inside = false;
-    for c in path.chars() {
+    for c in template.chars() {
         match c {
             '{' => inside = true,
             '}' => inside = false,
             _ if inside => continue,
             _ => {}
         }
-        shape.push(c);
+        shape.extend(c.to_lowercase());
     }
     shape
 }
 
 /// A text as the name of a resource: lower case, one `-` for each run of other
-/// characters than letters and digits, none at the ends, cut to length.
-fn resource_name(text: &str) -> String {
+/// characters than letters and digits, none at the ends, cut to length. The flag
+/// says whether that is certain: it is not documented whether a `-` left at the
+/// cut stays.
+fn resource_name(text: &str) -> (String, bool) {
     let mut name = String::with_capacity(text.len().min(MAX_BASE + 1));
     for c in text.chars() {
         if c.is_ascii_alphanumeric() {
@@ -375,5 +423,8 @@ fn resource_name(text: &str) -> String {
     }
     let mut name = name.trim_end_matches('-').to_owned();
     name.truncate(MAX_BASE);
-    name
+    let trimmed = name.trim_end_matches('-').len();
+    let certain = trimmed == name.len();
+    name.truncate(trimmed);
+    (name, certain)
 }

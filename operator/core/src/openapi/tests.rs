@@ -213,12 +213,20 @@ fn what_api_management_would_refuse_is_refused_with_its_place() {
             "/paths/~1a/get/parameters/0: is not a parameter, and no reference to one",
         ),
         (
+            "  /a: {get: {parameters: [{name: id, in: path}], OK}}\n",
+            "/paths/~1a/get: the parameter `id` is declared as a part of the path, which has no `{id}`; remove it or add it to the path",
+        ),
+        (
+            "  /a/{id}: {get: {parameters: [{name: id, in: path}, {name: ID, in: query, required: true}], OK}}\n",
+            "/paths/~1a~1{id}/get: the required query parameter `ID` has the name of another parameter in path or query; rename one, or make it optional",
+        ),
+        (
             "  /a: {}\n",
             "/paths: the document has no operations, and an API without operations answers nothing; add one, or leave `specification` out to have a catch-all generated",
         ),
         (
-            "  /a/{x}: {parameters: [{name: x, in: path}], get: {OK}}\n  /a/{y}: {parameters: [{name: y, in: path}], get: {OK}}\n",
-            "/paths/~1a~1{y}/get: has the same method and the same URL, but for the names of parameters, as /paths/~1a~1{x}/get; remove one",
+            "  /A/{x}: {parameters: [{name: x, in: path}], get: {OK}}\n  /a/{y}: {parameters: [{name: y, in: path}], get: {OK}}\n",
+            "/paths/~1a~1{y}/get: has the same method and the same URL, but for case and the names of parameters, as /paths/~1A~1{x}/get; remove one",
         ),
     ];
     for (paths, expected) in table {
@@ -227,6 +235,43 @@ fn what_api_management_would_refuse_is_refused_with_its_place() {
             format!("API Management would refuse the OpenAPI document: {expected}")
         );
     }
+}
+
+#[test]
+fn a_document_without_title_or_version_is_refused_and_numbers_become_texts() {
+    let text = yaml(&format!("  /a: {{get: {{operationId: x, {OK}}}}}\n"));
+    assert_eq!(
+        refusal(&text.replace("{title: Pets, version: '1'}", "{title: [a]}")),
+        "API Management would refuse the OpenAPI document: /info/title: is not a text; /info/version: is missing; every document has it"
+    );
+    let import = read(&text.replace("'1'", "1.5"))
+        .unwrap()
+        .to_import()
+        .unwrap();
+    assert_eq!(import.format, ImportFormat::OpenApiJson);
+    assert!(
+        import.value.contains(r#""version":"1.5""#),
+        "{}",
+        import.value
+    );
+    assert_eq!(
+        import.notes,
+        [
+            "imported with title and versions as texts, which the specification wants them to be; put them in quotes"
+        ]
+    );
+}
+
+#[test]
+fn a_dash_left_at_the_cut_of_a_long_id_is_settled_by_naming_the_operation() {
+    let id = format!("{}-{}", "a".repeat(75), "b".repeat(20));
+    let document = read(&yaml(&format!(
+        "  /a: {{get: {{operationId: {id}, {OK}}}}}\n"
+    )))
+    .unwrap();
+    assert_eq!(ids(&document), [pair(&"a".repeat(75), "GET /a")]);
+    let sent = read(&document.to_import().unwrap().value).unwrap();
+    assert_eq!(sent.operations()[0].operation_id, Some("a".repeat(75)));
 }
 
 #[test]
@@ -355,7 +400,7 @@ fn a_document_over_4_mib_is_sent_without_white_space_or_refused_with_the_way_out
 
 #[test]
 fn an_inline_object_is_read_like_its_text() {
-    let value = json!({"openapi": "3.0.0", "info": {"title": " T ", "description": ""}, "paths": {"/a": {"options": {"operationId": "x"}}}});
+    let value = json!({"openapi": "3.0.0", "info": {"title": " T ", "description": "", "version": "1"}, "paths": {"/a": {"options": {"operationId": "x"}}}});
     let document = read_value(&value).unwrap();
     assert_eq!(document, read(&value.to_string()).unwrap());
     assert_eq!(
@@ -377,7 +422,7 @@ fn an_inline_object_is_read_like_its_text() {
 
 #[test]
 fn servers_are_read_from_both_generations() {
-    let path = "paths: {/a: {get: {operationId: x}}}\n";
+    let path = "info: {title: a, version: '1'}\npaths: {/a: {get: {operationId: x}}}\n";
     let servers = |head: &str| {
         let document = read(&format!("{head}\n{path}")).unwrap();
         (
@@ -529,7 +574,7 @@ proptest! {
             .enumerate()
             .map(|(index, name)| (format!("/{index}"), json!({"get": {"operationId": name}})))
             .collect();
-        let document = read_value(&json!({"openapi": "3.0.0", "paths": paths})).unwrap();
+        let document = read_value(&json!({"openapi": "3.0.0", "info": {"title": "a", "version": "1"}, "paths": paths})).unwrap();
         let operations = document.operations();
         let unique: HashSet<&str> = operations.iter().map(|o| o.id.as_str()).collect();
         prop_assert_eq!(unique.len(), names.len());

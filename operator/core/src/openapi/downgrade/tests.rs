@@ -302,6 +302,7 @@ fn the_document_around_the_schemas_is_converted_too() {
 fn a_path_that_refers_to_a_path_item_is_refused() {
     let error = sent(&json!({
         "openapi": "3.1.0",
+        "info": {"title": "t", "version": "1"},
         "paths": {
             "/a": {"post": {"operationId": "a", "callbacks": {"c": {"x": {"$ref": "#/components/pathItems/P"}}}}},
         },
