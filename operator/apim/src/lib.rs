@@ -1,1 +1,45 @@
-//! Placeholder.
+//! The operator's side of Azure: identity, Key Vault, and API Management over
+//! the Azure Resource Manager (ARM).
+//!
+//! What to write is decided in [`operator_core::apim`]; this crate reads,
+//! writes and waits. It must never write or delete an API that does not carry
+//! the object's mark, never send a token to a host that is not the one it was
+//! made for, never let a secret be printed, and never make an ARM call that
+//! nobody asked for.
+#![forbid(unsafe_code)]
+
+pub mod apply;
+mod apis;
+pub mod arm;
+mod bucket;
+pub mod classify;
+pub mod cloud;
+mod delete;
+pub mod error;
+mod http;
+pub mod identity;
+pub mod keyvault;
+mod locks;
+mod lro;
+pub mod models;
+pub mod observer;
+pub mod oidc;
+pub mod secret;
+mod service;
+pub mod specification;
+mod token;
+
+pub use apply::{Applied, Applier, ApplyError, Progress, Writes};
+pub use arm::{ArmClient, ArmOptions, ServiceRef};
+pub use bucket::{Bucket, BucketSize, Buckets, Limits};
+pub use cloud::CloudSettings;
+pub use delete::Deleted;
+pub use error::{ArmError, Cause, ErrorDetail, Missing};
+pub use http::{HttpError, http_client};
+pub use identity::{Azure, Credentials, IdentityError, Principal};
+pub use keyvault::{VaultError, VaultSettings};
+pub use observer::{CallObserver, NoObserver};
+pub use oidc::{OidcOutcome, OidcProvider};
+pub use secret::Secret;
+pub use service::ServiceInfo;
+pub use token::{TokenError, TokenSource};

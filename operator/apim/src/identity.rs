@@ -1,0 +1,165 @@
+//! Who the operator is in Azure, and the one place where clients are made.
+
+mod chain;
+mod credentials;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use azure_core::credentials::TokenCredential;
+
+pub use credentials::{Credentials, Environment};
+
+use crate::arm::{ArmClient, ArmOptions, Parts, ServiceRef};
+use crate::bucket::{Buckets, Limits};
+use crate::cloud::CloudSettings;
+use crate::http::{self, HttpError};
+use crate::locks::KeyedLocks;
+use crate::observer::{CallObserver, NoObserver};
+use crate::token::{TokenCache, TokenSource};
+
+/// Credentials that cannot work as they stand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} credentials: {message}")]
+pub struct IdentityError {
+    /// Which kind of credentials.
+    pub kind: &'static str,
+    /// What is wrong with them.
+    pub message: String,
+}
+
+/// One cloud, as this process sees it: HTTP clients, principals with their
+/// budgets, and the locks that keep writes to an API serial.
+///
+/// There is one per cloud in a process; clients that are made by two of them
+/// know nothing of each other's writes.
+pub struct Azure {
+    pub(crate) cloud: CloudSettings,
+    http: reqwest::Client,
+    /// For the SDK's crates.
+    pub(crate) transports: http::Transports,
+    environment: Environment,
+    options: ArmOptions,
+    limits: Limits,
+    observer: Arc<dyn CallObserver>,
+    locks: Arc<KeyedLocks>,
+    principals: Mutex<HashMap<String, Arc<Principal>>>,
+}
+
+/// A principal: one identity with its tokens and its budget.
+#[derive(Debug)]
+pub struct Principal {
+    /// For the SDK's clients.
+    pub(crate) credential: Arc<dyn TokenCredential>,
+    tokens: Arc<dyn TokenSource>,
+    buckets: Arc<Buckets>,
+}
+
+impl fmt::Debug for Azure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Azure")
+            .field("cloud", &self.cloud)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Azure {
+    /// A cloud with Azure's own limits and the process's environment.
+    pub fn new(cloud: CloudSettings) -> Result<Self, HttpError> {
+        let ca_file = cloud.ca_file.as_deref();
+        let options = ArmOptions {
+            api_version: cloud.api_version.clone(),
+            ..ArmOptions::default()
+        };
+        Ok(Self {
+            http: http::http_client(ca_file)?,
+            transports: http::Transports::new(ca_file)?,
+            environment: Environment::of_process(),
+            options,
+            limits: Limits::default(),
+            observer: Arc::new(NoObserver),
+            locks: Arc::default(),
+            principals: Mutex::default(),
+            cloud,
+        })
+    }
+
+    /// With other times and sizes; the API version stays the cloud's.
+    #[must_use]
+    pub fn with_options(mut self, options: ArmOptions) -> Self {
+        self.options = ArmOptions {
+            api_version: self.cloud.api_version.clone(),
+            ..options
+        };
+        self
+    }
+
+    /// With another budget per principal.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// With somebody who is told of every call.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// With another environment than the process's, for the chain.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// The cloud.
+    #[must_use]
+    pub const fn cloud(&self) -> &CloudSettings {
+        &self.cloud
+    }
+
+    /// The principal of some credentials; the same for the same ones, so that
+    /// they share tokens and budget.
+    pub fn principal(&self, credentials: &Credentials) -> Result<Arc<Principal>, IdentityError> {
+        let mut principals = self
+            .principals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let key = credentials.key();
+        if let Some(principal) = principals.get(&key) {
+            return Ok(principal.clone());
+        }
+        let credential = credentials.build(&self.cloud, &self.transports, &self.environment)?;
+        let tokens = TokenCache::new(credential.clone(), self.cloud.arm_scope());
+        let principal = Arc::new(Principal {
+            credential,
+            tokens: Arc::new(tokens),
+            buckets: Arc::new(Buckets::new(self.limits)),
+        });
+        principals.insert(key, principal.clone());
+        Ok(principal)
+    }
+
+    /// A client for one APIM service.
+    pub fn client(
+        &self,
+        service: ServiceRef,
+        credentials: &Credentials,
+    ) -> Result<ArmClient, IdentityError> {
+        let principal = self.principal(credentials)?;
+        Ok(ArmClient::new(Parts {
+            service,
+            resource_manager: self.cloud.resource_manager.clone(),
+            http: self.http.clone(),
+            tokens: principal.tokens.clone(),
+            buckets: principal.buckets.clone(),
+            locks: self.locks.clone(),
+            observer: self.observer.clone(),
+            options: self.options.clone(),
+        }))
+    }
+}

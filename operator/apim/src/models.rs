@@ -1,0 +1,213 @@
+//! The bodies of ARM's API Management interface, as far as they are used.
+//!
+//! Reading is lenient: fields that are null and fields that are absent are the
+//! same, unknown ones are ignored. Writing is exact: only fields that the
+//! operator owns are sent.
+
+use operator_core::apim::{ObservedApi, ObservedOperation, SettingsPatch};
+use operator_core::desired::{ApiSettings, DesiredApi, SubscriptionKeyNames};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// The envelope of every entity.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Entity<T> {
+    #[serde(default)]
+    pub(crate) name: String,
+    pub(crate) properties: T,
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Page<T> {
+    #[serde(default = "Vec::new")]
+    pub(crate) value: Vec<T>,
+    #[serde(default)]
+    pub(crate) next_link: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ApiProperties {
+    display_name: Option<String>,
+    description: Option<String>,
+    path: Option<String>,
+    protocols: Option<Vec<String>>,
+    service_url: Option<String>,
+    subscription_required: Option<bool>,
+    subscription_key_parameter_names: Option<KeyNames>,
+    authentication_settings: Option<AuthenticationSettings>,
+    api_revision: Option<String>,
+    api_revision_description: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct KeyNames {
+    header: Option<String>,
+    query: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct AuthenticationSettings {
+    openid: Option<OpenIdSetting>,
+    openid_authentication_settings: Option<Vec<OpenIdSetting>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct OpenIdSetting {
+    openid_provider_id: Option<String>,
+}
+
+impl ApiProperties {
+    pub(crate) fn observed(self, etag: Option<String>) -> ObservedApi {
+        let standard = SubscriptionKeyNames::default();
+        let keys = self.subscription_key_parameter_names.unwrap_or_default();
+        let authentication = self.authentication_settings.unwrap_or_default();
+        let openid_provider = authentication
+            .openid
+            .into_iter()
+            .chain(
+                authentication
+                    .openid_authentication_settings
+                    .unwrap_or_default(),
+            )
+            .find_map(|setting| setting.openid_provider_id)
+            // The short name is what is sent; an id may come back.
+            .map(|id| id.rsplit('/').next().unwrap_or_default().to_owned());
+        ObservedApi {
+            etag,
+            revision: self.api_revision.unwrap_or_else(|| "1".into()),
+            mark: self.api_revision_description,
+            other_marks: Vec::new(),
+            settings: ApiSettings {
+                display_name: self.display_name.unwrap_or_default(),
+                description: self.description.unwrap_or_default(),
+                path: self.path.unwrap_or_default(),
+                protocols: self.protocols.unwrap_or_default(),
+                subscription_required: self.subscription_required.unwrap_or_default(),
+                subscription_key_names: SubscriptionKeyNames {
+                    header: keys.header.unwrap_or(standard.header),
+                    query: keys.query.unwrap_or(standard.query),
+                },
+                openid_provider,
+            },
+            service_url: self.service_url,
+        }
+    }
+}
+
+/// A revision, in the list of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Revision {
+    pub(crate) description: Option<String>,
+    pub(crate) is_current: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct OperationProperties {
+    method: Option<String>,
+    url_template: Option<String>,
+}
+
+impl From<Entity<OperationProperties>> for ObservedOperation {
+    fn from(entity: Entity<OperationProperties>) -> Self {
+        Self {
+            id: entity.name,
+            method: entity.properties.method.unwrap_or_default(),
+            url_template: entity.properties.url_template.unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PolicyProperties {
+    pub(crate) value: String,
+}
+
+/// The body that makes or replaces an API, with the document when it is an
+/// import.
+pub(crate) fn api_body(api: &DesiredApi, import: bool) -> Value {
+    let settings = &api.settings;
+    let mut properties = Map::new();
+    let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
+    set("displayName", json!(settings.display_name));
+    set("description", json!(settings.description));
+    set("path", json!(settings.path));
+    set("protocols", json!(settings.protocols));
+    set("serviceUrl", json!(api.service_url));
+    set(
+        "subscriptionRequired",
+        json!(settings.subscription_required),
+    );
+    set(
+        "subscriptionKeyParameterNames",
+        key_names(&settings.subscription_key_names),
+    );
+    if let Some(provider) = &settings.openid_provider {
+        set("authenticationSettings", openid(Some(provider)));
+    }
+    set("apiRevisionDescription", json!(api.mark));
+    if import {
+        set("format", json!(api.document.format.as_str()));
+        set("value", json!(api.document.value));
+    }
+    json!({ "properties": properties })
+}
+
+/// The body that changes some settings.
+pub(crate) fn patch_body(patch: &SettingsPatch) -> Value {
+    let fields = [
+        ("displayName", patch.display_name.as_ref().map(|v| json!(v))),
+        ("description", patch.description.as_ref().map(|v| json!(v))),
+        ("path", patch.path.as_ref().map(|v| json!(v))),
+        ("protocols", patch.protocols.as_ref().map(|v| json!(v))),
+        ("serviceUrl", patch.service_url.as_ref().map(|v| json!(v))),
+        (
+            "subscriptionRequired",
+            patch.subscription_required.map(|v| json!(v)),
+        ),
+        (
+            "subscriptionKeyParameterNames",
+            patch.subscription_key_names.as_ref().map(key_names),
+        ),
+        (
+            "authenticationSettings",
+            patch
+                .openid_provider
+                .as_ref()
+                .map(|provider| openid(provider.as_deref())),
+        ),
+        (
+            "apiRevisionDescription",
+            patch.mark.as_ref().map(|v| json!(v)),
+        ),
+    ];
+    let properties: Map<String, Value> = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
+    json!({ "properties": properties })
+}
+
+fn key_names(names: &SubscriptionKeyNames) -> Value {
+    json!({ "header": names.header, "query": names.query })
+}
+
+fn openid(provider: Option<&str>) -> Value {
+    match provider {
+        Some(id) => json!({
+            "openid": {
+                "openidProviderId": id,
+                "bearerTokenSendingMethods": ["authorizationHeader"],
+            }
+        }),
+        None => json!({ "oAuth2": null, "openid": null }),
+    }
+}

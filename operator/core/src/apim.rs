@@ -1,0 +1,30 @@
+//! What has to be read and written in API Management so that one API is as
+//! desired: decided here, without I/O, and nowhere else.
+//!
+//! Three questions, each a pure function:
+//! - [`reads`]: what must be read before anything can be decided (nothing, when
+//!   the record says that all is in place);
+//! - [`plan`]: which steps lead from what was read to what is desired;
+//! - [`repair`]: what an import reset.
+//!
+//! The order of the steps keeps one promise: **at no moment, whatever dies,
+//! can an operation be called without the policy that protects it.** An API
+//! starts without operations, gets its policy, and only then its operations.
+//! Operations that have policy documents of their own cannot have them before
+//! they exist; until they have, a [guard](mod@guard) in the API's document
+//! answers 503 for them.
+
+mod compare;
+pub mod guard;
+mod observed;
+mod plan;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use compare::{SettingsPatch, difference, same_document};
+pub use observed::{Observed, ObservedApi, ObservedOperation, ObservedPolicy, Reading};
+pub use plan::{PlanError, Published, Step, owned, plan, policy_text, repair};
+pub use record::{
+    AppliedRecord, OperationPolicyReads, Reads, confirmation, confirmed, reads, settings_hash,
+};

@@ -1,0 +1,101 @@
+//! What was read of one API.
+
+use std::collections::BTreeMap;
+
+use crate::desired::ApiSettings;
+
+/// The result of one read, or that it was not made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Reading<T> {
+    /// Nobody asked.
+    #[default]
+    NotRead,
+    /// It does not exist.
+    Absent,
+    /// It does.
+    Found(T),
+}
+
+impl<T> Reading<T> {
+    /// What was found, if it was read and is there.
+    pub const fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(value) => Some(value),
+            Self::NotRead | Self::Absent => None,
+        }
+    }
+
+    /// Whether the read was made.
+    pub const fn was_read(&self) -> bool {
+        !matches!(self, Self::NotRead)
+    }
+}
+
+/// What was read of one API, and of what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// The API; absent when there is none with that id.
+    pub api: Option<ObservedApi>,
+    /// Its policy document.
+    pub policy: Reading<ObservedPolicy>,
+    /// Its operations.
+    pub operations: Reading<Vec<ObservedOperation>>,
+    /// The policy documents of single operations, of those that were read.
+    pub operation_policies: BTreeMap<String, Reading<ObservedPolicy>>,
+}
+
+/// An API as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedApi {
+    /// For `If-Match`.
+    pub etag: Option<String>,
+    /// The current revision's number.
+    pub revision: String,
+    /// The current revision's description, where our mark stands.
+    pub mark: Option<String>,
+    /// The descriptions of the other revisions; read only where the current
+    /// one does not carry our mark.
+    pub other_marks: Vec<String>,
+    /// Its settings.
+    pub settings: ApiSettings,
+    /// Where requests go.
+    pub service_url: Option<String>,
+}
+
+impl ObservedApi {
+    /// Whether the mark stands in any of its revisions.
+    #[must_use]
+    pub fn carries(&self, mark: &str) -> bool {
+        self.mark.as_deref() == Some(mark) || self.other_marks.iter().any(|other| other == mark)
+    }
+
+    /// Whose it is, as far as its marks say: the first that is not empty.
+    #[must_use]
+    pub fn whose(&self) -> Option<String> {
+        self.mark
+            .iter()
+            .chain(&self.other_marks)
+            .find(|mark| !mark.is_empty())
+            .cloned()
+    }
+}
+
+/// An operation as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedOperation {
+    /// Its id.
+    pub id: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The URL template.
+    pub url_template: String,
+}
+
+/// A policy document as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedPolicy {
+    /// Its text, read as `rawxml`.
+    pub text: String,
+    /// For `If-Match`.
+    pub etag: Option<String>,
+}

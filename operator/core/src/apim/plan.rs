@@ -1,0 +1,412 @@
+//! From what is there to what is desired: the list of steps.
+
+use std::collections::BTreeSet;
+
+use super::compare::{SettingsPatch, difference, same_document};
+use super::guard::{GuardError, guarded};
+use super::observed::{Observed, ObservedApi, ObservedOperation, Reading};
+use super::record::{AppliedRecord, note_read_back, settings_hash};
+use crate::desired::{Desired, DesiredApi, DesiredPolicy, PolicyText};
+use crate::names::InstanceName;
+
+/// One step. Each is one ARM write, but for [`Step::ReadBack`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The API with its settings and our mark, without a document: nothing can
+    /// be called yet.
+    CreateWithoutOperations,
+    /// The API's policy document.
+    PutPolicy {
+        /// Operations that it answers 503 for, since an import is about to
+        /// make them and their own policy can only follow; empty: the document
+        /// as it is desired.
+        guard: BTreeSet<String>,
+    },
+    /// The policy document of one operation.
+    PutOperationPolicy {
+        /// Its id.
+        operation: String,
+    },
+    /// Removes the policy document of one operation; costs a write only where
+    /// there is one.
+    DeleteOperationPolicy {
+        /// Its id.
+        operation: String,
+    },
+    /// The OpenAPI document, together with all settings.
+    Import,
+    /// The API is read, since an import can reset settings; [`repair`] says
+    /// whether one more write follows.
+    ReadBack,
+    /// The settings that differ.
+    PatchSettings(SettingsPatch),
+}
+
+impl Step {
+    /// What it does, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::CreateWithoutOperations => "create the API without operations".into(),
+            Self::PutPolicy { guard } if guard.is_empty() => "put the policy".into(),
+            Self::PutPolicy { guard } => format!(
+                "put the policy with a guard for {} new operation(s)",
+                guard.len()
+            ),
+            Self::PutOperationPolicy { operation } => {
+                format!("put the policy of operation {operation}")
+            }
+            Self::DeleteOperationPolicy { operation } => {
+                format!("delete the policy of operation {operation}")
+            }
+            Self::Import => "import the OpenAPI document".into(),
+            Self::ReadBack => "read the API after the import".into(),
+            Self::PatchSettings(patch) => format!("patch {}", patch.fields().join(", ")),
+        }
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// There is an API with this id, and it is not this object's.
+    #[error("API `{api_id}` exists in API Management and is not this object's: {}; it is left alone. Choose another id, or delete that API", whose.as_deref().map_or_else(|| "it carries no mark of this operator".to_owned(), |mark| format!("its revision description is `{mark}`")))]
+    NotOurs {
+        /// Its id.
+        api_id: String,
+        /// What its revision description says.
+        whose: Option<String>,
+    },
+    /// The object is of a type that does not go to API Management.
+    #[error("the object has no API in API Management")]
+    NoApi,
+    /// The policy documents are not there; without them nothing is published.
+    #[error("the policy documents have not been rendered")]
+    NoPolicy,
+    /// The exposure has no address yet.
+    #[error("the backend URL is not known yet")]
+    NoServiceUrl,
+    /// A policy document is for an operation that the document does not make.
+    #[error("the OpenAPI document makes no operation `{0}`, for which a policy is configured")]
+    UnknownOperation(String),
+    /// No guard can be put into the policy document.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+}
+
+/// The steps from what was read to what is desired, in the order in which they
+/// must be carried out.
+///
+/// `applied` is believed where `observed` says nothing; the caller leaves out,
+/// or has [confirmed](super::confirmed), what others could have written.
+pub fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    applied: Option<&AppliedRecord>,
+) -> Result<Vec<Step>, PlanError> {
+    let published = Published::of(desired)?;
+    let Published { api, policy, .. } = published;
+    match &observed.api {
+        None => create(policy),
+        Some(found) => {
+            owned(api, found)?;
+            Update {
+                api,
+                policy,
+                found,
+                observed,
+                record: AppliedRecord::of(applied, published),
+            }
+            .steps()
+        }
+    }
+}
+
+/// Whether what stands under the API's id is this object's.
+pub fn owned(api: &DesiredApi, found: &ObservedApi) -> Result<(), PlanError> {
+    if found.carries(&api.mark) {
+        return Ok(());
+    }
+    Err(PlanError::NotOurs {
+        api_id: api.id.to_string(),
+        whose: found.whose(),
+    })
+}
+
+/// A desired state that has all that publishing needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Published<'a> {
+    /// Where.
+    pub instance: &'a InstanceName,
+    /// The API; it has a service URL.
+    pub api: &'a DesiredApi,
+    /// Its policy documents, for operations that its document makes.
+    pub policy: &'a DesiredPolicy,
+}
+
+impl<'a> Published<'a> {
+    /// The parts of a desired state that go to API Management, or which of
+    /// them is not there yet.
+    pub fn of(desired: &'a Desired) -> Result<Self, PlanError> {
+        let api = desired.api.as_ref().ok_or(PlanError::NoApi)?;
+        let instance = desired.instance.as_ref().ok_or(PlanError::NoApi)?;
+        let policy = desired.policy.as_ref().ok_or(PlanError::NoPolicy)?;
+        if api.service_url.is_none() {
+            return Err(PlanError::NoServiceUrl);
+        }
+        if let Some(made) = &api.document.operations
+            && let Some(unknown) = policy
+                .operations
+                .keys()
+                .find(|id| !made.iter().any(|operation| operation.id == **id))
+        {
+            return Err(PlanError::UnknownOperation(unknown.clone()));
+        }
+        Ok(Self {
+            instance,
+            api,
+            policy,
+        })
+    }
+}
+
+/// The text that a [`Step::PutPolicy`] sends.
+pub fn policy_text(
+    policy: &DesiredPolicy,
+    guard: &BTreeSet<String>,
+) -> Result<PolicyText, GuardError> {
+    Ok(if guard.is_empty() {
+        policy.api.clone()
+    } else {
+        PolicyText::new(guarded(&policy.api.text, guard)?)
+    })
+}
+
+/// What follows a [`Step::ReadBack`]: a patch when the import reset something.
+/// The record learns what the read shows.
+pub fn repair(
+    api: &DesiredApi,
+    found: &ObservedApi,
+    record: &mut AppliedRecord,
+) -> Option<SettingsPatch> {
+    note_read_back(record, api, found);
+    Some(difference(api, found)).filter(|patch| !patch.is_empty())
+}
+
+fn create(policy: &DesiredPolicy) -> Result<Vec<Step>, PlanError> {
+    let guard: BTreeSet<String> = policy.operations.keys().cloned().collect();
+    // Made now, so that a document that cannot be guarded fails before the
+    // first write.
+    policy_text(policy, &guard)?;
+    let mut steps = vec![
+        Step::CreateWithoutOperations,
+        Step::PutPolicy {
+            guard: guard.clone(),
+        },
+    ];
+    steps.extend(import_and_unguard(&guard));
+    Ok(steps)
+}
+
+/// The import of new operations under a guard, and what takes the guard away.
+fn import_and_unguard(guard: &BTreeSet<String>) -> Vec<Step> {
+    let mut steps = vec![Step::Import, Step::ReadBack];
+    steps.extend(guard.iter().map(|operation| Step::PutOperationPolicy {
+        operation: operation.clone(),
+    }));
+    if !guard.is_empty() {
+        steps.push(Step::PutPolicy {
+            guard: BTreeSet::new(),
+        });
+    }
+    steps
+}
+
+/// The changes to an API of ours.
+struct Update<'a> {
+    api: &'a DesiredApi,
+    policy: &'a DesiredPolicy,
+    found: &'a ObservedApi,
+    observed: &'a Observed,
+    record: AppliedRecord,
+}
+
+impl Update<'_> {
+    fn steps(&self) -> Result<Vec<Step>, PlanError> {
+        if self.record.spec_hash.as_ref() == Some(&self.api.document.hash) {
+            Ok(self.without_import())
+        } else {
+            self.with_import()
+        }
+    }
+
+    /// The order makes protection move without a gap: what is added comes
+    /// before what is taken away.
+    fn without_import(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let patch = self.patch();
+        let tightens = patch
+            .as_ref()
+            .is_some_and(|patch| patch.subscription_required == Some(true));
+        if tightens {
+            steps.extend(patch.clone().map(Step::PatchSettings));
+        }
+        steps.extend(self.changed_operation_policies(|_| true));
+        steps.extend(self.plain_policy());
+        steps.extend(self.surplus_operation_policies().map(delete));
+        if !tightens {
+            steps.extend(patch.map(Step::PatchSettings));
+        }
+        steps
+    }
+
+    fn with_import(&self) -> Result<Vec<Step>, PlanError> {
+        let mut steps = Vec::new();
+        // Requiring a key can be what replaces a policy that goes; the import
+        // would bring it too late.
+        if let Some(patch) = self.patch()
+            && patch.subscription_required == Some(true)
+            && self.plain_policy().is_some()
+        {
+            steps.push(Step::PatchSettings(patch));
+        }
+        let guard: BTreeSet<String> = self
+            .policy
+            .operations
+            .keys()
+            .filter(|id| !self.exists(id))
+            .cloned()
+            .collect();
+        steps.extend(self.changed_operation_policies(|id| self.exists(id)));
+        if guard.is_empty() {
+            steps.extend(self.plain_policy());
+        } else {
+            let text = policy_text(self.policy, &guard)?;
+            if !matches!(&self.observed.policy, Reading::Found(there) if same_document(&there.text, &text.text))
+            {
+                steps.push(Step::PutPolicy {
+                    guard: guard.clone(),
+                });
+            }
+        }
+        steps.extend(import_and_unguard(&guard));
+        let surplus: BTreeSet<String> = self
+            .surplus_operation_policies()
+            .filter(|id| self.survives(id))
+            .chain(self.inherited())
+            .collect();
+        steps.extend(surplus.into_iter().map(delete));
+        Ok(steps)
+    }
+
+    /// The settings that differ, unless the record says that none do.
+    fn patch(&self) -> Option<SettingsPatch> {
+        if self.record.settings_hash.as_ref() == Some(&settings_hash(self.api)) {
+            return None;
+        }
+        Some(difference(self.api, self.found)).filter(|patch| !patch.is_empty())
+    }
+
+    /// The API's own document, unless it is in place. What was read counts
+    /// more than what is remembered.
+    fn plain_policy(&self) -> Option<Step> {
+        let there = match &self.observed.policy {
+            Reading::NotRead => self.record.policy_hash.as_ref() == Some(&self.policy.api.hash),
+            Reading::Absent => false,
+            Reading::Found(there) => same_document(&there.text, &self.policy.api.text),
+        };
+        (!there).then(|| Step::PutPolicy {
+            guard: BTreeSet::new(),
+        })
+    }
+
+    fn changed_operation_policies(&self, of: impl Fn(&str) -> bool) -> impl Iterator<Item = Step> {
+        self.policy
+            .operations
+            .iter()
+            .filter(move |(id, text)| of(id) && !self.operation_policy_in_place(id, text))
+            .map(|(id, _)| Step::PutOperationPolicy {
+                operation: id.clone(),
+            })
+    }
+
+    fn operation_policy_in_place(&self, id: &str, text: &PolicyText) -> bool {
+        match self.observed.operation_policies.get(id) {
+            Some(Reading::Found(there)) => same_document(&there.text, &text.text),
+            Some(Reading::Absent) => false,
+            Some(Reading::NotRead) | None => {
+                let known = self.record.operation_policies.as_ref();
+                known.and_then(|known| known.get(id)) == Some(&text.hash)
+            }
+        }
+    }
+
+    /// Operations that have a document of their own and should have none.
+    fn surplus_operation_policies(&self) -> impl Iterator<Item = String> {
+        self.with_own_policy()
+            .into_iter()
+            .filter(|id| !self.policy.operations.contains_key(id))
+    }
+
+    fn with_own_policy(&self) -> BTreeSet<String> {
+        let absent = |id: &str| {
+            matches!(
+                self.observed.operation_policies.get(id),
+                Some(Reading::Absent)
+            )
+        };
+        let known = self.record.operation_policies.iter().flatten();
+        let read = self.observed.operation_policies.iter();
+        known
+            .map(|(id, _)| id)
+            .filter(|id| !absent(id))
+            .chain(read.filter_map(|(id, there)| there.found().map(|_| id)))
+            .cloned()
+            .collect()
+    }
+
+    fn existing(&self) -> &[ObservedOperation] {
+        self.observed.operations.found().map_or(&[], Vec::as_slice)
+    }
+
+    fn exists(&self, id: &str) -> bool {
+        self.existing().iter().any(|operation| operation.id == id)
+    }
+
+    /// Whether an operation is still there after the import.
+    fn survives(&self, id: &str) -> bool {
+        match &self.api.document.operations {
+            Some(made) => made.iter().any(|operation| operation.id == id),
+            None => true,
+        }
+    }
+
+    /// New operations that an import gives the policy of a deleted one, since
+    /// method and template are the same, and that should have none.
+    fn inherited(&self) -> impl Iterator<Item = String> {
+        let own = self.with_own_policy();
+        let leaving: Vec<&ObservedOperation> = self
+            .existing()
+            .iter()
+            .filter(|operation| own.contains(&operation.id) && !self.survives(&operation.id))
+            .collect();
+        self.api
+            .document
+            .operations
+            .iter()
+            .flatten()
+            .filter(move |made| {
+                !self.exists(&made.id)
+                    && !self.policy.operations.contains_key(&made.id)
+                    && leaving.iter().any(|old| {
+                        old.method.eq_ignore_ascii_case(&made.method)
+                            && old.url_template == made.url_template
+                    })
+            })
+            .map(|made| made.id.clone())
+    }
+}
+
+fn delete(operation: String) -> Step {
+    Step::DeleteOperationPolicy { operation }
+}
