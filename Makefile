@@ -55,7 +55,7 @@ fmt: ## format the code
 	@cargo fmt --all
 
 deny: setup ## check licences, sources and banned crates of all dependencies
-	@PATH="$$($(SETUP)/cargo-deny):$$PATH" cargo deny --locked check bans licenses sources
+	@PATH="$$($(SETUP)/cargo-deny):$$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
 
 crds: setup ## write the CRDs in deploy/ anew from the Rust types
 	@$(BUILD)
