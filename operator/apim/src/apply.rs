@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use operator_core::apim::{
-    self, AppliedRecord, Observed, PlanError, Published, Reading, Step,
-};
+use operator_core::apim::{self, AppliedRecord, Observed, PlanError, Published, Reading, Step};
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
 use operator_core::names::ApiId;
@@ -117,7 +115,7 @@ impl ApplyError {
 
     /// What happens next.
     #[must_use]
-    pub const fn class(&self) -> ErrorClass {
+    pub fn class(&self) -> ErrorClass {
         match &self.failure {
             Failure::Arm(error) => error.class,
             Failure::Plan(PlanError::NoServiceUrl | PlanError::NoPolicy) => ErrorClass::Waiting,
@@ -202,8 +200,7 @@ impl Applier {
         applied: Option<&AppliedRecord>,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Applied, ApplyError> {
-        let published =
-            Published::of(desired).map_err(|error| ApplyError::bare(error.into()))?;
+        let published = Published::of(desired).map_err(|error| ApplyError::bare(error.into()))?;
         let _writer = self.client.lock_api(published.api.id.as_str()).await;
         let mut run = Run {
             applier: self,
@@ -251,8 +248,7 @@ impl Applier {
         desired: &Desired,
         claimed: &AppliedRecord,
     ) -> Result<AppliedRecord, ApplyError> {
-        let published =
-            Published::of(desired).map_err(|error| ApplyError::bare(error.into()))?;
+        let published = Published::of(desired).map_err(|error| ApplyError::bare(error.into()))?;
         let api = published.api;
         let reads = apim::confirmation(published.policy, claimed);
         let observed = self
@@ -309,9 +305,7 @@ impl Run<'_> {
         let Some(reads) = apim::reads(self.published, Some(&self.record)) else {
             return Ok(());
         };
-        let observed = client
-            .observe(api.id.as_str(), &api.mark, &reads)
-            .await?;
+        let observed = client.observe(api.id.as_str(), &api.mark, &reads).await?;
         let steps = apim::plan(desired, &observed, Some(&self.record))?;
         self.record.learn(self.published, &observed);
         self.etags = Etags::of(&observed);
@@ -319,7 +313,7 @@ impl Run<'_> {
         for (index, step) in steps.iter().enumerate() {
             self.applier.check_cancelled()?;
             self.step = Some(step.describe());
-            self.record.before(step);
+            self.record.before(step, api);
             progress(Progress {
                 step,
                 number: index + 1,
@@ -390,7 +384,10 @@ impl Run<'_> {
         let id = self.published.api.id.as_str();
         let etag = match self.etags.operations.remove(operation) {
             Some(etag) => Some(etag),
-            None => match client.get_policy(id, PolicyOf::Operation(operation)).await? {
+            None => match client
+                .get_policy(id, PolicyOf::Operation(operation))
+                .await?
+            {
                 Reading::Found(there) => there.etag,
                 Reading::Absent | Reading::NotRead => return Ok(false),
             },

@@ -82,7 +82,7 @@ impl Default for ArmOptions {
             api_version: crate::cloud::DEFAULT_API_VERSION.to_owned(),
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(115),
-            call_timeout: Duration::from_secs(180),
+            call_timeout: Duration::from_mins(3),
             operation_timeout: Duration::from_secs(450),
             retries: 2,
             backoff: Duration::from_millis(500),

@@ -3,7 +3,7 @@
 //! The rows are what the API Management resource provider and the ARM gateway
 //! were seen or documented to answer. A 400 is not always final: a policy that
 //! comes before the backend, named value or fragment that it names is refused
-//! with a ValidationError too, and is fine a minute later.
+//! with a `ValidationError` too, and is fine a minute later.
 
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ const fn row(
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the type of the column")]
 const fn only(status: u16) -> Option<(u16, u16)> {
     Some((status, status))
 }
@@ -82,16 +83,56 @@ use Class::{Conflict, Denied, Invalid, Throttled, Transient, Waiting};
 const TABLE: &[Row] = &[
     // What was asked for cannot be had here, whatever the status.
     row(None, Some("MethodNotAllowedInPricingTier"), None, Invalid),
-    row(None, Some("ServiceAlreadyExistsInSoftDeletedState"), None, Denied),
-    row(None, Some("MissingOrIncorrectVersionParameter"), None, Denied),
+    row(
+        None,
+        Some("ServiceAlreadyExistsInSoftDeletedState"),
+        None,
+        Denied,
+    ),
+    row(
+        None,
+        Some("MissingOrIncorrectVersionParameter"),
+        None,
+        Denied,
+    ),
     // Something must come first: these are ValidationErrors like any other
     // but for their text.
-    row(only(400), None, Some("backend with id"), Waiting(kind::BACKEND)),
-    row(only(400), None, Some("policy fragment with id"), Waiting(kind::FRAGMENT)),
-    row(only(400), None, Some("cannot find a property"), Waiting(kind::NAMED_VALUE)),
-    row(only(400), None, Some("properties specified are missing"), Waiting(kind::NAMED_VALUE)),
-    row(only(400), None, Some("logger not found"), Waiting(kind::LOGGER)),
-    row(only(400), None, Some("entity with specified identifier not found"), Waiting(kind::ENTITY)),
+    row(
+        only(400),
+        None,
+        Some("backend with id"),
+        Waiting(kind::BACKEND),
+    ),
+    row(
+        only(400),
+        None,
+        Some("policy fragment with id"),
+        Waiting(kind::FRAGMENT),
+    ),
+    row(
+        only(400),
+        None,
+        Some("cannot find a property"),
+        Waiting(kind::NAMED_VALUE),
+    ),
+    row(
+        only(400),
+        None,
+        Some("properties specified are missing"),
+        Waiting(kind::NAMED_VALUE),
+    ),
+    row(
+        only(400),
+        None,
+        Some("logger not found"),
+        Waiting(kind::LOGGER),
+    ),
+    row(
+        only(400),
+        None,
+        Some("entity with specified identifier not found"),
+        Waiting(kind::ENTITY),
+    ),
     // The rest of 400 is for the writer of the object: path conflicts, policy
     // and document errors, quotas.
     row(only(400), None, None, Invalid),
@@ -100,20 +141,50 @@ const TABLE: &[Row] = &[
     row(only(403), None, None, Denied),
     row(None, Some("AuthorizationFailed"), None, Denied),
     row(None, Some("LinkedAuthorizationFailed"), None, Denied),
-    row(only(404), Some("ResourceGroupNotFound"), None, Waiting(kind::GROUP)),
-    row(only(404), None, Some("under resource group"), Waiting(kind::SERVICE)),
+    row(
+        only(404),
+        Some("ResourceGroupNotFound"),
+        None,
+        Waiting(kind::GROUP),
+    ),
+    row(
+        only(404),
+        None,
+        Some("under resource group"),
+        Waiting(kind::SERVICE),
+    ),
     row(only(404), None, Some("api not found"), Waiting(kind::API)),
-    row(only(404), None, Some("operation not found"), Waiting(kind::OPERATION)),
+    row(
+        only(404),
+        None,
+        Some("operation not found"),
+        Waiting(kind::OPERATION),
+    ),
     row(only(404), None, None, Waiting(kind::RESOURCE)),
     row(only(405), None, None, Invalid),
     row(only(408), None, None, Transient),
     // The API, or something beside it, is being changed at this moment.
-    row(only(409), Some("PessimisticConcurrencyConflict"), None, Transient),
-    row(only(409), None, Some("another operation is in progress"), Transient),
+    row(
+        only(409),
+        Some("PessimisticConcurrencyConflict"),
+        None,
+        Transient,
+    ),
+    row(
+        only(409),
+        None,
+        Some("another operation is in progress"),
+        Transient,
+    ),
     row(only(409), None, None, Conflict),
     row(only(412), None, None, Conflict),
     // The management endpoint of the instance did not answer the gateway.
-    row(only(422), Some("ManagementApiRequestFailed"), None, Transient),
+    row(
+        only(422),
+        Some("ManagementApiRequestFailed"),
+        None,
+        Transient,
+    ),
     row(only(422), None, Some("timed out"), Transient),
     row(only(429), None, None, Throttled),
     row(Some((500, 599)), None, None, Transient),
@@ -143,7 +214,9 @@ pub fn classify(
     let texts: Vec<&str> = std::iter::once(message)
         .chain(details.iter().map(|detail| detail.message.as_str()))
         .collect();
-    let matched = TABLE.iter().find_map(|row| row.matches(status, code, &texts));
+    let matched = TABLE
+        .iter()
+        .find_map(|row| row.matches(status, code, &texts));
     let (class, text) = matched.unwrap_or((Transient, None));
     let wait = retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
     Verdict {

@@ -1,6 +1,7 @@
 //! What ARM answered when it did not do what was asked.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use operator_core::class::ErrorClass;
@@ -8,9 +9,13 @@ use serde::Deserialize;
 
 use crate::classify::{Verdict, classify};
 
-/// A call that failed.
+/// A call that failed. Its [parts](ErrorParts) are its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArmError {
+pub struct ArmError(Box<ErrorParts>);
+
+/// What is known of a call that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorParts {
     /// What was called: `PUT API policy of acme.orders`.
     pub call: String,
     /// Where it failed.
@@ -107,6 +112,20 @@ impl fmt::Display for ArmError {
 
 impl std::error::Error for ArmError {}
 
+impl Deref for ArmError {
+    type Target = ErrorParts;
+
+    fn deref(&self) -> &ErrorParts {
+        &self.0
+    }
+}
+
+impl DerefMut for ArmError {
+    fn deref_mut(&mut self) -> &mut ErrorParts {
+        &mut self.0
+    }
+}
+
 /// The body of an error, of the resource provider's shape or the gateway's.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -168,7 +187,7 @@ impl ArmError {
         let details = body.details.unwrap_or_default();
         let Verdict { class, missing } =
             classify(status, &body.code, &body.message, &details, retry_after);
-        Self {
+        Self(Box::new(ErrorParts {
             call: call.to_owned(),
             cause,
             status,
@@ -179,7 +198,7 @@ impl ArmError {
             missing,
             request_id: None,
             gateway: false,
-        }
+        }))
     }
 
     /// An error without an answer.
@@ -189,7 +208,7 @@ impl ArmError {
         class: ErrorClass,
         message: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(ErrorParts {
             call: call.to_owned(),
             cause,
             status: None,
@@ -200,7 +219,7 @@ impl ArmError {
             missing: None,
             request_id: None,
             gateway: false,
-        }
+        }))
     }
 
     /// The API was not there any more after it had been written.

@@ -77,7 +77,7 @@ fn builder(ca_file: Option<&Path>) -> Result<ClientBuilder, HttpError> {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .connect_timeout(Duration::from_secs(10))
-        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_mins(1))
         .dns_resolver(LoopbackNames);
     if let Some(path) = ca_file {
         builder = builder.tls_certs_merge(certificates(path)?);

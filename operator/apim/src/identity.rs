@@ -88,10 +88,10 @@ impl Azure {
     /// With other times and sizes; the API version stays the cloud's.
     #[must_use]
     pub fn with_options(mut self, options: ArmOptions) -> Self {
-        self.options = ArmOptions {
-            api_version: self.cloud.api_version.clone(),
-            ..options
-        };
+        self.options = options;
+        self.options
+            .api_version
+            .clone_from(&self.cloud.api_version);
         self
     }
 

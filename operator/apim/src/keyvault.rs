@@ -104,17 +104,23 @@ impl Azure {
             }
         }
         match <[String; 5]>::try_from(values) {
-            Ok([service_name, resource_group, subscription_id, tenant_id, client_id]) => {
-                Ok(VaultSettings {
-                    service: ServiceRef {
-                        subscription_id,
-                        resource_group,
-                        service_name,
-                    },
+            Ok(
+                [
+                    service_name,
+                    resource_group,
+                    subscription_id,
                     tenant_id,
                     client_id,
-                })
-            }
+                ],
+            ) => Ok(VaultSettings {
+                service: ServiceRef {
+                    subscription_id,
+                    resource_group,
+                    service_name,
+                },
+                tenant_id,
+                client_id,
+            }),
             Err(_) => Err(VaultError::Missing {
                 vault: url,
                 names: missing,

@@ -8,8 +8,8 @@
 //! nobody asked for.
 #![forbid(unsafe_code)]
 
-pub mod apply;
 mod apis;
+pub mod apply;
 pub mod arm;
 mod bucket;
 pub mod classify;
@@ -34,7 +34,7 @@ pub use arm::{ArmClient, ArmOptions, ServiceRef};
 pub use bucket::{Bucket, BucketSize, Buckets, Limits};
 pub use cloud::CloudSettings;
 pub use delete::Deleted;
-pub use error::{ArmError, Cause, ErrorDetail, Missing};
+pub use error::{ArmError, Cause, ErrorDetail, ErrorParts, Missing};
 pub use http::{HttpError, http_client};
 pub use identity::{Azure, Credentials, IdentityError, Principal};
 pub use keyvault::{VaultError, VaultSettings};

@@ -47,7 +47,7 @@ impl ArmClient {
         let started = Instant::now();
         let answer = self.send(call).await?;
         if let Some(url) = answer.header("azure-asyncoperation") {
-            let poll = self.poll_call(call, url)?;
+            let poll = Self::poll_call(call, url)?;
             self.until_final(call, &poll, &answer, started).await?;
             return Ok(Ended::Later);
         }
@@ -55,13 +55,13 @@ impl ArmClient {
             let Some(url) = answer.header("location") else {
                 return Err(protocol(call, "a 202 without a place to ask"));
             };
-            let poll = self.poll_call(call, url)?;
+            let poll = Self::poll_call(call, url)?;
             return self.until_there(call, &poll, answer, started).await;
         }
         Ok(Ended::Answer(answer))
     }
 
-    fn poll_call(&self, call: &Call, url: &str) -> Result<Call, ArmError> {
+    fn poll_call(call: &Call, url: &str) -> Result<Call, ArmError> {
         let url: Url = call
             .url
             .join(url)

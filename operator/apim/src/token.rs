@@ -13,7 +13,7 @@ use crate::secret::Secret;
 /// Before its end by this much a token is renewed; the old one serves on while
 /// that fails. The SDK's credentials have the same margin, so a renewal that is
 /// asked for earlier would be answered with the old token.
-const RENEW_BEFORE: Duration = Duration::from_secs(300);
+const RENEW_BEFORE: Duration = Duration::from_mins(5);
 /// A token with less left is not sent any more.
 const USELESS_BEFORE: Duration = Duration::from_secs(30);
 /// After a failed renewal nobody tries again for this long.
@@ -187,15 +187,24 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_kept_until_shortly_before_its_end() {
         let long = cache(3600, false);
-        assert_eq!((next(&long).await, next(&long).await), ("t1".into(), "t1".into()));
+        assert_eq!(
+            (next(&long).await, next(&long).await),
+            ("t1".into(), "t1".into())
+        );
         let short = cache(200, false);
-        assert_eq!((next(&short).await, next(&short).await), ("t1".into(), "t2".into()));
+        assert_eq!(
+            (next(&short).await, next(&short).await),
+            ("t1".into(), "t2".into())
+        );
     }
 
     #[tokio::test]
     async fn while_renewal_fails_the_old_token_serves_until_it_is_useless() {
         let ending = cache(200, true);
-        assert_eq!((next(&ending).await, next(&ending).await), ("t1".into(), "t1".into()));
+        assert_eq!(
+            (next(&ending).await, next(&ending).await),
+            ("t1".into(), "t1".into())
+        );
         let useless = cache(20, true);
         assert_eq!(next(&useless).await, "t1");
         assert_eq!(

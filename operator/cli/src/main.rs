@@ -50,7 +50,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
     // A one-off command says by itself what is wrong; a process that runs for
     // months tells what it does.
     let quiet = !matches!(cli.command, Command::Run(_));
-    logging::start(cli.log.as_deref(), cli.log_format, if quiet { "error" } else { "info" })?;
+    logging::start(cli.log.as_deref(), cli.log_format, if quiet { "error" } else { "info,kube_runtime=warn" })?;
     match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Render(args) => render::render(args),

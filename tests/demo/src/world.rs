@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 use test_harness::ControlPlane;
-use test_harness::process::Process;
-use test_harness::wait::wait_until;
+use test_harness::Process;
+use test_harness::wait_until;
 
 /// Nothing here takes that long when all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -218,7 +218,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 token=$(curl -sS --cacert azure/ca.pem -d grant_type=client_credentials -d client_id={client} -d client_secret={secret} \
   --data-urlencode scope={arm}/.default {authority}/{tenant}/oauth2/v2.0/token \
-  | sed -E 's/.*"access_token": *"([^"]*)".*/\1/' | tr -d '\n{{} ')
+  | sed -E 's/.*"access_token": *"([^"]*)".*/\1/' | tr -d '\n{{}} ')
 curl -sS --cacert azure/ca.pem -H "Authorization: Bearer $token" "{arm}{service}/$1?api-version=2024-05-01${{2:-}}"
 "#,
         client = own("clientId"),
@@ -230,7 +230,7 @@ curl -sS --cacert azure/ca.pem -H "Authorization: Bearer $token" "{arm}{service}
 # Prints the policy document of an API, or of one of its operations.
 set -euo pipefail
 body=$("$(dirname "$0")/apim" "apis/$1/policies/policy" '&format=rawxml')
-printf '%b\n' "$(sed -n 's/^ *"value": "\(.*\)",\{0,1\}$/\1/p' <<<"$body" | sed 's/\\r\\n/\\n/g; s/\\u0027/'"'"'/g; s/\\u003c/</g; s/\\u003e/>/g; s/\\u0026/\&/g')" | tr -d '\r'
+printf '%b\n' "$(sed -n 's/^ *"value": "\(.*\)",\{0,1\}$/\1/p' <<<"$body" | sed 's/\\r\\n/\\n/g; s/\\"/"/g; s/\\u0027/'"'"'/g; s/\\u003c/</g; s/\\u003e/>/g; s/\\u0026/\&/g')" | tr -d '\r'
 "#;
     let journal = format!(
         "#!/usr/bin/env bash\n# Every write that the local Azure was asked for.\nset -euo pipefail\n\

@@ -11,8 +11,8 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use test_harness::process::Process;
-use test_harness::{ControlPlane, stand_in, wait};
+use test_harness::Process;
+use test_harness::{ControlPlane, stand_in};
 
 use crate::objects::status_of;
 
@@ -145,7 +145,7 @@ impl Stage {
         let deploy = workspace().join("deploy");
         let version = install(&client, &deploy, builder.definition).await?;
         let stand_in = if builder.addresses {
-            Some(stand_in::StandIn::start(client.clone(), stand_in::Options::default()).await?)
+            Some(stand_in::StandIn::start(client.clone(), stand_in::Options::default()).await)
         } else {
             None
         };
@@ -158,7 +158,7 @@ impl Stage {
     }
 
     fn instance_manifest(&self) -> Value {
-        let endpoints = self.azure.endpoints();
+        let endpoints = &self.azure.endpoints;
         let mut spec = json!({
             "subscriptionId": endpoints.subscription_id,
             "resourceGroup": endpoints.resource_group,
@@ -188,7 +188,7 @@ impl Stage {
     /// waits until it is ready.
     pub async fn start_operator(&mut self) -> Result<()> {
         let kubeconfig = self.plane.kubeconfig_for("system:serviceaccount:operators:apim-operator", None)?;
-        let operator_app = self.azure.endpoints().applications.iter().find(|app| app.name == "operator");
+        let operator_app = self.azure.endpoints.applications.iter().find(|app| app.name == "operator");
         let operator_app = operator_app.context("the seed has an application for the operator")?;
         let port = free_port()?;
         let mut command = Command::new(program("apim-operator")?);
@@ -231,7 +231,7 @@ impl Stage {
     pub async fn addresses(&mut self, on: bool) -> Result<()> {
         self.stand_in = match (on, self.stand_in.take()) {
             (true, None) => {
-                Some(stand_in::StandIn::start(self.client.clone(), stand_in::Options::default()).await?)
+                Some(stand_in::StandIn::start(self.client.clone(), stand_in::Options::default()).await)
             }
             (true, running) => running,
             (false, _) => None,
@@ -259,9 +259,9 @@ impl Stage {
                 "metadata": {"name": service, "namespace": object["metadata"]["namespace"]},
                 "spec": {"selector": {"app": service}, "ports": [{"port": object["spec"]["port"], "targetPort": 8080}]},
             });
-            test_harness::apply::apply_yaml(&self.client, &service.to_string()).await?;
+            test_harness::apply_yaml(&self.client, &service.to_string()).await?;
         }
-        test_harness::apply::apply_yaml(&self.client, &object.to_string()).await?;
+        test_harness::apply_yaml(&self.client, &object.to_string()).await?;
         Ok(())
     }
 
@@ -279,7 +279,7 @@ impl Stage {
         mut check: impl FnMut(&Value) -> bool,
     ) -> Result<Value> {
         let api = self.exposed_apis("shop");
-        let found = wait::wait_for(&api, name, awaited, PATIENCE, |object| {
+        let found = test_harness::wait_for(&api, name, awaited, PATIENCE, |object| {
             let status = status_of(object?);
             check(&status).then_some(status)
         })
@@ -303,7 +303,7 @@ impl Stage {
     /// Waits until an ExposedAPI is gone.
     pub async fn until_gone(&self, name: &str) -> Result<()> {
         let api = self.exposed_apis("shop");
-        let gone = wait::wait_for(&api, name, "gone", PATIENCE, |object| object.is_none().then_some(())).await;
+        let gone = test_harness::wait_for(&api, name, "gone", PATIENCE, |object| object.is_none().then_some(())).await;
         gone.with_context(|| format!("the operator's log ends with:\n{}", tail(&self.operator_log())))
     }
 
@@ -384,12 +384,12 @@ async fn install(client: &Client, deploy: &Path, definition: Definition) -> Resu
         read(&deploy.join("rbac.yaml"))?,
         "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}".to_owned(),
     ] {
-        test_harness::apply::apply_yaml(client, &text).await?;
+        test_harness::apply_yaml(client, &text).await?;
     }
     let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let crds: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
     for name in ["exposedapis.oda.tmforum.org", "apiminstances.apim.oda.tmforum.org"] {
-        wait::wait_for(&crds, name, "established", PATIENCE, |object| {
+        test_harness::wait_for(&crds, name, "established", PATIENCE, |object| {
             let status = status_of(object?);
             is(&status, "Established", "True").then_some(())
         })

@@ -323,10 +323,18 @@ const ROWS: &[Seen] = &[
     seen(502, "", "", "", Class::Transient),
     seen(503, "", "the answer has no body", "", Class::Transient),
     seen(410, "Gone", "", "", Class::Invalid),
-    later("InternalServerError", "DeadOperationMonitor", Class::Transient),
+    later(
+        "InternalServerError",
+        "DeadOperationMonitor",
+        Class::Transient,
+    ),
     later("ValidationError", FIELDS, Class::Invalid),
     later("AuthorizationFailed", "no", Class::Denied),
-    later("PreconditionFailed", "Resource was modified", Class::Conflict),
+    later(
+        "PreconditionFailed",
+        "Resource was modified",
+        Class::Conflict,
+    ),
     later("MethodNotAllowedInPricingTier", "no", Class::Invalid),
     later("", "", Class::Transient),
 ];
@@ -379,7 +387,9 @@ fn every_row_of_the_table_is_needed() {
     // A row that no answer above reaches is a row that nobody tested.
     let mut reached = vec![false; TABLE.len()];
     for row in ROWS {
-        let status = row.status.or((row.code == "ValidationError").then_some(400));
+        let status = row
+            .status
+            .or((row.code == "ValidationError").then_some(400));
         let texts = [row.message, row.detail];
         let hit = TABLE
             .iter()
@@ -392,5 +402,13 @@ fn every_row_of_the_table_is_needed() {
         .into_iter()
         .map(|at| (TABLE[at].status, TABLE[at].code, TABLE[at].text))
         .collect();
-    assert_eq!(unreached, [(None, Some("LinkedAuthorizationFailed"), None), (Some((422, 422)), None, Some("timed out")), (None, Some("ValidationError"), None), (None, Some("TooManyRequests"), None)]);
+    assert_eq!(
+        unreached,
+        [
+            (None, Some("LinkedAuthorizationFailed"), None),
+            (Some((422, 422)), None, Some("timed out")),
+            (None, Some("ValidationError"), None),
+            (None, Some("TooManyRequests"), None)
+        ]
+    );
 }

@@ -14,10 +14,8 @@ use super::credentials::Builder;
 use crate::secret::Secret;
 
 /// The instance metadata service, the same on every Azure machine.
-const IMDS: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-    80,
-);
+const IMDS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 /// It is one hop away: where it does not accept at once, there is none.
 const IMDS_CONNECT: Duration = Duration::from_secs(1);
 /// For one member of the chain to answer.
@@ -132,12 +130,15 @@ impl TokenCredential for Chain {
     ) -> azure_core::Result<AccessToken> {
         let mut chosen = self.chosen.lock().await;
         if let Some((member, credential)) = chosen.as_ref() {
-            return credential.get_token(scopes, options).await.map_err(|error| {
-                azure_core::Error::with_message(
-                    ErrorKind::Credential,
-                    format!("{}: {}", member.name(), first_line(&error.to_string())),
-                )
-            });
+            return credential
+                .get_token(scopes, options)
+                .await
+                .map_err(|error| {
+                    azure_core::Error::with_message(
+                        ErrorKind::Credential,
+                        format!("{}: {}", member.name(), first_line(&error.to_string())),
+                    )
+                });
         }
         let mut lacks = Vec::new();
         for member in Member::ALL {
