@@ -57,8 +57,12 @@ fn build() -> Result<(), String> {
             .map_err(|error| format!("plugins/{name} is no plugin: {error}"))?;
         fs::write(&component, bytes)
             .map_err(|error| format!("cannot write {}: {error}", component.display()))?;
+        let file = format!("/components/{name}.wasm");
         // Writing to a string cannot fail.
-        let _ = writeln!(list, "    ({name:?}, include_bytes!({component:?})),");
+        let _ = writeln!(
+            list,
+            "    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), {file:?}))),"
+        );
     }
     list.push_str("]\n");
     fs::write(out.join("builtin.rs"), list)
@@ -158,8 +162,12 @@ fn compile(
                 .as_array()?
                 .iter()
                 .filter_map(Value::as_str)
-                .find(|file| file.ends_with(".wasm"))?;
-            Some(((*name).clone(), PathBuf::from(module)))
+                .map(PathBuf::from)
+                .find(|file| {
+                    file.extension()
+                        .is_some_and(|extension| extension == "wasm")
+                })?;
+            Some(((*name).clone(), module))
         })
         .collect())
 }

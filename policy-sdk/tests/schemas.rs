@@ -1,5 +1,10 @@
 //! What the SDK writes and reads agrees with the published JSON Schemas.
 
+#![allow(
+    clippy::expect_used,
+    reason = "helpers of tests are tests, and the lint knows only the functions"
+)]
+
 use std::fs;
 use std::path::Path;
 

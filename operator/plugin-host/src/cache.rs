@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, hex};
 use crate::error::HostError;
 
 /// Tells files of this format apart from anything else.
@@ -42,7 +42,7 @@ impl DiskCache {
         let mut hasher = ShaHasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let hash: [u8; 32] = hasher.0.finalize().into();
-        let compatibility = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let compatibility = hex(&hash[..8]);
         Ok(Self {
             folder: folder.to_owned(),
             compatibility,

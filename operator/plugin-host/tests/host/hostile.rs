@@ -54,12 +54,29 @@ fn an_endless_loop_ends_at_the_deadline() {
     assert_eq!(error.reason(), "PluginTimeout");
 }
 
+/// A host that has no patience.
+fn short_host() -> PluginHost {
+    PluginHost::new(HostConfig {
+        limits: Limits {
+            timeout: SHORT,
+            max_timeout: SHORT,
+            ..Limits::default()
+        },
+        max_concurrency: 2,
+        ..HostConfig::default()
+    })
+    .expect("a host")
+}
+
 #[test]
 fn a_time_limit_is_capped_by_the_hosts() {
-    let plugin = load(&Guest::generating("(loop (br 0)) unreachable").component())
+    let plugin = short_host()
+        .load(
+            &Guest::generating("(loop (br 0)) unreachable").component(),
+            PluginSource::Registry("r".into()),
+        )
         .expect("loads")
-        .with_timeout(Duration::from_secs(86_400))
-        .with_timeout(SHORT);
+        .with_timeout(Duration::from_hours(24));
     let CallError::Timeout { limit, .. } = generate_error(&plugin) else {
         panic!("no timeout");
     };
@@ -210,21 +227,12 @@ fn a_plugin_that_crashes_while_it_describes_itself_does_not_load() {
 
 #[test]
 fn a_plugin_that_hangs_while_it_starts_does_not_load() {
-    let host = PluginHost::new(HostConfig {
-        limits: Limits {
-            timeout: SHORT,
-            ..Limits::default()
-        },
-        max_concurrency: 2,
-        ..HostConfig::default()
-    })
-    .expect("a host");
     let bytes = Guest {
         extra: "(func $forever (loop (br 0))) (start $forever)",
         ..Guest::default()
     }
     .component();
-    let error = host
+    let error = short_host()
         .load(&bytes, PluginSource::Registry("r".into()))
         .map(|_| ())
         .expect_err("must not load");

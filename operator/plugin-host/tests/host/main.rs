@@ -3,6 +3,12 @@
 //! The hostile ones are written in WebAssembly text (`guest.rs`): small, and
 //! free of what a language's compiler would prevent.
 
+#![allow(
+    clippy::expect_used,
+    reason = "helpers of tests are tests, and the lint knows only the functions"
+)]
+
+mod author;
 mod builtin;
 mod cache;
 mod guest;
