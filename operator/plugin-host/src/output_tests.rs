@@ -181,7 +181,7 @@ fn xml_as_text_needs_a_grant() {
     policy.raw.push(wit::RawFragment {
         section: wit::Section::Inbound,
         target: wit::Target::Api,
-        xml: "<cors/>".to_owned(),
+        xml: "<base/>".to_owned(),
     });
     assert!(reason(policy).contains("has not granted the plugin `raw-xml`"));
 }
