@@ -5,6 +5,7 @@
 //! 250. Staying below costs nothing; running into it costs every caller of the
 //! principal a 429.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -68,17 +69,61 @@ impl Buckets {
 /// One bucket. Callers are served in the order in which they came.
 #[derive(Debug)]
 pub struct Bucket {
-    size: BucketSize,
-    state: Mutex<State>,
-    /// Nobody is served before this moment; kept apart from the state, which
-    /// a waiting caller holds.
-    paused: std::sync::Mutex<Option<Instant>>,
+    /// The caller that waits for its token.
+    turn: Mutex<()>,
+    level: std::sync::Mutex<Level>,
 }
 
+/// How full a bucket is: a function of the moments that it is told.
 #[derive(Debug)]
-struct State {
+struct Level {
+    size: BucketSize,
     tokens: f64,
     at: Instant,
+    /// Nobody is served before this moment.
+    paused_until: Option<Instant>,
+}
+
+impl Level {
+    /// Full. Sizes that would never serve anyone are raised to one call, and
+    /// to one per hour.
+    fn full(size: BucketSize, now: Instant) -> Self {
+        let size = BucketSize {
+            per_second: size.per_second.max(1.0 / 3600.0),
+            burst: size.burst.max(1.0),
+        };
+        Self {
+            size,
+            tokens: size.burst,
+            at: now,
+            paused_until: None,
+        }
+    }
+
+    /// Takes a token, or says how long to wait before asking again.
+    fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+            return Err(until - now);
+        }
+        let gained = (now - self.at).as_secs_f64() * self.size.per_second;
+        self.tokens = (self.tokens + gained).min(self.size.burst);
+        self.at = now;
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
+            return Ok(());
+        }
+        let missing = (1.0 - self.tokens) / self.size.per_second;
+        // One millisecond more, the timer's grain, so that the token is there
+        // after the wait.
+        Err(Duration::from_secs_f64(missing) + Duration::from_millis(1))
+    }
+
+    fn pause(&mut self, now: Instant, time: Duration) {
+        let until = now + time;
+        if self.paused_until.is_none_or(|before| before < until) {
+            self.paused_until = Some(until);
+        }
+    }
 }
 
 impl Bucket {
@@ -86,122 +131,125 @@ impl Bucket {
     /// call, and to one per hour.
     #[must_use]
     pub fn new(size: BucketSize) -> Self {
-        let size = BucketSize {
-            per_second: size.per_second.max(1.0 / 3600.0),
-            burst: size.burst.max(1.0),
-        };
         Self {
-            size,
-            state: Mutex::new(State {
-                tokens: size.burst,
-                at: Instant::now(),
-            }),
-            paused: std::sync::Mutex::new(None),
+            turn: Mutex::new(()),
+            level: std::sync::Mutex::new(Level::full(size, Instant::now())),
         }
     }
 
     /// Waits for a token and takes it.
     pub async fn take(&self) {
-        let mut state = self.state.lock().await;
+        let _turn = self.turn.lock().await;
         loop {
-            let now = Instant::now();
-            if let Some(until) = self.paused_until().filter(|until| *until > now) {
-                tokio::time::sleep_until(until).await;
-                continue;
+            let taken = self.level().take(Instant::now());
+            match taken {
+                Ok(()) => return,
+                Err(wait) => tokio::time::sleep(wait).await,
             }
-            let gained = (now - state.at).as_secs_f64() * self.size.per_second;
-            state.tokens = (state.tokens + gained).min(self.size.burst);
-            state.at = now;
-            if state.tokens >= 1.0 {
-                state.tokens -= 1.0;
-                return;
-            }
-            let missing = (1.0 - state.tokens) / self.size.per_second;
-            // One millisecond more, the timer's grain, so that the token is
-            // there after the sleep.
-            tokio::time::sleep(Duration::from_secs_f64(missing) + Duration::from_millis(1)).await;
         }
     }
 
     /// Serves nobody for this long: the service has said when to come back.
     pub fn pause(&self, time: Duration) {
-        let until = Instant::now() + time;
-        let mut paused = self.lock_paused();
-        if paused.is_none_or(|before| before < until) {
-            *paused = Some(until);
-        }
+        self.level().pause(Instant::now(), time);
     }
 
-    fn paused_until(&self) -> Option<Instant> {
-        *self.lock_paused()
-    }
-
-    fn lock_paused(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.paused
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn level(&self) -> std::sync::MutexGuard<'_, Level> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt as _;
+    use std::sync::Arc;
 
-    fn bucket() -> Bucket {
-        Bucket::new(BucketSize {
-            per_second: 10.0,
-            burst: 3.0,
-        })
+    /// Calls one after the other; the time that passes is the waits' sum.
+    struct Caller {
+        level: Level,
+        now: Instant,
     }
 
-    async fn seconds(bucket: &Bucket, calls: usize) -> f64 {
-        let start = Instant::now();
-        for _ in 0..calls {
-            bucket.take().await;
+    impl Caller {
+        fn new() -> Self {
+            let now = Instant::now();
+            let size = BucketSize {
+                per_second: 10.0,
+                burst: 3.0,
+            };
+            Self {
+                level: Level::full(size, now),
+                now,
+            }
         }
-        start.elapsed().as_secs_f64()
+
+        fn seconds_for(&mut self, calls: usize) -> f64 {
+            let start = self.now;
+            for _ in 0..calls {
+                while let Err(wait) = self.level.take(self.now) {
+                    self.now += wait;
+                }
+            }
+            (self.now - start).as_secs_f64()
+        }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_burst_is_free_and_what_follows_comes_at_the_rate() {
-        let bucket = bucket();
-        assert!(seconds(&bucket, 3).await < f64::EPSILON);
-        let waited = seconds(&bucket, 20).await;
-        assert!((2.0..2.1).contains(&waited), "{waited}");
+    #[test]
+    fn a_burst_is_free_and_what_follows_comes_at_the_rate() {
+        let mut caller = Caller::new();
+        assert!(caller.seconds_for(3) < f64::EPSILON);
+        let waited = caller.seconds_for(20);
+        assert!((1.98..2.1).contains(&waited), "{waited}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_refills_no_more_than_the_burst() {
-        let bucket = bucket();
-        seconds(&bucket, 3).await;
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(seconds(&bucket, 3).await < f64::EPSILON);
-        assert!(seconds(&bucket, 1).await > 0.09);
+    #[test]
+    fn a_long_rest_refills_no_more_than_the_burst() {
+        let mut caller = Caller::new();
+        caller.seconds_for(3);
+        caller.now += Duration::from_mins(1);
+        assert!(caller.seconds_for(3) < f64::EPSILON);
+        assert!(caller.seconds_for(1) > 0.09);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn nobody_is_served_before_the_service_said_so() {
-        let bucket = bucket();
-        bucket.pause(Duration::from_secs(7));
-        bucket.pause(Duration::from_secs(2));
-        let waited = seconds(&bucket, 1).await;
+    #[test]
+    fn nobody_is_served_before_the_service_said_so() {
+        let mut caller = Caller::new();
+        caller.level.pause(caller.now, Duration::from_secs(7));
+        caller.level.pause(caller.now, Duration::from_secs(2));
+        let waited = caller.seconds_for(1);
         assert!((7.0..7.1).contains(&waited), "{waited}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn callers_are_served_in_order() {
-        let bucket = std::sync::Arc::new(bucket());
-        let order = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let mut tasks = tokio::task::JoinSet::new();
-        for caller in 0..8 {
+    #[test]
+    fn azures_own_numbers_let_ten_writes_through_in_a_second_after_the_burst() {
+        let now = Instant::now();
+        let mut caller = Caller {
+            level: Level::full(Limits::default().writes, now),
+            now,
+        };
+        assert!(caller.seconds_for(200) < f64::EPSILON);
+        let waited = caller.seconds_for(100);
+        assert!((9.9..10.2).contains(&waited), "{waited}");
+    }
+
+    #[tokio::test]
+    async fn callers_are_served_in_the_order_in_which_they_came() {
+        let bucket = Arc::new(Bucket::new(BucketSize {
+            per_second: 1000.0,
+            burst: 1.0,
+        }));
+        assert!(bucket.take().now_or_never().is_some());
+        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let calls = (0..8).map(|caller| {
             let (bucket, order) = (bucket.clone(), order.clone());
-            tasks.spawn(async move {
+            async move {
                 bucket.take().await;
                 order.lock().unwrap().push(caller);
-            });
-            tokio::task::yield_now().await;
-        }
-        tasks.join_all().await;
+            }
+        });
+        // Polled for the first time in this order, so they queue in it.
+        futures::future::join_all(calls).await;
         assert_eq!(*order.lock().unwrap(), (0..8).collect::<Vec<_>>());
     }
 }

@@ -144,13 +144,13 @@ const TABLE: &[Row] = &[
     row(
         only(404),
         Some("ResourceGroupNotFound"),
-        None,
+        Some("resource group '"),
         Waiting(kind::GROUP),
     ),
     row(
         only(404),
         None,
-        Some("under resource group"),
+        Some("the resource '"),
         Waiting(kind::SERVICE),
     ),
     row(only(404), None, Some("api not found"), Waiting(kind::API)),

@@ -105,7 +105,7 @@ mod tests {
         let own = CloudSettings::of_authority(constant("https://login.example"));
         assert_eq!(own.arm_scope(), "https://management.azure.com/.default");
         for (host, ..) in CLOUDS {
-            CloudSettings::of_authority(Url::parse(&format!("https://{host}")).unwrap());
+            let _ = CloudSettings::of_authority(Url::parse(&format!("https://{host}")).unwrap());
         }
     }
 }

@@ -89,9 +89,7 @@ impl Azure {
     #[must_use]
     pub fn with_options(mut self, options: ArmOptions) -> Self {
         self.options = options;
-        self.options
-            .api_version
-            .clone_from(&self.cloud.api_version);
+        self.options.api_version.clone_from(&self.cloud.api_version);
         self
     }
 

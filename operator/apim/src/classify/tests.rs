@@ -220,7 +220,7 @@ const ROWS: &[Seen] = &[
         "The Resource 'Microsoft.ApiManagement/service/x' under resource group 'y' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
         "",
         "resource",
-        None,
+        Some("Microsoft.ApiManagement/service/x"),
     ),
     waits(
         404,
@@ -228,7 +228,7 @@ const ROWS: &[Seen] = &[
         "Resource group 'y' could not be found.",
         "",
         "resource group",
-        None,
+        Some("y"),
     ),
     waits(
         404,

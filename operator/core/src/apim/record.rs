@@ -95,8 +95,8 @@ impl AppliedRecord {
             Reading::NotRead => {}
             Reading::Absent => self.policy_hash = None,
             Reading::Found(there) => {
-                self.policy_hash = same_document(&there.text, &policy.api.text)
-                    .then(|| policy.api.hash.clone());
+                self.policy_hash =
+                    same_document(&there.text, &policy.api.text).then(|| policy.api.hash.clone());
             }
         }
     }
@@ -107,7 +107,9 @@ impl AppliedRecord {
     pub fn certain(mut self, published: Published<'_>) -> Self {
         let Published { api, policy, .. } = published;
         self.spec_hash = self.spec_hash.filter(|hash| *hash == api.document.hash);
-        self.settings_hash = self.settings_hash.filter(|hash| *hash == settings_hash(api));
+        self.settings_hash = self
+            .settings_hash
+            .filter(|hash| *hash == settings_hash(api));
         self.policy_hash = self.policy_hash.filter(|hash| *hash == policy.api.hash);
         let wanted = operation_hashes(policy);
         self.operation_policies = self.operation_policies.filter(|known| *known == wanted);
@@ -116,7 +118,7 @@ impl AppliedRecord {
 
     /// Takes out what a step that is about to start makes uncertain. A record
     /// that is kept while the step fails must not claim more than is true.
-    pub fn before(&mut self, step: &Step) {
+    pub fn before(&mut self, step: &Step, api: &DesiredApi) {
         match step {
             Step::CreateWithoutOperations => {
                 *self = Self::unknown(self.instance.clone(), self.api_id.clone());
@@ -126,6 +128,15 @@ impl AppliedRecord {
                 self.spec_hash = None;
                 self.settings_hash = None;
                 self.operations = None;
+                // The policies of operations that go may be handed on to new
+                // ones, whichever those are.
+                let made = api.document.operations.as_deref().unwrap_or_default();
+                let stays = |id: &String| made.iter().any(|operation| operation.id == *id);
+                if let Some(known) = &self.operation_policies
+                    && !known.keys().all(stays)
+                {
+                    self.operation_policies = None;
+                }
             }
             Step::PatchSettings(_) => self.settings_hash = None,
             Step::PutOperationPolicy { operation } | Step::DeleteOperationPolicy { operation } => {
@@ -147,15 +158,13 @@ impl AppliedRecord {
             Step::PutPolicy { guard } if guard.is_empty() => {
                 self.policy_hash = Some(policy.api.hash.clone());
             }
-            // A guarded document is a state on the way, not one to remember.
-            Step::PutPolicy { .. } | Step::ReadBack => {}
+            // A guarded document is a state on the way, not one to remember;
+            // a deleted one was forgotten before.
+            Step::PutPolicy { .. } | Step::ReadBack | Step::DeleteOperationPolicy { .. } => {}
             Step::Import => {
                 self.spec_hash = Some(api.document.hash.clone());
                 let made = api.document.operations.as_deref();
                 self.operations = made.and_then(|made| u32::try_from(made.len()).ok());
-                if let (Some(known), Some(made)) = (&mut self.operation_policies, made) {
-                    known.retain(|id, _| made.iter().any(|operation| operation.id == *id));
-                }
             }
             Step::PatchSettings(_) => self.settings_hash = Some(settings_hash(api)),
             Step::PutOperationPolicy { operation } => {
@@ -166,7 +175,6 @@ impl AppliedRecord {
                     known.insert(operation.clone(), text.hash.clone());
                 }
             }
-            Step::DeleteOperationPolicy { .. } => {}
         }
     }
 

@@ -215,10 +215,7 @@ fn protection_moves_between_scopes_without_a_gap() {
         own: [(0, 5)].into(),
         ..Wish::default()
     };
-    assert_eq!(
-        change(&at_api, &at_operation).0,
-        [put_own(0), put_policy()]
-    );
+    assert_eq!(change(&at_api, &at_operation).0, [put_own(0), put_policy()]);
     assert_eq!(
         change(&at_operation, &at_api).0,
         [put_policy(), delete_own(0)]
@@ -232,9 +229,9 @@ fn a_policy_that_an_import_hands_on_to_a_renamed_operation_is_taken_away() {
         own: [(0, 5)].into(),
         ..Wish::default()
     };
-    // Operation 1 has the method and template of operation 0.
+    // Operation 10 has the method and template of operation 0.
     let to = Wish {
-        operations: [1].into(),
+        operations: [10].into(),
         own: [].into(),
         ..Wish::default()
     };
@@ -242,10 +239,31 @@ fn a_policy_that_an_import_hands_on_to_a_renamed_operation_is_taken_away() {
     let outcome = plain(&mut model, &to, Some(&record));
     assert_eq!(
         outcome.steps,
-        [Step::Import, Step::ReadBack, delete_own(1)]
+        [Step::Import, Step::ReadBack, delete_own(10)]
     );
     assert_eq!(outcome.writes, 2);
-    assert_eq!(model.api.unwrap().operations["op-1"].1, None);
+    assert_eq!(model.api.unwrap().operations["op-10"].1, None);
+}
+
+#[test]
+fn a_document_that_only_the_service_reads_is_planned_by_the_policies_alone() {
+    let wish = Wish {
+        own: [(0, 5)].into(),
+        known: false,
+        ..Wish::default()
+    };
+    let steps = plan(&wish.desired(), &Observed::default(), None).unwrap();
+    assert_eq!(
+        steps,
+        [
+            Step::CreateWithoutOperations,
+            guarded(&[0]),
+            Step::Import,
+            Step::ReadBack,
+            put_own(0),
+            put_policy(),
+        ]
+    );
 }
 
 #[test]
@@ -291,7 +309,10 @@ fn a_mark_in_any_revision_is_ours() {
     let read = reads(Published::of(&desired).unwrap(), Some(&record)).unwrap();
     let mut observed = model.observe(&read);
     observed.api.as_mut().unwrap().other_marks = vec![MARK.into()];
-    assert_eq!(plan(&desired, &observed, Some(&record)), Ok(vec![put_policy()]));
+    assert_eq!(
+        plan(&desired, &observed, Some(&record)),
+        Ok(vec![put_policy()])
+    );
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub(super) const MARK: &str = "apim-operator/1 01234567 team/orders";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wish {
     pub document: u8,
-    /// Operation ids that the document makes.
+    /// Operation ids that the document makes. Those with the same last digit
+    /// have the same method and template, of which a document has one only.
     pub operations: BTreeSet<u8>,
     /// Which of them have a policy of their own, and which one.
     pub own: BTreeMap<u8, u8>,
@@ -63,7 +64,7 @@ impl Wish {
                 id: operation_id(*number),
                 operation_id: Some(operation_id(*number)),
                 method: "GET".into(),
-                url_template: format!("/{}", number / 2),
+                url_template: format!("/{}", number % 10),
             })
             .collect();
         Desired {
@@ -142,7 +143,7 @@ impl Model {
             OperationPolicyReads::Every => held.operations.keys().cloned().collect(),
         };
         Observed {
-            api: Some(self.observed_api(held)),
+            api: Some(Self::observed_api(held)),
             policy: if reads.policy {
                 policy(&held.policy)
             } else {
@@ -172,7 +173,7 @@ impl Model {
         }
     }
 
-    fn observed_api(&self, held: &Held) -> ObservedApi {
+    fn observed_api(held: &Held) -> ObservedApi {
         ObservedApi {
             etag: None,
             revision: "1".into(),
@@ -191,7 +192,7 @@ impl Model {
         record: &mut AppliedRecord,
     ) -> u32 {
         let Published { api, policy, .. } = Published::of(desired).unwrap();
-        record.before(step);
+        record.before(step, api);
         let resets = self.resets;
         let mut writes = 1;
         if *step == Step::CreateWithoutOperations {
@@ -207,7 +208,7 @@ impl Model {
             record.after(step, api, policy);
             return 1;
         }
-        let observed = self.api.as_ref().map(|held| self.observed_api(held));
+        let observed = self.api.as_ref().map(Self::observed_api);
         let held = self.api.as_mut().unwrap();
         match step {
             Step::CreateWithoutOperations => {}

@@ -8,27 +8,38 @@ use super::model::{Model, Wish, apply};
 use crate::apim::same_document;
 use crate::desired::Desired;
 
+fn operation() -> impl Strategy<Value = u8> {
+    (0..4_u8, any::<bool>()).prop_map(|(template, renamed)| template + if renamed { 10 } else { 0 })
+}
+
 fn wish() -> impl Strategy<Value = Wish> {
     (
         0..3_u8,
-        prop::collection::btree_set(0..6_u8, 1..5),
-        prop::collection::btree_map(0..6_u8, 0..3_u8, 0..4),
+        // At most one operation for each of four templates.
+        prop::collection::btree_map(0..4_u8, any::<bool>(), 1..5),
+        prop::collection::btree_map(operation(), 0..3_u8, 0..5),
         0..3_u8,
         0..2_u8,
         any::<bool>(),
     )
         .prop_map(
-            |(document, operations, own, policy, settings, key_required)| Wish {
-                own: own
+            |(document, operations, own, policy, settings, key_required)| {
+                let operations: BTreeSet<u8> = operations
                     .into_iter()
-                    .filter(|(id, _)| operations.contains(id))
-                    .collect::<BTreeMap<_, _>>(),
-                document,
-                operations: operations.into_iter().collect::<BTreeSet<_>>(),
-                policy,
-                settings,
-                key_required,
-                known: true,
+                    .map(|(template, renamed)| template + if renamed { 10 } else { 0 })
+                    .collect();
+                Wish {
+                    own: own
+                        .into_iter()
+                        .filter(|(id, _)| operations.contains(id))
+                        .collect(),
+                    document,
+                    operations,
+                    policy,
+                    settings,
+                    key_required,
+                    known: true,
+                }
             },
         )
 }
@@ -60,7 +71,10 @@ fn assert_as_desired(model: &Model, desired: &Desired) {
     let policy = desired.policy.as_ref().unwrap();
     assert_eq!(held.settings, api.settings);
     assert_eq!(held.document.as_ref(), Some(&api.document.value));
-    assert!(same_document(held.policy.as_ref().unwrap(), &policy.api.text));
+    assert!(same_document(
+        held.policy.as_ref().unwrap(),
+        &policy.api.text
+    ));
     let own: BTreeMap<_, _> = held
         .operations
         .iter()
@@ -72,7 +86,13 @@ fn assert_as_desired(model: &Model, desired: &Desired) {
         .map(|(id, text)| (id.clone(), text.text.clone()))
         .collect();
     assert_eq!(own, wanted);
-    let made: BTreeSet<_> = api.document.operations.iter().flatten().map(|o| &o.id).collect();
+    let made: BTreeSet<_> = api
+        .document
+        .operations
+        .iter()
+        .flatten()
+        .map(|o| &o.id)
+        .collect();
     assert_eq!(held.operations.keys().collect::<BTreeSet<_>>(), made);
 }
 
