@@ -157,6 +157,14 @@ impl Instances {
         }
     }
 
+    /// Whether an instance is being connected for the first time since the
+    /// operator started or its settings changed. When that has ended, well or
+    /// badly, all objects are reconciled.
+    #[must_use]
+    pub fn is_connecting(&self) -> bool {
+        self.entries.read().values().any(|entry| matches!(entry.state, State::Connecting))
+    }
+
     /// What is wrong with instances, one sentence each.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {

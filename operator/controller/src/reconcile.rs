@@ -26,7 +26,7 @@ use operator_core::names::{ContentHash, FINALIZER};
 use operator_core::retry::{Next, Outcome};
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
-use operator_core::validate::{ValidatedApi, validate};
+use operator_core::validate::{Dereferenced, ValidatedApi, validate};
 use tracing::Instrument as _;
 
 use crate::events::Events;
@@ -141,8 +141,14 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     let input = dereference::dereference(ctx, subject, &mut claim).await?;
 
     // validate
+    if is_early(ctx, subject, &input) {
+        return Ok(End::DONE);
+    }
     let validated = match validate(&input) {
         Ok(validated) => validated,
+        Err(rejection) if rejection.reason == Reason::PluginLoading && is_restored(ctx, subject, &claim) => {
+            return Ok(End::DONE);
+        }
         Err(rejection) => return report::rejected(ctx, subject, &claim, &rejection).await,
     };
 
@@ -169,6 +175,28 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
 
     // report
     report::built(ctx, subject, &validated, &desired, &claim, &stages, &facts).await
+}
+
+/// Whether nothing can be said yet that the object's status does not say
+/// better: its instance is being connected, which ends in a reconcile. Without
+/// this, each start of the operator would call every API not ready for a
+/// moment, and write that to the cluster twice.
+fn is_early(ctx: &Context, subject: &Subject, input: &Dereferenced) -> bool {
+    input.inquiry.in_api_management()
+        && input.context.is_none()
+        && has_conditions(subject)
+        && ctx.instances.is_connecting()
+}
+
+/// Whether an earlier process published the object and this one has not looked
+/// at it yet; what it waits for, a plugin that is being loaded, ends in a
+/// reconcile.
+fn is_restored(ctx: &Context, subject: &Subject, claim: &publish::Claim) -> bool {
+    claim.record.is_some() && ctx.memory.confirmed(&subject.key).is_none() && has_conditions(subject)
+}
+
+fn has_conditions(subject: &Subject) -> bool {
+    subject.status.as_ref().is_some_and(|status| status.get("conditions").is_some())
 }
 
 /// How far the steps with I/O came.

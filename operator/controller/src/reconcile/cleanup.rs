@@ -41,6 +41,12 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
             return Ok(End { failed: true, next: Next::After(left) });
         }
         let places = places(ctx, subject, claim.record.as_ref());
+        // No failure yet: when the instance is connected, or is known not to
+        // be, all objects are reconciled.
+        let connected = |place: &AppliedRecord| ctx.instances.connection(&place.instance).is_some();
+        if ctx.instances.is_connecting() && !places.iter().all(connected) {
+            return Ok(End::DONE);
+        }
         for place in &places {
             let step = delete(ctx, subject, place).await;
             if let Step::Failed { class, .. } = &step {
