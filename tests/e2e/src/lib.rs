@@ -6,8 +6,13 @@
 //! see.
 #![forbid(unsafe_code)]
 
+mod documents;
+mod journal;
+mod look;
 mod objects;
 mod stage;
 
-pub use objects::{conditions, exposed_api, status_of};
-pub use stage::{Definition, Stage, StageBuilder, Write};
+pub use documents::Documents;
+pub use journal::{Publishing, assert_protected, step_of};
+pub use objects::{conditions, document, exposed_api, status_of};
+pub use stage::{Definition, PATIENCE, Stage, StageBuilder, Write};

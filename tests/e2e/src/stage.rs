@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use apim_simulator::{CallKind, JournalEntry, JournalQuery, Simulator, SimulatorConfig};
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::Client;
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,6 +36,8 @@ pub struct StageBuilder {
     plugin_dir: Option<PathBuf>,
     simulator: SimulatorConfig,
     addresses: bool,
+    load_balancer: bool,
+    key_vault: Option<String>,
     environment: BTreeMap<String, String>,
 }
 
@@ -55,6 +58,7 @@ pub struct Stage {
     builder: StageBuilder,
     version: String,
     starts: u32,
+    port: u16,
 }
 
 impl Default for StageBuilder {
@@ -65,6 +69,8 @@ impl Default for StageBuilder {
             plugin_dir: None,
             simulator: SimulatorConfig { throttle: None, ..SimulatorConfig::default() },
             addresses: true,
+            load_balancer: true,
+            key_vault: None,
             environment: BTreeMap::new(),
         }
     }
@@ -106,11 +112,34 @@ impl StageBuilder {
         self
     }
 
+    /// Services get endpoints, Ingresses get an address only from the test.
+    #[must_use]
+    pub fn without_load_balancer(mut self) -> Self {
+        self.load_balancer = false;
+        self
+    }
+
+    /// No ApimInstance: the operator learns of its instance from a key vault.
+    #[must_use]
+    pub fn key_vault(mut self, name: &str) -> Self {
+        self.key_vault = Some(name.to_owned());
+        self
+    }
+
     /// An environment variable of the operator.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    fn stand_in(&self) -> stand_in::Options {
+        let mut options = stand_in::Options::default();
+        if !self.load_balancer {
+            // Nobody asks for this one.
+            options.ingress_classes.insert("none".to_owned());
+        }
+        options
     }
 
     /// Starts everything; nothing where Kubernetes' programs are missing.
@@ -145,19 +174,24 @@ impl Stage {
         let deploy = workspace().join("deploy");
         let version = install(&client, &deploy, builder.definition).await?;
         let stand_in = if builder.addresses {
-            Some(stand_in::StandIn::start(client.clone(), stand_in::Options::default()).await)
+            Some(stand_in::StandIn::start(client.clone(), builder.stand_in()).await)
         } else {
             None
         };
         let mut stage =
-            Self { operator: None, stand_in, azure, client, plane, dir, builder, version, starts: 0 };
-        let instance = stage.instance_manifest();
-        stage.apply(&instance).await?;
+            Self { operator: None, stand_in, azure, client, plane, dir, builder, version, starts: 0, port: 0 };
+        if stage.builder.key_vault.is_none() {
+            let instance = stage.instance_manifest();
+            stage.apply(&instance).await?;
+        }
         stage.start_operator().await?;
         Ok(stage)
     }
 
-    fn instance_manifest(&self) -> Value {
+    /// The ApimInstance `default` as the stage applies it, for tests that
+    /// change it or make another one of it.
+    #[must_use]
+    pub fn instance_manifest(&self) -> Value {
         let endpoints = &self.azure.endpoints;
         let mut spec = json!({
             "subscriptionId": endpoints.subscription_id,
@@ -203,6 +237,15 @@ impl Stage {
             .env("RUST_LOG", "info,operator_controller=debug,operator_apim=debug")
             .env_remove("KEY_VAULT_NAME")
             .envs(&self.builder.environment);
+        if let Some(vault) = &self.builder.key_vault {
+            let endpoints = &self.azure.endpoints;
+            command
+                .env("KEY_VAULT_NAME", vault)
+                .env("AZURE_AUTHORITY_HOST", &endpoints.authority)
+                .env("AZURE_RESOURCE_MANAGER_URL", &endpoints.resource_manager)
+                .env("AZURE_KEY_VAULT_SUFFIX", &endpoints.key_vault_suffix)
+                .env("APIM_OPERATOR_CA_FILE", self.dir.path().join("azure/ca.pem"));
+        }
         if let Some(dir) = &self.builder.plugin_dir {
             command.arg("--plugin-dir").arg(dir);
         }
@@ -211,6 +254,7 @@ impl Stage {
         let mut operator = Process::spawn("apim-operator", &mut command, log)?;
         operator.wait_for_url(&format!("http://127.0.0.1:{port}/readyz"), PATIENCE).await?;
         self.operator = Some(operator);
+        self.port = port;
         Ok(())
     }
 
@@ -231,7 +275,7 @@ impl Stage {
     pub async fn addresses(&mut self, on: bool) -> Result<()> {
         self.stand_in = match (on, self.stand_in.take()) {
             (true, None) => {
-                Some(stand_in::StandIn::start(self.client.clone(), stand_in::Options::default()).await)
+                Some(stand_in::StandIn::start(self.client.clone(), self.builder.stand_in()).await)
             }
             (true, running) => running,
             (false, _) => None,
@@ -345,6 +389,11 @@ impl Stage {
             bail!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The port of the operator's probes and metrics.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// A folder that lives as long as the stage.
