@@ -60,12 +60,25 @@ impl Events {
                 }
             }
         });
-        Self { queue, last: Arc::default(), once: Arc::default(), reporter: reporter.into(), sequence: Arc::default() }
+        Self {
+            queue,
+            last: Arc::default(),
+            once: Arc::default(),
+            reporter: reporter.into(),
+            sequence: Arc::default(),
+        }
     }
 
     /// Publishes an event about an object, unless it was the last one said of
     /// it. `action` is what the operator was doing.
-    pub fn publish(&self, about: &ObjectReference, kind: EventKind, reason: &str, action: &str, note: &str) {
+    pub fn publish(
+        &self,
+        about: &ObjectReference,
+        kind: EventKind,
+        reason: &str,
+        action: &str,
+        note: &str,
+    ) {
         let namespace = about.namespace.clone().unwrap_or_default();
         let name = about.name.clone().unwrap_or_default();
         let key = ObjectKey::new(&namespace, &name);
@@ -100,7 +113,14 @@ impl Events {
     }
 
     /// Publishes an event about an object, once in this process.
-    pub fn publish_once(&self, about: &ObjectReference, kind: EventKind, reason: &str, action: &str, note: &str) {
+    pub fn publish_once(
+        &self,
+        about: &ObjectReference,
+        kind: EventKind,
+        reason: &str,
+        action: &str,
+        note: &str,
+    ) {
         let uid = about.uid.clone().unwrap_or_default();
         if self.once.lock().insert((uid, reason.to_owned())) {
             self.publish(about, kind, reason, action, note);

@@ -16,7 +16,8 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use operator_apim::{
-    Applier, Azure, CallObserver, CloudSettings, Credentials, Limits, OidcOutcome, OidcProvider, Secret, ServiceRef,
+    Applier, Azure, CallObserver, CloudSettings, Credentials, Limits, OidcOutcome, OidcProvider,
+    Secret, ServiceRef,
 };
 use operator_core::instance::spec::Cloud;
 use operator_core::instance::{
@@ -98,7 +99,12 @@ struct Observer(Arc<Metrics>);
 
 impl CallObserver for Observer {
     fn observed(&self, method: &str, kind: &str, status: u16, seconds: f64) {
-        self.0.arm_call(method, kind, status, Duration::from_secs_f64(seconds.max(0.0)));
+        self.0.arm_call(
+            method,
+            kind,
+            status,
+            Duration::from_secs_f64(seconds.max(0.0)),
+        );
     }
 }
 
@@ -112,7 +118,10 @@ struct Trouble {
 
 impl Trouble {
     fn new(reason: &'static str, message: impl ToString) -> Self {
-        Self { reason, message: message.to_string() }
+        Self {
+            reason,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -143,7 +152,10 @@ impl Instances {
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Instance>> {
         let entries = self.entries.read();
-        let mut list: Vec<_> = entries.values().filter_map(|entry| entry.instance.clone()).collect();
+        let mut list: Vec<_> = entries
+            .values()
+            .filter_map(|entry| entry.instance.clone())
+            .collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
     }
@@ -162,7 +174,10 @@ impl Instances {
     /// badly, all objects are reconciled.
     #[must_use]
     pub fn is_connecting(&self) -> bool {
-        self.entries.read().values().any(|entry| matches!(entry.state, State::Connecting))
+        self.entries
+            .read()
+            .values()
+            .any(|entry| matches!(entry.state, State::Connecting))
     }
 
     /// What is wrong with instances, one sentence each.
@@ -177,24 +192,41 @@ impl Instances {
     }
 
     fn start_implicit(self: &Arc<Self>) {
-        let Some(vault) = self.settings.key_vault.clone() else { return };
+        let Some(vault) = self.settings.key_vault.clone() else {
+            return;
+        };
         let this = Arc::clone(self);
         let task = tokio::spawn(async move { this.connect_implicit(&vault).await }).abort_handle();
-        let entry = Entry { spec: None, instance: None, state: State::Connecting, task };
+        let entry = Entry {
+            spec: None,
+            instance: None,
+            state: State::Connecting,
+            task,
+        };
         self.entries.write().insert(DEFAULT.to_owned(), entry);
     }
 
     fn changed(self: &Arc<Self>, object: &ApimInstance) {
         let name = object.name_any();
         let spec = object.spec.0.clone();
-        if self.entries.read().get(&name).is_some_and(|entry| entry.spec.as_ref() == Some(&spec)) {
+        if self
+            .entries
+            .read()
+            .get(&name)
+            .is_some_and(|entry| entry.spec.as_ref() == Some(&spec))
+        {
             return;
         }
         let instance = InstanceName::parse(&name)
             .map_err(|error| error.to_string())
             .and_then(|name| {
-                Instance::new(name, spec.clone(), &self.settings.defaults)
-                    .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+                Instance::new(name, spec.clone(), &self.settings.defaults).map_err(|problems| {
+                    problems
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join("\n")
+                })
             })
             .map(Arc::new);
         let this = Arc::clone(self);
@@ -202,7 +234,8 @@ impl Instances {
         let (instance, state, task) = match instance {
             Ok(instance) => {
                 let connecting = Arc::clone(&instance);
-                let task = tokio::spawn(async move { this.connect(connecting, Some(object)).await });
+                let task =
+                    tokio::spawn(async move { this.connect(connecting, Some(object)).await });
                 (Some(instance), State::Connecting, task.abort_handle())
             }
             Err(message) => {
@@ -211,7 +244,15 @@ impl Instances {
                 (None, State::Failed(message), task.abort_handle())
             }
         };
-        self.entries.write().insert(name, Entry { spec: Some(spec), instance, state, task });
+        self.entries.write().insert(
+            name,
+            Entry {
+                spec: Some(spec),
+                instance,
+                state,
+                task,
+            },
+        );
         self.triggers.all("ApimInstance");
     }
 
@@ -233,18 +274,38 @@ impl Instances {
                 Ok((_, connection)) => State::Ready(Arc::clone(connection)),
                 Err(trouble) => State::Failed(trouble.to_string()),
             };
-            let known = self.entries.write().get_mut(name).map(|entry| entry.state = state).is_some();
-            let ready = self.entries.read().values().filter(|entry| matches!(entry.state, State::Ready(_))).count();
+            let known = self
+                .entries
+                .write()
+                .get_mut(name)
+                .map(|entry| entry.state = state)
+                .is_some();
+            let ready = self
+                .entries
+                .read()
+                .values()
+                .filter(|entry| matches!(entry.state, State::Ready(_)))
+                .count();
             self.metrics.set_instances(ready);
             match &outcome {
                 Ok((note, connection)) => {
                     let sku = &connection.context.sku;
-                    tracing::info!(instance = name, sku, gateway = connection.context.gateway_url, note, "connected");
+                    tracing::info!(
+                        instance = name,
+                        sku,
+                        gateway = connection.context.gateway_url,
+                        note,
+                        "connected"
+                    );
                 }
-                Err(trouble) => tracing::error!(instance = name, "cannot be used: {trouble}; tried again in {pause:?}"),
+                Err(trouble) => tracing::error!(
+                    instance = name,
+                    "cannot be used: {trouble}; tried again in {pause:?}"
+                ),
             }
             if let Some(object) = &object {
-                self.report(object, outcome.as_ref().map_err(|trouble| trouble)).await;
+                self.report(object, outcome.as_ref().map_err(|trouble| trouble))
+                    .await;
             }
             if known {
                 self.triggers.all("ApimInstance");
@@ -263,7 +324,10 @@ impl Instances {
             match self.read_vault(vault).await {
                 Ok(instance) => break Arc::new(instance),
                 Err(trouble) => {
-                    tracing::error!(vault, "the instance `default` cannot be read: {trouble}; tried again in {pause:?}");
+                    tracing::error!(
+                        vault,
+                        "the instance `default` cannot be read: {trouble}; tried again in {pause:?}"
+                    );
                     if let Some(entry) = self.entries.write().get_mut(DEFAULT) {
                         entry.state = State::Failed(trouble.to_string());
                     }
@@ -296,15 +360,24 @@ impl Instances {
             resource_manager: Some(cloud.resource_manager.to_string()),
             key_vault_suffix: Some(cloud.key_vault_suffix.clone()),
             api_version: Some(cloud.api_version.clone()),
-            ca_file: cloud.ca_file.as_ref().map(|path| path.display().to_string()),
+            ca_file: cloud
+                .ca_file
+                .as_ref()
+                .map(|path| path.display().to_string()),
         };
         implicit(settings, cloud, &self.settings.defaults).map_err(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Trouble::new("InvalidSettings", format!("Key Vault {vault}: {}", problems.join("; ")))
+            Trouble::new(
+                "InvalidSettings",
+                format!("Key Vault {vault}: {}", problems.join("; ")),
+            )
         })
     }
 
-    async fn try_connect(&self, instance: &Instance) -> Result<(Option<String>, Arc<Connection>), Trouble> {
+    async fn try_connect(
+        &self,
+        instance: &Instance,
+    ) -> Result<(Option<String>, Arc<Connection>), Trouble> {
         let spec = &instance.spec;
         let azure = self.azure(&self.cloud_of(&spec.cloud)?)?;
         let credentials = self.credentials(spec).await?;
@@ -313,8 +386,13 @@ impl Instances {
             resource_group: spec.resource_group.clone(),
             service_name: spec.service_name.clone(),
         };
-        let client = azure.client(service, &credentials).map_err(|error| Trouble::new("Credentials", error))?;
-        let info = client.service().await.map_err(|error| Trouble::new("ServiceUnavailable", error))?;
+        let client = azure
+            .client(service, &credentials)
+            .map_err(|error| Trouble::new("Credentials", error))?;
+        let info = client
+            .service()
+            .await
+            .map_err(|error| Trouble::new("ServiceUnavailable", error))?;
         let provider = OidcProvider {
             id: spec.oidc_provider_id.clone(),
             display_name: "Azure AD".to_owned(),
@@ -339,14 +417,27 @@ impl Instances {
                 ))
             }
         };
-        let context = InstanceContext { sku: info.sku, gateway_url: info.gateway_url };
-        Ok((note, Arc::new(Connection { context, applier: Applier::new(client) })))
+        let context = InstanceContext {
+            sku: info.sku,
+            gateway_url: info.gateway_url,
+        };
+        Ok((
+            note,
+            Arc::new(Connection {
+                context,
+                applier: Applier::new(client),
+            }),
+        ))
     }
 
     fn cloud_of(&self, spec: &Cloud) -> Result<CloudSettings, Trouble> {
         let url = |field: &str, text: &str| {
-            Url::parse(text)
-                .map_err(|error| Trouble::new("InvalidSettings", format!("cloud.{field}: `{text}` is no URL: {error}")))
+            Url::parse(text).map_err(|error| {
+                Trouble::new(
+                    "InvalidSettings",
+                    format!("cloud.{field}: `{text}` is no URL: {error}"),
+                )
+            })
         };
         let mut cloud = match &spec.authority_host {
             Some(text) => CloudSettings::of_authority(url("authorityHost", text)?),
@@ -361,7 +452,11 @@ impl Instances {
         if let Some(version) = &spec.api_version {
             cloud.api_version.clone_from(version);
         }
-        cloud.ca_file = spec.ca_file.as_ref().map(PathBuf::from).or_else(|| self.settings.cloud.ca_file.clone());
+        cloud.ca_file = spec
+            .ca_file
+            .as_ref()
+            .map(PathBuf::from)
+            .or_else(|| self.settings.cloud.ca_file.clone());
         Ok(cloud)
     }
 
@@ -372,25 +467,44 @@ impl Instances {
         if let Some(azure) = clouds.get(&key) {
             return Ok(Arc::clone(azure));
         }
-        let azure = Azure::new(cloud.clone()).map_err(|error| Trouble::new("InvalidSettings", error))?;
+        let azure =
+            Azure::new(cloud.clone()).map_err(|error| Trouble::new("InvalidSettings", error))?;
         let observer = Arc::new(Observer(Arc::clone(&self.metrics)));
-        let azure = Arc::new(azure.with_limits(self.settings.limits).with_observer(observer));
+        let azure = Arc::new(
+            azure
+                .with_limits(self.settings.limits)
+                .with_observer(observer),
+        );
         clouds.insert(key, Arc::clone(&azure));
         Ok(azure)
     }
 
     async fn credentials(&self, spec: &ApimInstanceSpec) -> Result<Credentials, Trouble> {
-        let Some(credentials) = &spec.credentials else { return Ok(Credentials::Chain) };
+        let Some(credentials) = &spec.credentials else {
+            return Ok(Credentials::Chain);
+        };
         if let Some(given) = &credentials.client_secret {
-            let api: Api<KubeSecret> = Api::namespaced(self.client.clone(), &self.settings.namespace);
-            let at = format!("Secret {}/{}", self.settings.namespace, given.secret_ref.name);
+            let api: Api<KubeSecret> =
+                Api::namespaced(self.client.clone(), &self.settings.namespace);
+            let at = format!(
+                "Secret {}/{}",
+                self.settings.namespace, given.secret_ref.name
+            );
             let found = api.get_opt(&given.secret_ref.name).await;
-            let found = found.map_err(|error| Trouble::new("Credentials", format!("{at}: {error}")))?;
-            let found = found.ok_or_else(|| Trouble::new("Credentials", format!("{at} does not exist")))?;
-            let value = found.data.as_ref().and_then(|data| data.get(&given.secret_ref.key));
+            let found =
+                found.map_err(|error| Trouble::new("Credentials", format!("{at}: {error}")))?;
+            let found =
+                found.ok_or_else(|| Trouble::new("Credentials", format!("{at} does not exist")))?;
+            let value = found
+                .data
+                .as_ref()
+                .and_then(|data| data.get(&given.secret_ref.key));
             let value = value.and_then(|value| String::from_utf8(value.0.clone()).ok());
             let value = value.ok_or_else(|| {
-                Trouble::new("Credentials", format!("{at} has no text under the key `{}`", given.secret_ref.key))
+                Trouble::new(
+                    "Credentials",
+                    format!("{at} has no text under the key `{}`", given.secret_ref.key),
+                )
             })?;
             return Ok(Credentials::ClientSecret {
                 tenant_id: given.tenant_id.clone(),
@@ -405,9 +519,15 @@ impl Instances {
             });
         }
         if let Some(given) = &credentials.managed_identity {
-            return Ok(Credentials::ManagedIdentity { client_id: given.client_id.clone() });
+            return Ok(Credentials::ManagedIdentity {
+                client_id: given.client_id.clone(),
+            });
         }
-        Ok(if credentials.cli.is_some() { Credentials::Cli } else { Credentials::Chain })
+        Ok(if credentials.cli.is_some() {
+            Credentials::Cli
+        } else {
+            Credentials::Chain
+        })
     }
 
     /// Says on the ApimInstance whether it can be used.
@@ -417,19 +537,28 @@ impl Instances {
         outcome: Result<&(Option<String>, Arc<Connection>), &Trouble>,
     ) {
         let (status, reason, message) = match outcome {
-            Ok((note, _)) => ("True", "Connected", note.clone().unwrap_or_else(|| "APIs can be published".to_owned())),
+            Ok((note, _)) => (
+                "True",
+                "Connected",
+                note.clone()
+                    .unwrap_or_else(|| "APIs can be published".to_owned()),
+            ),
             Err(trouble) => ("False", trouble.reason, trouble.message.clone()),
         };
-        let before = object.status.as_ref().and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
+        let before = object
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
         let condition = Condition {
             type_: "Ready".to_owned(),
             status: status.to_owned(),
             reason: reason.to_owned(),
             message: message.chars().take(4096).collect(),
             observed_generation: object.metadata.generation,
-            last_transition_time: before
-                .filter(|before| before.status == status)
-                .map_or_else(|| Time(Timestamp::now()), |before| before.last_transition_time.clone()),
+            last_transition_time: before.filter(|before| before.status == status).map_or_else(
+                || Time(Timestamp::now()),
+                |before| before.last_transition_time.clone(),
+            ),
         };
         let context = outcome.ok().map(|(_, connection)| &connection.context);
         let status = json!({
@@ -440,7 +569,10 @@ impl Instances {
         let api: Api<ApimInstance> = Api::all(self.client.clone());
         self.metrics.kube_write("ApimInstance");
         let patch = Patch::Merge(json!({"status": status}));
-        if let Err(error) = api.patch_status(&object.name_any(), &PatchParams::default(), &patch).await {
+        if let Err(error) = api
+            .patch_status(&object.name_any(), &PatchParams::default(), &patch)
+            .await
+        {
             tracing::warn!(%error, instance = object.name_any(), "the status of an ApimInstance could not be written");
         }
     }

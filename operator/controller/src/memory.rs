@@ -40,7 +40,11 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { origin: Instant::now(), backoff: Backoff::default(), objects: Mutex::default() }
+        Self {
+            origin: Instant::now(),
+            backoff: Backoff::default(),
+            objects: Mutex::default(),
+        }
     }
 }
 
@@ -63,12 +67,24 @@ impl Memory {
 
     /// Records how an attempt with this input ended and says what happens
     /// next.
-    pub fn ended(&self, key: &ObjectKey, input: &ContentHash, outcome: Outcome, failure: Option<Step>) -> Next {
+    pub fn ended(
+        &self,
+        key: &ObjectKey,
+        input: &ContentHash,
+        outcome: Outcome,
+        failure: Option<Step>,
+    ) -> Next {
         self.attempted(&self.backoff, key, input, outcome, failure)
     }
 
     /// Records a deletion that failed. It is never given up.
-    pub fn deletion_failed(&self, key: &ObjectKey, input: &ContentHash, outcome: Outcome, failure: Step) -> Next {
+    pub fn deletion_failed(
+        &self,
+        key: &ObjectKey,
+        input: &ContentHash,
+        outcome: Outcome,
+        failure: Step,
+    ) -> Next {
         self.attempted(&Backoff::for_deletion(), key, input, outcome, Some(failure))
     }
 
@@ -87,9 +103,11 @@ impl Memory {
         object.history = history;
         object.input = Some(input.clone());
         object.failure = failure.map(|step| match (step, next) {
-            (Step::Failed { class, message, .. }, Next::Stalled(_)) => {
-                Step::Failed { reason: Reason::RetriesExhausted, class, message }
-            }
+            (Step::Failed { class, message, .. }, Next::Stalled(_)) => Step::Failed {
+                reason: Reason::RetriesExhausted,
+                class,
+                message,
+            },
             (step, _) => step,
         });
         object.not_before = match next {
@@ -102,12 +120,19 @@ impl Memory {
     /// What is known to be in API Management.
     #[must_use]
     pub fn confirmed(&self, key: &ObjectKey) -> Option<AppliedRecord> {
-        self.objects.lock().get(key).and_then(|object| object.confirmed.clone())
+        self.objects
+            .lock()
+            .get(key)
+            .and_then(|object| object.confirmed.clone())
     }
 
     /// Remembers what is known to be in API Management.
     pub fn confirm(&self, key: &ObjectKey, record: Option<AppliedRecord>) {
-        self.objects.lock().entry(key.clone()).or_default().confirmed = record;
+        self.objects
+            .lock()
+            .entry(key.clone())
+            .or_default()
+            .confirmed = record;
     }
 
     /// The status that was last written, where the given version of the object
@@ -122,20 +147,31 @@ impl Memory {
 
     /// Remembers the status that was written.
     pub fn said(&self, key: &ObjectKey, status: Value, version: Option<&str>) {
-        self.objects.lock().entry(key.clone()).or_default().status = Some((status, number(version)));
+        self.objects.lock().entry(key.clone()).or_default().status =
+            Some((status, number(version)));
     }
 
     /// The annotation `applied` that was last written; `None` where none was,
     /// `Some(None)` where it was removed.
     #[must_use]
-    #[expect(clippy::option_option, reason = "not written, removed and written are three states")]
+    #[expect(
+        clippy::option_option,
+        reason = "not written, removed and written are three states"
+    )]
     pub fn annotation(&self, key: &ObjectKey) -> Option<Option<String>> {
-        self.objects.lock().get(key).and_then(|object| object.annotation.clone())
+        self.objects
+            .lock()
+            .get(key)
+            .and_then(|object| object.annotation.clone())
     }
 
     /// Remembers the annotation `applied` that was written.
     pub fn annotated(&self, key: &ObjectKey, text: Option<String>) {
-        self.objects.lock().entry(key.clone()).or_default().annotation = Some(text);
+        self.objects
+            .lock()
+            .entry(key.clone())
+            .or_default()
+            .annotation = Some(text);
     }
 
     /// Forgets an object that is gone.
@@ -147,5 +183,7 @@ impl Memory {
 /// Kubernetes promises since 1.35 that resource versions of one kind compare as
 /// numbers; before, they did all the same.
 fn number(version: Option<&str>) -> u64 {
-    version.and_then(|text| text.parse().ok()).unwrap_or_default()
+    version
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
 }

@@ -119,24 +119,76 @@ impl Metrics {
         let instances_ready = Gauge::default();
         let arm_writes = Counter::default();
         // The encoder appends `_total` to counters.
-        registry.register("controller_runtime_reconcile", "Reconciles by result", reconciles.clone());
-        registry.register("controller_runtime_reconcile_errors", "Failed reconciles", errors.clone());
+        registry.register(
+            "controller_runtime_reconcile",
+            "Reconciles by result",
+            reconciles.clone(),
+        );
+        registry.register(
+            "controller_runtime_reconcile_errors",
+            "Failed reconciles",
+            errors.clone(),
+        );
         registry.register(
             "controller_runtime_terminal_reconcile_errors",
             "Failed reconciles that wait for a change",
             terminal_errors.clone(),
         );
-        registry.register("controller_runtime_reconcile_time_seconds", "Time per reconcile", seconds.clone());
-        registry.register("controller_runtime_active_workers", "Reconciles under way", active.clone());
-        registry.register("apim_operator_triggers", "What asked for a reconcile", triggers.clone());
-        registry.register("apim_operator_kubernetes_writes", "Writes to Kubernetes by kind", kube_writes.clone());
-        registry.register("apim_operator_arm_calls", "Calls to Azure Resource Manager", arm_calls.clone());
-        registry.register("apim_operator_arm_writes", "Writes to Azure Resource Manager", arm_writes.clone());
-        registry.register("apim_operator_arm_call_seconds", "Time per call to Azure", arm_seconds.clone());
-        registry.register("apim_operator_plugin_calls", "Calls of plugins by result", plugin_calls.clone());
-        registry.register("apim_operator_plugin_call_seconds", "Time per call of a plugin", plugin_seconds.clone());
-        registry.register("apim_operator_plugins_loaded", "Plugins that can be used", plugins_loaded.clone());
-        registry.register("apim_operator_instances_ready", "Connected APIM instances", instances_ready.clone());
+        registry.register(
+            "controller_runtime_reconcile_time_seconds",
+            "Time per reconcile",
+            seconds.clone(),
+        );
+        registry.register(
+            "controller_runtime_active_workers",
+            "Reconciles under way",
+            active.clone(),
+        );
+        registry.register(
+            "apim_operator_triggers",
+            "What asked for a reconcile",
+            triggers.clone(),
+        );
+        registry.register(
+            "apim_operator_kubernetes_writes",
+            "Writes to Kubernetes by kind",
+            kube_writes.clone(),
+        );
+        registry.register(
+            "apim_operator_arm_calls",
+            "Calls to Azure Resource Manager",
+            arm_calls.clone(),
+        );
+        registry.register(
+            "apim_operator_arm_writes",
+            "Writes to Azure Resource Manager",
+            arm_writes.clone(),
+        );
+        registry.register(
+            "apim_operator_arm_call_seconds",
+            "Time per call to Azure",
+            arm_seconds.clone(),
+        );
+        registry.register(
+            "apim_operator_plugin_calls",
+            "Calls of plugins by result",
+            plugin_calls.clone(),
+        );
+        registry.register(
+            "apim_operator_plugin_call_seconds",
+            "Time per call of a plugin",
+            plugin_seconds.clone(),
+        );
+        registry.register(
+            "apim_operator_plugins_loaded",
+            "Plugins that can be used",
+            plugins_loaded.clone(),
+        );
+        registry.register(
+            "apim_operator_instances_ready",
+            "Connected APIM instances",
+            instances_ready.clone(),
+        );
         Self {
             registry,
             reconciles,
@@ -158,22 +210,39 @@ impl Metrics {
 
     /// Counts a reconcile as under way until the guard is dropped.
     pub fn reconcile_started(&self) -> ActiveGuard {
-        let gauge = self.active.get_or_create(&ControllerLabels { controller: CONTROLLER }).clone();
+        let gauge = self
+            .active
+            .get_or_create(&ControllerLabels {
+                controller: CONTROLLER,
+            })
+            .clone();
         gauge.inc();
         ActiveGuard(gauge)
     }
 
     /// Counts a finished reconcile.
     pub fn reconcile_ended(&self, result: ReconcileResult, took: Duration) {
-        let labels = ControllerLabels { controller: CONTROLLER };
+        let labels = ControllerLabels {
+            controller: CONTROLLER,
+        };
         let result_label = match result {
             ReconcileResult::Success => "success",
             ReconcileResult::RequeueAfter => "requeue_after",
             ReconcileResult::Error | ReconcileResult::TerminalError => "error",
         };
-        self.reconciles.get_or_create(&ResultLabels { controller: CONTROLLER, result: result_label }).inc();
-        self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
-        if matches!(result, ReconcileResult::Error | ReconcileResult::TerminalError) {
+        self.reconciles
+            .get_or_create(&ResultLabels {
+                controller: CONTROLLER,
+                result: result_label,
+            })
+            .inc();
+        self.seconds
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+        if matches!(
+            result,
+            ReconcileResult::Error | ReconcileResult::TerminalError
+        ) {
             self.errors.get_or_create(&labels).inc();
         }
         if result == ReconcileResult::TerminalError {
@@ -193,27 +262,52 @@ impl Metrics {
 
     /// Counts a call to Azure.
     pub fn arm_call(&self, method: &str, kind: &str, status: u16, took: Duration) {
-        self.arm_calls.get_or_create(&CallLabels { method: method.to_owned(), kind: kind.to_owned(), status }).inc();
-        self.arm_seconds.get_or_create(&ArmKindLabels { kind: kind.to_owned() }).observe(took.as_secs_f64());
+        self.arm_calls
+            .get_or_create(&CallLabels {
+                method: method.to_owned(),
+                kind: kind.to_owned(),
+                status,
+            })
+            .inc();
+        self.arm_seconds
+            .get_or_create(&ArmKindLabels {
+                kind: kind.to_owned(),
+            })
+            .observe(took.as_secs_f64());
         if matches!(method, "PUT" | "PATCH" | "DELETE") {
             self.arm_writes.inc();
         }
     }
 
     /// Counts a call of a plugin; `result` is `success` or the typed reason.
-    pub fn plugin_call(&self, plugin: &str, call: &'static str, result: &'static str, took: Duration) {
-        self.plugin_calls.get_or_create(&PluginLabels { plugin: plugin.to_owned(), result }).inc();
-        self.plugin_seconds.get_or_create(&KindLabels { kind: call }).observe(took.as_secs_f64());
+    pub fn plugin_call(
+        &self,
+        plugin: &str,
+        call: &'static str,
+        result: &'static str,
+        took: Duration,
+    ) {
+        self.plugin_calls
+            .get_or_create(&PluginLabels {
+                plugin: plugin.to_owned(),
+                result,
+            })
+            .inc();
+        self.plugin_seconds
+            .get_or_create(&KindLabels { kind: call })
+            .observe(took.as_secs_f64());
     }
 
     /// How many plugins can be used.
     pub fn set_plugins(&self, count: usize) {
-        self.plugins_loaded.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.plugins_loaded
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// How many instances are connected.
     pub fn set_instances(&self, count: usize) {
-        self.instances_ready.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.instances_ready
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// The metrics in the `OpenMetrics` text format.
@@ -259,6 +353,11 @@ mod tests {
         for method in ["GET", "PUT", "HEAD", "PATCH", "DELETE"] {
             metrics.arm_call(method, "api", 200, Duration::from_millis(1));
         }
-        assert!(metrics.render().unwrap().contains("apim_operator_arm_writes_total 3"));
+        assert!(
+            metrics
+                .render()
+                .unwrap()
+                .contains("apim_operator_arm_writes_total 3")
+        );
     }
 }

@@ -10,7 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use operator_core::chain::{self, Catalog, ChainedPlugin, Listing, PluginInfo, Reading, Readings, Rendered, SpecRequest};
+use operator_core::chain::{
+    self, Catalog, ChainedPlugin, Listing, PluginInfo, Reading, Readings, Rendered, SpecRequest,
+};
 use operator_core::class::ErrorClass;
 use operator_core::context;
 use operator_core::desired::Desired;
@@ -38,7 +40,13 @@ pub fn instance_defaults() -> Result<InstanceDefaults, DefaultsError> {
     let specs: Vec<DefaultPluginSpec> =
         serde_saphyr::from_str(DEFAULTS).map_err(|error| DefaultsError(error.to_string()))?;
     InstanceDefaults::from_specs(&specs).map_err(|problems| {
-        DefaultsError(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        DefaultsError(
+            problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; "),
+        )
     })
 }
 
@@ -89,7 +97,11 @@ impl Plugins {
     /// No plugins yet.
     #[must_use]
     pub fn new(host: PluginHost, metrics: Option<Arc<Metrics>>) -> Self {
-        Self { host, loaded: RwLock::default(), metrics }
+        Self {
+            host,
+            loaded: RwLock::default(),
+            metrics,
+        }
     }
 
     /// What the plugins say of themselves.
@@ -107,19 +119,30 @@ impl Plugins {
     /// Loads the plugins in the binary. Blocks.
     pub fn load_builtin(&self) -> Vec<Unusable> {
         let loaded = self.host.load_builtin();
-        loaded.into_iter().filter_map(|(folder, plugin)| self.add(folder, plugin).err()).collect()
+        loaded
+            .into_iter()
+            .filter_map(|(folder, plugin)| self.add(folder, plugin).err())
+            .collect()
     }
 
     /// Loads every `*.wasm` of a folder and calls `each` after each of them.
     /// Until then, the file's name stands for the plugin. Blocks.
     pub fn load_dir(&self, folder: &Path, each: impl Fn()) -> Vec<Unusable> {
         let mut files: Vec<_> = match std::fs::read_dir(folder) {
-            Ok(entries) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect(),
+            Ok(entries) => entries
+                .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+                .collect(),
             Err(error) => {
-                return vec![Unusable { origin: folder.display().to_string(), error: error.to_string() }];
+                return vec![Unusable {
+                    origin: folder.display().to_string(),
+                    error: error.to_string(),
+                }];
             }
         };
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+        files.retain(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "wasm")
+        });
         files.sort();
         let names: Vec<Option<PluginName>> = files.iter().map(|file| name_of(file)).collect();
         self.change(|catalog, _| {
@@ -133,7 +156,10 @@ impl Plugins {
         for (file, name) in files.iter().zip(&names) {
             let outcome = self.add(&file.display().to_string(), self.host.load_file(file));
             if let Some(name) = name {
-                let failure = outcome.as_ref().err().map(|unusable| unusable.error.clone());
+                let failure = outcome
+                    .as_ref()
+                    .err()
+                    .map(|unusable| unusable.error.clone());
                 self.settle(name, failure);
             }
             unusable.extend(outcome.err());
@@ -148,16 +174,22 @@ impl Plugins {
     }
 
     fn add(&self, origin: &str, plugin: Result<Plugin, LoadError>) -> Result<(), Unusable> {
-        let unusable = |error: String| Unusable { origin: origin.to_owned(), error };
+        let unusable = |error: String| Unusable {
+            origin: origin.to_owned(),
+            error,
+        };
         let plugin = plugin.map_err(|error| unusable(error.to_string()))?;
         let descriptor = plugin.descriptor().clone();
-        let name = PluginName::parse(&descriptor.name).map_err(|error| unusable(error.to_string()))?;
+        let name =
+            PluginName::parse(&descriptor.name).map_err(|error| unusable(error.to_string()))?;
         let info = PluginInfo::new(name.clone(), descriptor, plugin.digest().to_string())
             .map_err(|error| unusable(format!("its config schema cannot be used: {error}")))?;
         // A file may not take the place of what is there: whoever wrote an
         // annotation for that one would get another policy.
         if self.get(&name).is_some() {
-            return Err(unusable(format!("a plugin named `{name}` is loaded already; give this one another name")));
+            return Err(unusable(format!(
+                "a plugin named `{name}` is loaded already; give this one another name"
+            )));
         }
         self.change(|catalog, plugins| {
             catalog.insert(name.clone(), Listing::Ready(Arc::new(info)));
@@ -200,19 +232,28 @@ impl Plugins {
     pub fn read_specs(&self, requests: &[SpecRequest]) -> Readings {
         let read = |request: &SpecRequest| {
             let plugin = self.same(&request.plugin)?;
-            self.timed(&request.plugin, "read-spec", || plugin.read_spec(&request.request))
+            self.timed(&request.plugin, "read-spec", || {
+                plugin.read_spec(&request.request)
+            })
         };
         let reading = |request: &SpecRequest| match read(request) {
             Ok(reading) => Reading::Read(reading),
             Err(CallError::Refused(diagnostics)) => Reading::Refused(diagnostics),
             Err(error) => Reading::Failed(format!("{}: {error}", error.reason())),
         };
-        requests.iter().map(|request| (request.plugin.name.clone(), reading(request))).collect()
+        requests
+            .iter()
+            .map(|request| (request.plugin.name.clone(), reading(request)))
+            .collect()
     }
 
     /// Makes the policy of an API: calls its plugins and composes what they
     /// return. Blocks.
-    pub fn render(&self, validated: &ValidatedApi, desired: &Desired) -> Result<Rendered, RenderError> {
+    pub fn render(
+        &self,
+        validated: &ValidatedApi,
+        desired: &Desired,
+    ) -> Result<Rendered, RenderError> {
         let mut generated = Vec::new();
         let mut failure: Option<Reason> = None;
         let mut problems = Vec::new();
@@ -221,7 +262,9 @@ impl Plugins {
                 Ok(one) => generated.push(one),
                 Err(CallError::Refused(diagnostics)) => {
                     failure.get_or_insert(Reason::InvalidPolicy);
-                    let errors = diagnostics.iter().filter(|said| said.severity == Severity::Error);
+                    let errors = diagnostics
+                        .iter()
+                        .filter(|said| said.severity == Severity::Error);
                     problems.extend(errors.map(|said| plugin.problem(said)));
                 }
                 Err(error) => {
@@ -234,10 +277,19 @@ impl Plugins {
         if let Some(reason) = failure {
             return Err(RenderError { reason, problems });
         }
-        let operations = desired.api.as_ref().and_then(|api| api.document.operations.as_deref());
-        let sku = validated.instance_with_context().map_or("", |(_, context)| &context.sku);
-        chain::render(validated.chain(), generated, operations, sku)
-            .map_err(|problems| RenderError { reason: Reason::InvalidPolicy, problems })
+        let operations = desired
+            .api
+            .as_ref()
+            .and_then(|api| api.document.operations.as_deref());
+        let sku = validated
+            .instance_with_context()
+            .map_or("", |(_, context)| &context.sku);
+        chain::render(validated.chain(), generated, operations, sku).map_err(|problems| {
+            RenderError {
+                reason: Reason::InvalidPolicy,
+                problems,
+            }
+        })
     }
 
     fn generate(
@@ -250,14 +302,18 @@ impl Plugins {
         let Some(context) = context::generate(validated, desired, chained) else {
             return Ok(Generated::default());
         };
-        self.timed(&chained.plugin, "generate", || plugin.generate(&context, &chained.config))
+        self.timed(&chained.plugin, "generate", || {
+            plugin.generate(&context, &chained.config)
+        })
     }
 
     /// The plugin that the chain was decided with.
     fn same(&self, info: &PluginInfo) -> Result<Plugin, CallError> {
-        self.get(&info.name).filter(|plugin| plugin.digest().to_string() == info.digest).ok_or_else(|| {
-            CallError::InvalidOutput { reason: "another version was loaded meanwhile; it is tried again".to_owned() }
-        })
+        self.get(&info.name)
+            .filter(|plugin| plugin.digest().to_string() == info.digest)
+            .ok_or_else(|| CallError::InvalidOutput {
+                reason: "another version was loaded meanwhile; it is tried again".to_owned(),
+            })
     }
 
     fn timed<T>(
@@ -269,7 +325,9 @@ impl Plugins {
         let started = Instant::now();
         let result = body();
         if let Some(metrics) = &self.metrics {
-            let label = result.as_ref().map_or_else(CallError::reason, |_| "success");
+            let label = result
+                .as_ref()
+                .map_or_else(CallError::reason, |_| "success");
             metrics.plugin_call(info.name.as_str(), call, label, started.elapsed());
         }
         result

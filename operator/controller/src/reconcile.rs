@@ -16,9 +16,9 @@ pub mod subject;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
-use kube::Client;
 use operator_core::build::build;
 use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, Exposure};
@@ -89,9 +89,15 @@ pub async fn reconcile(object: Arc<DynamicObject>, ctx: Arc<Context>) -> Result<
         let started = Instant::now();
         let outcome = run(&ctx, &subject).await;
         let result = match &outcome {
-            Ok(End { failed: false, next: Next::AwaitChange }) => ReconcileResult::Success,
+            Ok(End {
+                failed: false,
+                next: Next::AwaitChange,
+            }) => ReconcileResult::Success,
             Ok(End { failed: false, .. }) => ReconcileResult::RequeueAfter,
-            Ok(End { failed: true, next: Next::AwaitChange | Next::Stalled(_) }) => ReconcileResult::TerminalError,
+            Ok(End {
+                failed: true,
+                next: Next::AwaitChange | Next::Stalled(_),
+            }) => ReconcileResult::TerminalError,
             Ok(End { failed: true, .. }) | Err(_) => ReconcileResult::Error,
         };
         ctx.metrics.reconcile_ended(result, started.elapsed());
@@ -119,7 +125,10 @@ struct End {
 }
 
 impl End {
-    const DONE: Self = Self { failed: false, next: Next::AwaitChange };
+    const DONE: Self = Self {
+        failed: false,
+        next: Next::AwaitChange,
+    };
 }
 
 fn action(next: Next) -> Action {
@@ -146,7 +155,9 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     }
     let validated = match validate(&input) {
         Ok(validated) => validated,
-        Err(rejection) if rejection.reason == Reason::PluginLoading && is_restored(ctx, subject, &claim) => {
+        Err(rejection)
+            if rejection.reason == Reason::PluginLoading && is_restored(ctx, subject, &claim) =>
+        {
             return Ok(End::DONE);
         }
         Err(rejection) => return report::rejected(ctx, subject, &claim, &rejection).await,
@@ -156,7 +167,10 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     let mut desired = build(&validated);
 
     // render the policy
-    let mut stages = Stages { policy: render(ctx, &validated, &mut desired).await?, ..Stages::default() };
+    let mut stages = Stages {
+        policy: render(ctx, &validated, &mut desired).await?,
+        ..Stages::default()
+    };
 
     // apply the exposure
     let mut facts = input.exposure.clone();
@@ -167,7 +181,10 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         stages.exposure = exposure::step(ctx, subject, &desired, &mut facts).await;
 
         // apply to API Management
-        stages.apim = publish::publish(ctx, subject, &validated, &desired, &mut claim, &stages, &facts).await?;
+        stages.apim = publish::publish(
+            ctx, subject, &validated, &desired, &mut claim, &stages, &facts,
+        )
+        .await?;
         if stages.apim == Step::Done || stages.apim == Step::NotNeeded {
             exposure::remove_unused(ctx, subject, &desired).await?;
         }
@@ -192,11 +209,16 @@ fn is_early(ctx: &Context, subject: &Subject, input: &Dereferenced) -> bool {
 /// at it yet; what it waits for, a plugin that is being loaded, ends in a
 /// reconcile.
 fn is_restored(ctx: &Context, subject: &Subject, claim: &publish::Claim) -> bool {
-    claim.record.is_some() && ctx.memory.confirmed(&subject.key).is_none() && has_conditions(subject)
+    claim.record.is_some()
+        && ctx.memory.confirmed(&subject.key).is_none()
+        && has_conditions(subject)
 }
 
 fn has_conditions(subject: &Subject) -> bool {
-    subject.status.as_ref().is_some_and(|status| status.get("conditions").is_some())
+    subject
+        .status
+        .as_ref()
+        .is_some_and(|status| status.get("conditions").is_some())
 }
 
 /// How far the steps with I/O came.
@@ -208,7 +230,11 @@ struct Stages {
 
 impl Default for Stages {
     fn default() -> Self {
-        Self { exposure: Step::Pending, policy: Step::Pending, apim: Step::Pending }
+        Self {
+            exposure: Step::Pending,
+            policy: Step::Pending,
+            apim: Step::Pending,
+        }
     }
 }
 
@@ -221,18 +247,29 @@ async fn hold(ctx: &Context, subject: &Subject) -> Result<(), Error> {
     let mut finalizers = subject.finalizers.clone();
     finalizers.push(FINALIZER.to_owned());
     ctx.metrics.kube_write("ExposedAPI");
-    ctx.exposed.set_finalizers(&subject.key, &finalizers, subject.resource_version.as_deref()).await?;
+    ctx.exposed
+        .set_finalizers(
+            &subject.key,
+            &finalizers,
+            subject.resource_version.as_deref(),
+        )
+        .await?;
     Ok(())
 }
 
 /// Renders the policy into the desired state.
-async fn render(ctx: &Context, validated: &ValidatedApi, desired: &mut Desired) -> Result<Step, Error> {
+async fn render(
+    ctx: &Context,
+    validated: &ValidatedApi,
+    desired: &mut Desired,
+) -> Result<Step, Error> {
     if desired.api.is_none() {
         return Ok(Step::NotNeeded);
     }
     let plugins = Arc::clone(&ctx.plugins);
     let (validated, snapshot) = (validated.clone(), desired.clone());
-    let rendered = tokio::task::spawn_blocking(move || plugins.render(&validated, &snapshot)).await?;
+    let rendered =
+        tokio::task::spawn_blocking(move || plugins.render(&validated, &snapshot)).await?;
     match rendered {
         Ok(rendered) => {
             desired.warnings.extend(rendered.warnings);
@@ -247,16 +284,25 @@ fn failed_render(error: &RenderError) -> Step {
     // Time is the one thing in a plugin's call that does not depend on its
     // input alone: on a busy machine, the next attempt may do.
     match error.step() {
-        Step::Failed { reason: reason @ Reason::PluginTimeout, message, .. } => {
-            Step::Failed { reason, class: ErrorClass::Transient, message }
-        }
+        Step::Failed {
+            reason: reason @ Reason::PluginTimeout,
+            message,
+            ..
+        } => Step::Failed {
+            reason,
+            class: ErrorClass::Transient,
+            message,
+        },
         step => step,
     }
 }
 
 /// What an attempt was made with: while it is the same, failures add up.
 fn input_hash(desired: &Desired, retry: Option<&str>) -> ContentHash {
-    let policy = desired.policy.as_ref().map(|policy| (&policy.api.hash, policy.hash()));
+    let policy = desired
+        .policy
+        .as_ref()
+        .map(|policy| (&policy.api.hash, policy.hash()));
     let ingress = match &desired.exposure {
         Exposure::Ingress(ingress) => Some(ingress),
         Exposure::InCluster { .. } | Exposure::External { .. } => None,
@@ -266,10 +312,12 @@ fn input_hash(desired: &Desired, retry: Option<&str>) -> ContentHash {
 
 /// Turns the stages into what happens next.
 fn next(ctx: &Context, subject: &Subject, input: &ContentHash, stages: &Stages) -> End {
-    let failure = [&stages.exposure, &stages.policy, &stages.apim].into_iter().find_map(|step| match step {
-        Step::Failed { class, .. } => Some((*class, step)),
-        _ => None,
-    });
+    let failure = [&stages.exposure, &stages.policy, &stages.apim]
+        .into_iter()
+        .find_map(|step| match step {
+            Step::Failed { class, .. } => Some((*class, step)),
+            _ => None,
+        });
     match failure {
         None => {
             ctx.memory.ended(&subject.key, input, Outcome::Done, None);
@@ -277,9 +325,17 @@ fn next(ctx: &Context, subject: &Subject, input: &ContentHash, stages: &Stages) 
         }
         Some((class, step)) => {
             if let Some((left, _)) = ctx.memory.waits(&subject.key, input) {
-                return End { failed: true, next: Next::After(left) };
+                return End {
+                    failed: true,
+                    next: Next::After(left),
+                };
             }
-            let next = ctx.memory.ended(&subject.key, input, Outcome::Failed(class), Some(step.clone()));
+            let next = ctx.memory.ended(
+                &subject.key,
+                input,
+                Outcome::Failed(class),
+                Some(step.clone()),
+            );
             End { failed: true, next }
         }
     }

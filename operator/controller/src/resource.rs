@@ -70,11 +70,25 @@ impl ExposedApis {
     /// Looks up how the cluster keeps ExposedAPIs.
     pub async fn discover(client: &Client) -> Result<Self, ResourceError> {
         let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-        let definition = definitions.get_opt(CRD_NAME).await?.ok_or(ResourceError::NotInstalled)?;
-        let served: Vec<_> = definition.spec.versions.iter().filter(|version| version.served).collect();
-        let version = VERSIONS.iter().find_map(|name| served.iter().find(|version| version.name == *name));
+        let definition = definitions
+            .get_opt(CRD_NAME)
+            .await?
+            .ok_or(ResourceError::NotInstalled)?;
+        let served: Vec<_> = definition
+            .spec
+            .versions
+            .iter()
+            .filter(|version| version.served)
+            .collect();
+        let version = VERSIONS
+            .iter()
+            .find_map(|name| served.iter().find(|version| version.name == *name));
         let Some(version) = version else {
-            let found = served.iter().map(|version| version.name.as_str()).collect::<Vec<_>>().join(", ");
+            let found = served
+                .iter()
+                .map(|version| version.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
             return Err(ResourceError::NoVersion { found });
         };
         let kind = GroupVersionKind::gvk(GROUP, &version.name, KIND);
@@ -114,18 +128,32 @@ impl ExposedApis {
 
     /// Merges `status` into the object's status: a field that is `null` is
     /// removed, one that is absent is left to whoever wrote it.
-    pub async fn write_status(&self, key: &ObjectKey, status: &Value) -> Result<DynamicObject, kube::Error> {
+    pub async fn write_status(
+        &self,
+        key: &ObjectKey,
+        status: &Value,
+    ) -> Result<DynamicObject, kube::Error> {
         let api = self.namespaced(&key.namespace);
         let patch = Patch::Merge(json!({"status": status}));
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
         match self.mode {
             StatusMode::Subresource => api.patch_status(&key.name, &params, &patch).await,
-            StatusMode::MainResource | StatusMode::Pruned => api.patch(&key.name, &params, &patch).await,
+            StatusMode::MainResource | StatusMode::Pruned => {
+                api.patch(&key.name, &params, &patch).await
+            }
         }
     }
 
     /// Sets or removes (`None`) one annotation.
-    pub async fn annotate(&self, key: &ObjectKey, name: &str, value: Option<&str>) -> Result<(), kube::Error> {
+    pub async fn annotate(
+        &self,
+        key: &ObjectKey,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<(), kube::Error> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {name: value}}}));
         self.merge(key, &patch).await
     }
@@ -138,21 +166,32 @@ impl ExposedApis {
         finalizers: &[String],
         resource_version: Option<&str>,
     ) -> Result<(), kube::Error> {
-        let patch =
-            Patch::Merge(json!({"metadata": {"finalizers": finalizers, "resourceVersion": resource_version}}));
+        let patch = Patch::Merge(
+            json!({"metadata": {"finalizers": finalizers, "resourceVersion": resource_version}}),
+        );
         self.merge(key, &patch).await
     }
 
     async fn merge(&self, key: &ObjectKey, patch: &Patch<Value>) -> Result<(), kube::Error> {
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        self.namespaced(&key.namespace).patch_metadata(&key.name, &params, patch).await.map(drop)
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        self.namespaced(&key.namespace)
+            .patch_metadata(&key.name, &params, patch)
+            .await
+            .map(drop)
     }
 }
 
 /// Status is kept where the version has the subresource, or where its schema
 /// does not prune what is written under `status`.
 fn status_mode(version: &CustomResourceDefinitionVersion) -> StatusMode {
-    if version.subresources.as_ref().is_some_and(|sub| sub.status.is_some()) {
+    if version
+        .subresources
+        .as_ref()
+        .is_some_and(|sub| sub.status.is_some())
+    {
         return StatusMode::Subresource;
     }
     let status = version
@@ -161,6 +200,11 @@ fn status_mode(version: &CustomResourceDefinitionVersion) -> StatusMode {
         .and_then(|schema| schema.open_api_v3_schema.as_ref())
         .and_then(|root| root.properties.as_ref())
         .and_then(|properties| properties.get("status"));
-    let keeps = status.is_some_and(|status| status.x_kubernetes_preserve_unknown_fields == Some(true));
-    if keeps { StatusMode::MainResource } else { StatusMode::Pruned }
+    let keeps =
+        status.is_some_and(|status| status.x_kubernetes_preserve_unknown_fields == Some(true));
+    if keeps {
+        StatusMode::MainResource
+    } else {
+        StatusMode::Pruned
+    }
 }

@@ -98,7 +98,10 @@ pub async fn run(
     let readiness = Arc::new(Readiness::default());
     let listener = server::bind(settings.listen)
         .await
-        .map_err(|source| RunError::Listen { address: settings.listen, source })?;
+        .map_err(|source| RunError::Listen {
+            address: settings.listen,
+            source,
+        })?;
     let server = tokio::spawn(server::serve(
         listener,
         Arc::clone(&readiness),
@@ -106,7 +109,10 @@ pub async fn run(
         stopped(stop.clone()),
     ));
 
-    let host = PluginHost::new(HostConfig { cache_dir: settings.cache_dir.clone(), ..HostConfig::default() })?;
+    let host = PluginHost::new(HostConfig {
+        cache_dir: settings.cache_dir.clone(),
+        ..HostConfig::default()
+    })?;
     let plugins = Arc::new(Plugins::new(host, Some(Arc::clone(&metrics))));
     let builtin = {
         let plugins = Arc::clone(&plugins);
@@ -114,7 +120,9 @@ pub async fn run(
     };
     let defaults = instance_defaults()?;
     let cluster = cluster_id(&client).await?;
-    let Some(exposed) = definition(&client, stop.clone()).await else { return Ok(()) };
+    let Some(exposed) = definition(&client, stop.clone()).await else {
+        return Ok(());
+    };
     tracing::info!(
         version = exposed.resource().version,
         status = ?exposed.mode(),
@@ -122,7 +130,9 @@ pub async fn run(
         "ExposedAPIs are served"
     );
     if exposed.mode() == StatusMode::Pruned {
-        tracing::warn!("the ExposedAPI definition drops status; events and the annotation `applied` stand in for it");
+        tracing::warn!(
+            "the ExposedAPI definition drops status; events and the annotation `applied` stand in for it"
+        );
     }
 
     let (triggers, pending) = Triggers::new(Arc::clone(&metrics));
@@ -136,11 +146,19 @@ pub async fn run(
         defaults,
         cluster: cluster.clone(),
     };
-    let (instances, instances_synced) =
-        Instances::start(client.clone(), instance_settings, triggers.clone(), Arc::clone(&metrics));
+    let (instances, instances_synced) = Instances::start(
+        client.clone(),
+        instance_settings,
+        triggers.clone(),
+        Arc::clone(&metrics),
+    );
     synced.push(instances_synced);
     for unusable in builtin.await? {
-        tracing::error!(plugin = unusable.origin, "a built-in plugin cannot be used: {}", unusable.error);
+        tracing::error!(
+            plugin = unusable.origin,
+            "a built-in plugin cannot be used: {}",
+            unusable.error
+        );
     }
     if let Some(folder) = settings.plugin_dir {
         load_folder(Arc::clone(&plugins), folder, triggers.clone());
@@ -153,7 +171,8 @@ pub async fn run(
         }
     }
 
-    let fetcher = Fetcher::new(FetcherConfig::default()).map_err(|error| RunError::Fetcher(error.to_string()))?;
+    let fetcher = Fetcher::new(FetcherConfig::default())
+        .map_err(|error| RunError::Fetcher(error.to_string()))?;
     let context = Arc::new(Context {
         events: Events::start(client.clone(), Arc::clone(&metrics), &settings.name),
         client,
@@ -166,7 +185,14 @@ pub async fn run(
         memory: Memory::default(),
         cluster,
     });
-    control(&context, pending, settings.concurrency, &readiness, stop.clone()).await;
+    control(
+        &context,
+        pending,
+        settings.concurrency,
+        &readiness,
+        stop.clone(),
+    )
+    .await;
     tracing::info!("stopped");
     if let Err(error) = server.await? {
         tracing::warn!(%error, "the server of probes and metrics ended");
@@ -199,7 +225,9 @@ async fn control(
             .inspect_ok(move |event| match event {
                 watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
                     let subject = Subject::of(object);
-                    context.world.exposed_api_seen(&subject.key, subject.implementation());
+                    context
+                        .world
+                        .exposed_api_seen(&subject.key, subject.implementation());
                 }
                 watcher::Event::Delete(object) => {
                     let key = Subject::of(object).key;
@@ -219,7 +247,11 @@ async fn control(
     };
     let triggered = triggered(pending, reader.clone(), resource.clone());
     let controller = Controller::for_stream_with(objects, reader, resource)
-        .with_config(ControllerConfig::default().concurrency(concurrency).debounce(DEBOUNCE))
+        .with_config(
+            ControllerConfig::default()
+                .concurrency(concurrency)
+                .debounce(DEBOUNCE),
+        )
         .reconcile_on(triggered)
         .graceful_shutdown_on(stopped(stop.clone()))
         .run(reconcile, error_policy, Arc::clone(context))
@@ -241,14 +273,22 @@ async fn control(
 /// where status lies in the main resource.
 fn content(object: &DynamicObject) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
-    object.data.get("spec").map(ToString::to_string).hash(&mut hasher);
+    object
+        .data
+        .get("spec")
+        .map(ToString::to_string)
+        .hash(&mut hasher);
     for (name, value) in object.annotations() {
         if name != crate::reconcile::APPLIED {
             (name, value).hash(&mut hasher);
         }
     }
     object.labels().hash(&mut hasher);
-    object.metadata.deletion_timestamp.is_some().hash(&mut hasher);
+    object
+        .metadata
+        .deletion_timestamp
+        .is_some()
+        .hash(&mut hasher);
     Some(hasher.finish())
 }
 
@@ -269,9 +309,17 @@ fn triggered(
         let references: Vec<_> = match trigger {
             Trigger::One(key, _) => {
                 let reference = reference(&key);
-                store.get(&reference).map(|_| reference).into_iter().collect()
+                store
+                    .get(&reference)
+                    .map(|_| reference)
+                    .into_iter()
+                    .collect()
             }
-            Trigger::All(_) => store.state().iter().map(|object| reference(&Subject::of(object).key)).collect(),
+            Trigger::All(_) => store
+                .state()
+                .iter()
+                .map(|object| reference(&Subject::of(object).key))
+                .collect(),
         };
         futures::stream::iter(references)
     })
@@ -299,7 +347,11 @@ async fn definition(client: &Client, stop: watch::Receiver<bool>) -> Option<Expo
     loop {
         match ExposedApis::discover(client).await {
             Ok(exposed) => return Some(exposed),
-            Err(error @ (ResourceError::NotInstalled | ResourceError::NoVersion { .. } | ResourceError::Kube(_))) => {
+            Err(
+                error @ (ResourceError::NotInstalled
+                | ResourceError::NoVersion { .. }
+                | ResourceError::Kube(_)),
+            ) => {
                 tracing::error!("{error}; looking again in {DEFINITION_PAUSE:?}");
             }
         }

@@ -52,23 +52,32 @@ pub async fn serve(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
         .with_state(App { readiness, metrics });
-    axum::serve(listener, app).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, app)
+        .with_graceful_shutdown(shutdown)
+        .await
 }
 
 async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
     if app.readiness.get() {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the view of the cluster is not complete yet\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the view of the cluster is not complete yet\n",
+        )
     }
 }
 
 async fn metrics_text(State(app): State<App>) -> Response {
     match app.metrics.render() {
-        Ok(text) => {
-            ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
-                .into_response()
-        }
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

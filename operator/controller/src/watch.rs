@@ -210,7 +210,10 @@ impl Follow for Namespaces {
     type Kind = PartialObjectMeta<Namespace>;
 
     fn seen(&self, object: &PartialObjectMeta<Namespace>) {
-        if self.0.namespace_seen(&object.name_any(), object.labels().clone()) {
+        if self
+            .0
+            .namespace_seen(&object.name_any(), object.labels().clone())
+        {
             self.1.all("Namespace");
         }
     }
@@ -220,7 +223,11 @@ impl Follow for Namespaces {
     }
 
     fn known(&self) -> Vec<ObjectKey> {
-        self.0.namespaces().into_iter().map(|name| ObjectKey::new("", name)).collect()
+        self.0
+            .namespaces()
+            .into_iter()
+            .map(|name| ObjectKey::new("", name))
+            .collect()
     }
 }
 
@@ -235,8 +242,20 @@ pub fn start(client: &Client, world: &Arc<World>, triggers: &Triggers) -> Vec<Sy
             plain().labels(&ours),
             Ingresses(Arc::clone(world), triggers.clone()),
         ),
-        follow(Api::all(client.clone()), plain(), Slices(Arc::clone(world), triggers.clone())),
-        follow(Api::all(client.clone()), plain(), Services(Arc::clone(world), triggers.clone())),
-        follow(Api::all(client.clone()), plain(), Namespaces(Arc::clone(world), triggers.clone())),
+        follow(
+            Api::all(client.clone()),
+            plain(),
+            Slices(Arc::clone(world), triggers.clone()),
+        ),
+        follow(
+            Api::all(client.clone()),
+            plain(),
+            Services(Arc::clone(world), triggers.clone()),
+        ),
+        follow(
+            Api::all(client.clone()),
+            plain(),
+            Namespaces(Arc::clone(world), triggers.clone()),
+        ),
     ]
 }

@@ -58,15 +58,29 @@ impl IngressSeen {
     #[must_use]
     pub fn has(&self, wanted: &Ingress) -> bool {
         self.spec == wanted.spec
-            && wanted.annotations().iter().all(|(name, value)| self.annotations.get(name) == Some(value))
+            && wanted
+                .annotations()
+                .iter()
+                .all(|(name, value)| self.annotations.get(name) == Some(value))
     }
 
     /// Whether a change from `self` to `now` is worth a reconcile: an address,
     /// or something that the operator wrote. Annotations of others are not.
     fn is_news(&self, now: &Self) -> bool {
-        let ours = |seen: &Self| (seen.spec.clone(), seen.owner_uid.clone(), seen.hostname.clone(), seen.ip.clone());
+        let ours = |seen: &Self| {
+            (
+                seen.spec.clone(),
+                seen.owner_uid.clone(),
+                seen.hostname.clone(),
+                seen.ip.clone(),
+            )
+        };
         let lost = |name: &String, value: &String| now.annotations.get(name) != Some(value);
-        ours(self) != ours(now) || self.annotations.iter().any(|(name, value)| lost(name, value))
+        ours(self) != ours(now)
+            || self
+                .annotations
+                .iter()
+                .any(|(name, value)| lost(name, value))
     }
 }
 
@@ -97,7 +111,11 @@ impl World {
         }
         inner.forget_implementation(key);
         if let Some(service) = service {
-            inner.implementations.entry(service.clone()).or_default().insert(key.name.clone());
+            inner
+                .implementations
+                .entry(service.clone())
+                .or_default()
+                .insert(key.name.clone());
             inner.implementation_of.insert(key.clone(), service);
         }
     }
@@ -111,14 +129,22 @@ impl World {
     pub fn ingress_seen(&self, ingress: &Ingress) -> Option<ObjectKey> {
         let (key, owner) = ingress_keys(ingress)?;
         let seen = IngressSeen::of(ingress);
-        let before = self.inner.write().ingresses.insert(key, (seen.clone(), owner.clone()));
-        before.is_none_or(|(before, _)| before.is_news(&seen)).then_some(owner)
+        let before = self
+            .inner
+            .write()
+            .ingresses
+            .insert(key, (seen.clone(), owner.clone()));
+        before
+            .is_none_or(|(before, _)| before.is_news(&seen))
+            .then_some(owner)
     }
 
     /// Records what the operator is about to write, keeping the address that is
     /// known: the echo of the write may come before its answer.
     pub fn ingress_expected(&self, ingress: &Ingress) {
-        let Some((key, owner)) = ingress_keys(ingress) else { return };
+        let Some((key, owner)) = ingress_keys(ingress) else {
+            return;
+        };
         let mut expected = IngressSeen::of(ingress);
         let mut inner = self.inner.write();
         if let Some((before, _)) = inner.ingresses.get(&key) {
@@ -151,14 +177,21 @@ impl World {
 
     /// Forgets an Ingress and answers the ExposedAPI that must look at it.
     pub fn ingress_gone(&self, key: &ObjectKey) -> Option<ObjectKey> {
-        self.inner.write().ingresses.remove(key).map(|(_, owner)| owner)
+        self.inner
+            .write()
+            .ingresses
+            .remove(key)
+            .map(|(_, owner)| owner)
     }
 
     /// The Ingress of an ExposedAPI.
     #[must_use]
     pub fn ingress(&self, namespace: &str, ingress: &str) -> Option<IngressSeen> {
         let inner = self.inner.read();
-        inner.ingresses.get(&ObjectKey::new(namespace, ingress)).map(|(seen, _)| seen.clone())
+        inner
+            .ingresses
+            .get(&ObjectKey::new(namespace, ingress))
+            .map(|(seen, _)| seen.clone())
     }
 
     /// All known Ingresses.
@@ -170,12 +203,22 @@ impl World {
     /// Records an EndpointSlice and answers the ExposedAPIs whose readiness
     /// changed with it.
     pub fn slice_seen(&self, slice: &EndpointSlice) -> Vec<ObjectKey> {
-        let Some((key, service)) = slice_keys(slice) else { return Vec::new() };
-        let ready = slice.endpoints.as_deref().unwrap_or_default().iter().any(|endpoint| {
-            // Kubernetes: "a nil value should be interpreted as true".
-            endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
-                && !endpoint.addresses.is_empty()
-        });
+        let Some((key, service)) = slice_keys(slice) else {
+            return Vec::new();
+        };
+        let ready = slice
+            .endpoints
+            .as_deref()
+            .unwrap_or_default()
+            .iter()
+            .any(|endpoint| {
+                // Kubernetes: "a nil value should be interpreted as true".
+                endpoint
+                    .conditions
+                    .as_ref()
+                    .is_none_or(|conditions| conditions.ready != Some(false))
+                    && !endpoint.addresses.is_empty()
+            });
         self.inner.write().change_slice(key, Some((service, ready)))
     }
 
@@ -194,19 +237,30 @@ impl World {
     /// Records a Service and answers the ExposedAPIs that waited for it.
     pub fn service_seen(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let mut inner = self.inner.write();
-        if inner.services.insert(key.clone()) { inner.users_of(key) } else { Vec::new() }
+        if inner.services.insert(key.clone()) {
+            inner.users_of(key)
+        } else {
+            Vec::new()
+        }
     }
 
     /// Forgets a Service and answers the ExposedAPIs that lose it.
     pub fn service_gone(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let mut inner = self.inner.write();
-        if inner.services.remove(key) { inner.users_of(key) } else { Vec::new() }
+        if inner.services.remove(key) {
+            inner.users_of(key)
+        } else {
+            Vec::new()
+        }
     }
 
     /// Whether a Service exists.
     #[must_use]
     pub fn has_service(&self, namespace: &str, service: &str) -> bool {
-        self.inner.read().services.contains(&ObjectKey::new(namespace, service))
+        self.inner
+            .read()
+            .services
+            .contains(&ObjectKey::new(namespace, service))
     }
 
     /// All known Services.
@@ -218,12 +272,18 @@ impl World {
     /// Whether a Service has a ready endpoint.
     #[must_use]
     pub fn is_ready(&self, namespace: &str, service: &str) -> bool {
-        self.inner.read().is_ready(&ObjectKey::new(namespace, service))
+        self.inner
+            .read()
+            .is_ready(&ObjectKey::new(namespace, service))
     }
 
     /// Records a namespace's labels and answers whether they changed.
     pub fn namespace_seen(&self, name: &str, labels: BTreeMap<String, String>) -> bool {
-        let before = self.inner.write().namespaces.insert(name.to_owned(), labels.clone());
+        let before = self
+            .inner
+            .write()
+            .namespaces
+            .insert(name.to_owned(), labels.clone());
         before.is_some_and(|before| before != labels)
     }
 
@@ -241,7 +301,12 @@ impl World {
     /// A namespace's labels.
     #[must_use]
     pub fn namespace_labels(&self, name: &str) -> BTreeMap<String, String> {
-        self.inner.read().namespaces.get(name).cloned().unwrap_or_default()
+        self.inner
+            .read()
+            .namespaces
+            .get(name)
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -259,16 +324,24 @@ impl Inner {
 
     fn is_ready(&self, service: &ObjectKey) -> bool {
         let slices = self.slices_of.get(service).into_iter().flatten();
-        slices.filter_map(|slice| self.slices.get(slice)).any(|(_, ready)| *ready)
+        slices
+            .filter_map(|slice| self.slices.get(slice))
+            .any(|(_, ready)| *ready)
     }
 
     fn change_slice(&mut self, slice: ObjectKey, now: Option<(ObjectKey, bool)>) -> Vec<ObjectKey> {
         let before = self.slices.get(&slice).map(|(service, _)| service.clone());
         // A slice never moves to another Service in practice; if one does, both
         // Services are looked at.
-        let services: BTreeSet<ObjectKey> =
-            before.iter().cloned().chain(now.as_ref().map(|(service, _)| service.clone())).collect();
-        let was: Vec<bool> = services.iter().map(|service| self.is_ready(service)).collect();
+        let services: BTreeSet<ObjectKey> = before
+            .iter()
+            .cloned()
+            .chain(now.as_ref().map(|(service, _)| service.clone()))
+            .collect();
+        let was: Vec<bool> = services
+            .iter()
+            .map(|service| self.is_ready(service))
+            .collect();
         if let Some(service) = before
             && let Some(slices) = self.slices_of.get_mut(&service)
         {
@@ -279,14 +352,20 @@ impl Inner {
         }
         match now {
             Some((service, ready)) => {
-                self.slices_of.entry(service.clone()).or_default().insert(slice.clone());
+                self.slices_of
+                    .entry(service.clone())
+                    .or_default()
+                    .insert(slice.clone());
                 self.slices.insert(slice, (service, ready));
             }
             None => {
                 self.slices.remove(&slice);
             }
         }
-        let changed = services.iter().zip(was).filter(|(service, was)| self.is_ready(service) != *was);
+        let changed = services
+            .iter()
+            .zip(was)
+            .filter(|(service, was)| self.is_ready(service) != *was);
         changed
             .flat_map(|(service, _)| self.users_of(service))
             .collect()
@@ -294,7 +373,9 @@ impl Inner {
 
     fn users_of(&self, service: &ObjectKey) -> Vec<ObjectKey> {
         let users = self.implementations.get(service).into_iter().flatten();
-        users.map(|name| ObjectKey::new(&service.namespace, name)).collect()
+        users
+            .map(|name| ObjectKey::new(&service.namespace, name))
+            .collect()
     }
 }
 
@@ -303,17 +384,26 @@ fn ingress_keys(ingress: &Ingress) -> Option<(ObjectKey, ObjectKey)> {
     let namespace = ingress.namespace()?;
     let name = ingress.name_any();
     // The owner reference rather than the name: a long name is cut.
-    Some((ObjectKey::new(&namespace, name), ObjectKey::new(&namespace, &owner(ingress)?.name)))
+    Some((
+        ObjectKey::new(&namespace, name),
+        ObjectKey::new(&namespace, &owner(ingress)?.name),
+    ))
 }
 
 fn owner(ingress: &Ingress) -> Option<&OwnerReference> {
-    ingress.owner_references().iter().find(|owner| owner.kind == crate::crd::exposed_api::KIND)
+    ingress
+        .owner_references()
+        .iter()
+        .find(|owner| owner.kind == crate::crd::exposed_api::KIND)
 }
 
 fn slice_keys(slice: &EndpointSlice) -> Option<(ObjectKey, ObjectKey)> {
     let service = slice.labels().get(SERVICE_LABEL)?;
     let namespace = slice.namespace()?;
-    Some((ObjectKey::new(&namespace, slice.name_any()), ObjectKey::new(&namespace, service)))
+    Some((
+        ObjectKey::new(&namespace, slice.name_any()),
+        ObjectKey::new(&namespace, service),
+    ))
 }
 
 #[cfg(test)]
@@ -379,10 +469,16 @@ mod tests {
         world.exposed_api_seen(&ObjectKey::new("shop", "other"), Some("other-svc"));
         world.exposed_api_seen(&ObjectKey::new("office", "catalog"), Some("catalog-svc"));
         assert_eq!(world.slice_seen(&slice(false)), vec![]);
-        assert_eq!(world.slice_seen(&slice(true)), vec![ObjectKey::new("shop", "catalog")]);
+        assert_eq!(
+            world.slice_seen(&slice(true)),
+            vec![ObjectKey::new("shop", "catalog")]
+        );
         assert_eq!(world.slice_seen(&slice(true)), vec![]);
         assert!(world.is_ready("shop", "catalog-svc"));
-        assert_eq!(world.slice_gone(&ObjectKey::new("shop", "catalog-abc")), vec![ObjectKey::new("shop", "catalog")]);
+        assert_eq!(
+            world.slice_gone(&ObjectKey::new("shop", "catalog-abc")),
+            vec![ObjectKey::new("shop", "catalog")]
+        );
         assert!(!world.is_ready("shop", "catalog-svc"));
     }
 

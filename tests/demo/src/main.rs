@@ -58,10 +58,12 @@ async fn demo() -> anyhow::Result<()> {
 
 async fn publish(show: &mut Show<'_>, world: &World) -> anyhow::Result<()> {
     show.title("Three APIs: TM Forum's dialect, the original operator's, and a chain of its own");
-    show.run("kubectl apply -f services.yaml -f catalog.yaml -f legacy.yaml -f stock.yaml").await?;
+    show.run("kubectl apply -f services.yaml -f catalog.yaml -f legacy.yaml -f stock.yaml")
+        .await?;
     world.until_ready(&["catalog", "legacy", "stock"]).await?;
     show.run("kubectl get exposedapi -n shop").await?;
-    show.run("kubectl get exposedapi -n shop -o wide | cut -c1-200").await?;
+    show.run("kubectl get exposedapi -n shop -o wide | cut -c1-200")
+        .await?;
     show.note("Each has an Ingress (the address comes from the stand-in) …");
     show.run("kubectl get ingress -n shop").await?;
     show.note("… an API in API Management, with the operations of its OpenAPI document …");
@@ -73,7 +75,8 @@ async fn publish(show: &mut Show<'_>, world: &World) -> anyhow::Result<()> {
     show.note("`stock` chose its own plugins by annotation, and limits one operation further:");
     show.run("kubectl get exposedapi stock -n shop -o jsonpath='{.metadata.annotations}' | tr ',' '\\n' | grep -v last-applied | head -20")
         .await?;
-    show.run("./policy shop.stock/operations/reservestock").await
+    show.run("./policy shop.stock/operations/reservestock")
+        .await
 }
 
 async fn change(show: &mut Show<'_>, world: &World) -> anyhow::Result<()> {
@@ -81,7 +84,8 @@ async fn change(show: &mut Show<'_>, world: &World) -> anyhow::Result<()> {
     show.run("./policy shop.catalog > before.xml").await?;
     show.run("kubectl patch exposedapi catalog -n shop --type merge -p '{\"spec\":{\"rateLimit\":{\"limit\":\"25\"}}}'").await?;
     world.until_policy("shop.catalog", "calls=\"25\"").await?;
-    show.run("./policy shop.catalog > after.xml; diff before.xml after.xml || true").await?;
+    show.run("./policy shop.catalog > after.xml; diff before.xml after.xml || true")
+        .await?;
     show.note("One write to Azure; the OpenAPI document was not imported again:");
     show.run("./journal | tail -n 1").await
 }
@@ -108,7 +112,10 @@ async fn delete(show: &mut Show<'_>, world: &World) -> anyhow::Result<()> {
 }
 
 async fn stay(world: &World) -> anyhow::Result<()> {
-    println!("\nEverything stays up until Ctrl-C. In another terminal:\n\n  cd {}", world.dir().display());
+    println!(
+        "\nEverything stays up until Ctrl-C. In another terminal:\n\n  cd {}",
+        world.dir().display()
+    );
     println!("  export KUBECONFIG={}", world.kubeconfig().display());
     println!("  export PATH={}:$PATH", world.tools().display());
     println!("  kubectl get exposedapi -A");

@@ -15,7 +15,10 @@ pub(crate) struct Show<'a> {
 impl<'a> Show<'a> {
     /// A show about a world.
     pub(crate) fn new(world: &'a World) -> Self {
-        Self { world, colour: std::io::IsTerminal::is_terminal(&std::io::stdout()) }
+        Self {
+            world,
+            colour: std::io::IsTerminal::is_terminal(&std::io::stdout()),
+        }
     }
 
     /// A heading.
@@ -31,7 +34,12 @@ impl<'a> Show<'a> {
     /// Runs a command in the demo's folder and prints both it and its output.
     pub(crate) async fn run(&mut self, command: &str) -> anyhow::Result<()> {
         self.line("36", &format!("\n$ {command}"));
-        let output = self.world.shell(command).output().await.with_context(|| command.to_owned())?;
+        let output = self
+            .world
+            .shell(command)
+            .output()
+            .await
+            .with_context(|| command.to_owned())?;
         let mut out = std::io::stdout().lock();
         out.write_all(&output.stdout)?;
         if !output.stdout.is_empty() && !output.stdout.ends_with(b"\n") {

@@ -43,35 +43,73 @@ impl World {
 
         step("etcd and kube-apiserver (real)");
         let plane = ControlPlane::start().await?;
-        step("local Azure: Entra, ARM, API Management (a simulator: no request leaves this machine)");
+        step(
+            "local Azure: Entra, ARM, API Management (a simulator: no request leaves this machine)",
+        );
         let azure_dir = dir.path().join("azure");
         let mut command = Command::new(program("apim-simulator")?);
         command.args(["--port", "0", "--data-dir"]).arg(&azure_dir);
-        let mut azure = Process::spawn("apim-simulator", &mut command, dir.path().join("azure.log"))?;
+        let mut azure =
+            Process::spawn("apim-simulator", &mut command, dir.path().join("azure.log"))?;
         let endpoints = endpoints(&mut azure, &azure_dir.join("endpoints.json")).await?;
         step("a server for OpenAPI documents");
         let (document_url, documents) = documents().await?;
         step("stand-in for load balancer and kubelet, which do not run here");
         let mut command = Command::new(program("cluster-stand-in")?);
         command.env("KUBECONFIG", plane.admin_kubeconfig_path());
-        let stand_in = Process::spawn("cluster-stand-in", &mut command, dir.path().join("stand-in.log"))?;
+        let stand_in = Process::spawn(
+            "cluster-stand-in",
+            &mut command,
+            dir.path().join("stand-in.log"),
+        )?;
 
         write_files(dir.path(), &endpoints, &document_url)?;
         step("the operator's manifests: definitions, rights, instance");
         let world_dir = dir.path().to_owned();
         let deploy = workspace().join("deploy");
-        for file in ["crds-exposedapi/exposedapi.yaml", "crds/apim-operator.yaml", "namespace.yaml", "rbac.yaml"] {
-            kubectl(&plane, &["apply", "-f", &deploy.join(file).display().to_string()]).await?;
+        for file in [
+            "crds-exposedapi/exposedapi.yaml",
+            "crds/apim-operator.yaml",
+            "namespace.yaml",
+            "rbac.yaml",
+        ] {
+            kubectl(
+                &plane,
+                &["apply", "-f", &deploy.join(file).display().to_string()],
+            )
+            .await?;
         }
-        let established = ["wait", "--for", "condition=Established", "--timeout=60s", "crd", "--all"];
+        let established = [
+            "wait",
+            "--for",
+            "condition=Established",
+            "--timeout=60s",
+            "crd",
+            "--all",
+        ];
         kubectl(&plane, &established).await?;
         kubectl(&plane, &["create", "namespace", "shop"]).await?;
-        kubectl(&plane, &["apply", "-f", &world_dir.join("instance.yaml").display().to_string()]).await?;
+        kubectl(
+            &plane,
+            &[
+                "apply",
+                "-f",
+                &world_dir.join("instance.yaml").display().to_string(),
+            ],
+        )
+        .await?;
 
         step("the operator, with the rights of its ServiceAccount and nothing else");
         let operator = operator(&plane, dir.path(), &endpoints).await?;
         step("ready");
-        Ok(Self { _operator: operator, _stand_in: stand_in, _azure: azure, documents, plane, dir })
+        Ok(Self {
+            _operator: operator,
+            _stand_in: stand_in,
+            _azure: azure,
+            documents,
+            plane,
+            dir,
+        })
     }
 
     /// The demo's folder.
@@ -86,7 +124,12 @@ impl World {
 
     /// Where kubectl is.
     pub(crate) fn tools(&self) -> PathBuf {
-        self.plane.tools().kubectl.parent().map(Path::to_owned).unwrap_or_default()
+        self.plane
+            .tools()
+            .kubectl
+            .parent()
+            .map(Path::to_owned)
+            .unwrap_or_default()
     }
 
     /// A shell in the demo's folder.
@@ -112,16 +155,26 @@ impl World {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    async fn until(&self, awaited: &str, command: &str, check: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-        let waited = wait_until(awaited, PATIENCE, async || match self.output(command).await {
-            Ok(text) if check(&text) => Ok(()),
-            Ok(text) => Err(text),
-            Err(error) => Err(error.to_string()),
+    async fn until(
+        &self,
+        awaited: &str,
+        command: &str,
+        check: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<()> {
+        let waited = wait_until(awaited, PATIENCE, async || {
+            match self.output(command).await {
+                Ok(text) if check(&text) => Ok(()),
+                Ok(text) => Err(text),
+                Err(error) => Err(error.to_string()),
+            }
         });
         waited.await.with_context(|| {
             let log = std::fs::read_to_string(self.dir().join("operator.log")).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
-            format!("the operator's log ends with:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
+            format!(
+                "the operator's log ends with:\n{}",
+                lines[lines.len().saturating_sub(20)..].join("\n")
+            )
         })
     }
 
@@ -131,7 +184,8 @@ impl World {
             let command = format!(
                 "kubectl get exposedapi {name} -n shop -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].status}}'"
             );
-            self.until(&format!("{name} is ready"), &command, |text| text == "True").await?;
+            self.until(&format!("{name} is ready"), &command, |text| text == "True")
+                .await?;
         }
         Ok(())
     }
@@ -141,19 +195,35 @@ impl World {
         let command = format!(
             "kubectl get exposedapi {name} -n shop -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].reason}}'"
         );
-        self.until(&format!("{name} is not ready: {reason}"), &command, |text| text == reason).await?;
+        self.until(
+            &format!("{name} is not ready: {reason}"),
+            &command,
+            |text| text == reason,
+        )
+        .await?;
         let events = format!("kubectl get events -n shop --field-selector reason={reason} -o name");
-        self.until(&format!("an event {reason}"), &events, |text| !text.trim().is_empty()).await
+        self.until(&format!("an event {reason}"), &events, |text| {
+            !text.trim().is_empty()
+        })
+        .await
     }
 
     /// Waits until an API's policy holds a text.
     pub(crate) async fn until_policy(&self, api: &str, text: &str) -> anyhow::Result<()> {
-        self.until(&format!("{text} in the policy of {api}"), &format!("./policy {api}"), |all| all.contains(text)).await
+        self.until(
+            &format!("{text} in the policy of {api}"),
+            &format!("./policy {api}"),
+            |all| all.contains(text),
+        )
+        .await
     }
 
     /// Waits until nothing is published.
     pub(crate) async fn until_empty(&self) -> anyhow::Result<()> {
-        self.until("no API in API Management", "./apim apis", |text| text.contains("\"count\": 0")).await
+        self.until("no API in API Management", "./apim apis", |text| {
+            text.contains("\"count\": 0")
+        })
+        .await
     }
 }
 
@@ -161,12 +231,21 @@ async fn operator(plane: &ControlPlane, dir: &Path, endpoints: &Value) -> anyhow
     let kubeconfig = plane.kubeconfig_for("system:serviceaccount:operators:apim-operator", None)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let applications = endpoints["applications"].as_array().into_iter().flatten();
-    let identity = applications.into_iter().find(|app| app["name"] == "operator");
+    let identity = applications
+        .into_iter()
+        .find(|app| app["name"] == "operator");
     let identity = identity.context("the local Azure has an application for the operator")?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port();
     let mut command = Command::new(program("apim-operator")?);
     command
-        .args(["run", "--listen", &format!("127.0.0.1:{port}"), "--cache-dir"])
+        .args([
+            "run",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--cache-dir",
+        ])
         .arg(dir.join("plugins"))
         .env("KUBECONFIG", kubeconfig)
         .env("AZURE_TENANT_ID", text(&identity["tenantId"]))
@@ -175,7 +254,9 @@ async fn operator(plane: &ControlPlane, dir: &Path, endpoints: &Value) -> anyhow
         .env_remove("KEY_VAULT_NAME")
         .env_remove("RUST_LOG");
     let mut operator = Process::spawn("apim-operator", &mut command, dir.join("operator.log"))?;
-    operator.wait_for_url(&format!("http://127.0.0.1:{port}/readyz"), PATIENCE).await?;
+    operator
+        .wait_for_url(&format!("http://127.0.0.1:{port}/readyz"), PATIENCE)
+        .await?;
     Ok(operator)
 }
 
@@ -194,9 +275,14 @@ async fn endpoints(azure: &mut Process, file: &Path) -> anyhow::Result<Value> {
 /// Serves the document that `spec.specification.url` names.
 async fn documents() -> anyhow::Result<(String, tokio::task::JoinHandle<()>)> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}/TMF620-ProductCatalog.swagger.json", listener.local_addr()?);
-    let router = axum::Router::new()
-        .route("/TMF620-ProductCatalog.swagger.json", axum::routing::get(async || CATALOG));
+    let url = format!(
+        "http://{}/TMF620-ProductCatalog.swagger.json",
+        listener.local_addr()?
+    );
+    let router = axum::Router::new().route(
+        "/TMF620-ProductCatalog.swagger.json",
+        axum::routing::get(async || CATALOG),
+    );
     let server = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             eprintln!("demo: the server of OpenAPI documents ended: {error}");
@@ -209,7 +295,11 @@ fn write_files(dir: &Path, endpoints: &Value, document_url: &str) -> anyhow::Res
     let text = |field: &str| endpoints[field].as_str().unwrap_or_default().to_owned();
     let (arm, service) = (text("resourceManager"), text("serviceId"));
     let applications = endpoints["applications"].as_array().into_iter().flatten();
-    let reader = applications.into_iter().find(|app| app["name"] == "reader").cloned().unwrap_or_default();
+    let reader = applications
+        .into_iter()
+        .find(|app| app["name"] == "reader")
+        .cloned()
+        .unwrap_or_default();
     let own = |field: &str| reader[field].as_str().unwrap_or_default().to_owned();
     let apim = format!(
         r#"#!/usr/bin/env bash
@@ -261,7 +351,9 @@ printf '%b\n' "$(sed -n 's/^ *"value": "\(.*\)",\{0,1\}$/\1/p' <<<"$body" | sed 
          allowCredentials: true\n    allowOrigins: \"https://shop.example.com, https://admin.example.com\"\n    \
          handlePreflightRequests: {{enabled: true, allowHeaders: \"Origin, Content-Type\", allowMethods: \"GET, POST, DELETE\", maxAge: 3600}}\n"
     );
-    let legacy = LEGACY.replace("namespace: components", "namespace: shop").replace("name: product-catalog\n", "name: legacy\n");
+    let legacy = LEGACY
+        .replace("namespace: components", "namespace: shop")
+        .replace("name: product-catalog\n", "name: legacy\n");
     let services: String = ["catalog", "stock", "tmf620-product-catalog-service"]
         .iter()
         .map(|name| {
@@ -279,7 +371,11 @@ printf '%b\n' "$(sed -n 's/^ *"value": "\(.*\)",\{0,1\}$/\1/p' <<<"$body" | sed 
     ] {
         std::fs::write(dir.join(name), content)?;
     }
-    for (name, content) in [("apim", apim.as_str()), ("policy", policy), ("journal", &journal)] {
+    for (name, content) in [
+        ("apim", apim.as_str()),
+        ("policy", policy),
+        ("journal", &journal),
+    ] {
         use std::os::unix::fs::PermissionsExt as _;
         let path = dir.join(name);
         std::fs::write(&path, content)?;
@@ -291,7 +387,11 @@ printf '%b\n' "$(sed -n 's/^ *"value": "\(.*\)",\{0,1\}$/\1/p' <<<"$body" | sed 
 async fn kubectl(plane: &ControlPlane, args: &[&str]) -> anyhow::Result<()> {
     let output = plane.kubectl(args).await?;
     if !output.status.success() {
-        bail!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "kubectl {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(())
 }

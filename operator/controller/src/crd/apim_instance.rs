@@ -29,7 +29,11 @@ use serde::{Deserialize, Serialize};
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
         type_ = "string"
     ),
-    printcolumn(name = "Age", json_path = ".metadata.creationTimestamp", type_ = "date")
+    printcolumn(
+        name = "Age",
+        json_path = ".metadata.creationTimestamp",
+        type_ = "date"
+    )
 )]
 #[serde(transparent)]
 #[schemars(transparent)]

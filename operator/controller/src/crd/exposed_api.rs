@@ -141,7 +141,11 @@ fn version(name: &str, storage: bool) -> Value {
 
 /// The definition.
 pub fn definition() -> Result<CustomResourceDefinition, serde_json::Error> {
-    let versions: Vec<Value> = VERSIONS.iter().rev().map(|name| version(name, *name == VERSIONS[0])).collect();
+    let versions: Vec<Value> = VERSIONS
+        .iter()
+        .rev()
+        .map(|name| version(name, *name == VERSIONS[0]))
+        .collect();
     serde_json::from_value(json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

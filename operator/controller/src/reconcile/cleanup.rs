@@ -34,11 +34,20 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
                 "API {} stays in instance {} as deletion-policy asks; it still carries this object's mark",
                 record.api_id, record.instance
             );
-            ctx.events.publish(&subject.reference(), EventKind::Normal, "Retained", "Delete", &note);
+            ctx.events.publish(
+                &subject.reference(),
+                EventKind::Normal,
+                "Retained",
+                "Delete",
+                &note,
+            );
         }
     } else {
         if let Some((left, _)) = ctx.memory.waits(&subject.key, &input) {
-            return Ok(End { failed: true, next: Next::After(left) });
+            return Ok(End {
+                failed: true,
+                next: Next::After(left),
+            });
         }
         let places = places(ctx, subject, claim.record.as_ref());
         // No failure yet: when the instance is connected, or is known not to
@@ -51,7 +60,12 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
             let step = delete(ctx, subject, place).await;
             if let Step::Failed { class, .. } = &step {
                 report::deleting(ctx, subject, &claim, &step).await?;
-                let next = ctx.memory.deletion_failed(&subject.key, &input, Outcome::Failed(*class), step.clone());
+                let next = ctx.memory.deletion_failed(
+                    &subject.key,
+                    &input,
+                    Outcome::Failed(*class),
+                    step.clone(),
+                );
                 return Ok(End { failed: true, next });
             }
         }
@@ -66,7 +80,12 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
         Err(error) => {
             let step = Step::failed(ErrorClass::Transient, error.to_string());
             report::deleting(ctx, subject, &claim, &step).await?;
-            let next = ctx.memory.deletion_failed(&subject.key, &input, Outcome::Failed(ErrorClass::Transient), step);
+            let next = ctx.memory.deletion_failed(
+                &subject.key,
+                &input,
+                Outcome::Failed(ErrorClass::Transient),
+                step,
+            );
             return Ok(End { failed: true, next });
         }
     }
@@ -84,9 +103,19 @@ fn places(ctx: &Context, subject: &Subject, record: Option<&AppliedRecord>) -> V
         return places;
     }
     let labels = ctx.world.namespace_labels(&subject.key.namespace);
-    for instance in ctx.instances.list().iter().filter(|instance| instance.serves(&labels)) {
-        let Ok(id) = mark::api_id(&instance.spec.api_id_prefix, &subject.key) else { continue };
-        if !places.iter().any(|place| place.instance == instance.name && place.api_id == id) {
+    for instance in ctx
+        .instances
+        .list()
+        .iter()
+        .filter(|instance| instance.serves(&labels))
+    {
+        let Ok(id) = mark::api_id(&instance.spec.api_id_prefix, &subject.key) else {
+            continue;
+        };
+        if !places
+            .iter()
+            .any(|place| place.instance == instance.name && place.api_id == id)
+        {
             places.push(AppliedRecord::unknown(instance.name.clone(), id));
         }
     }
@@ -104,37 +133,86 @@ async fn delete(ctx: &Context, subject: &Subject, place: &AppliedRecord) -> Step
             message.push('\n');
             message.push_str(&trouble);
         }
-        return Step::Failed { reason: Reason::InstanceUnavailable, class: ErrorClass::Transient, message };
+        return Step::Failed {
+            reason: Reason::InstanceUnavailable,
+            class: ErrorClass::Transient,
+            message,
+        };
     };
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
-    let note = match connection.applier.delete(&place.api_id, mark.as_str()).await {
-        Ok(Deleted::Gone) => format!("API {} was deleted in instance {}", place.api_id, place.instance),
+    let note = match connection
+        .applier
+        .delete(&place.api_id, mark.as_str())
+        .await
+    {
+        Ok(Deleted::Gone) => format!(
+            "API {} was deleted in instance {}",
+            place.api_id, place.instance
+        ),
         Ok(Deleted::WasAbsent) => return Step::Done,
-        Ok(Deleted::ServiceAbsent) => format!("instance {} does not exist any more", place.instance),
+        Ok(Deleted::ServiceAbsent) => {
+            format!("instance {} does not exist any more", place.instance)
+        }
         Ok(Deleted::NotOurs { whose }) => {
-            let whose = whose.map_or_else(|| "it carries no mark".to_owned(), |whose| format!("its mark is `{whose}`"));
-            format!("API {} in instance {} is not this object's ({whose}) and was left alone", place.api_id, place.instance)
+            let whose = whose.map_or_else(
+                || "it carries no mark".to_owned(),
+                |whose| format!("its mark is `{whose}`"),
+            );
+            format!(
+                "API {} in instance {} is not this object's ({whose}) and was left alone",
+                place.api_id, place.instance
+            )
         }
         Err(error) => {
-            let Step::Failed { reason, class, message } = publish::failed(&error) else { return Step::Done };
+            let Step::Failed {
+                reason,
+                class,
+                message,
+            } = publish::failed(&error)
+            else {
+                return Step::Done;
+            };
             let message = format!(
                 "API {} could not be deleted: {message}. To let the object go without it, set the annotation \
                  apim.oda.tmforum.org/deletion-policy to Retain",
                 place.api_id
             );
             // An object that is being deleted is never given up.
-            let class = if class == ErrorClass::Invalid { ErrorClass::Transient } else { class };
-            return Step::Failed { reason, class, message };
+            let class = if class == ErrorClass::Invalid {
+                ErrorClass::Transient
+            } else {
+                class
+            };
+            return Step::Failed {
+                reason,
+                class,
+                message,
+            };
         }
     };
-    ctx.events.publish(&subject.reference(), EventKind::Normal, "Deleted", "Delete", &note);
+    ctx.events.publish(
+        &subject.reference(),
+        EventKind::Normal,
+        "Deleted",
+        "Delete",
+        &note,
+    );
     Step::Done
 }
 
 async fn release(ctx: &Context, subject: &Subject) -> Result<(), Error> {
-    let rest: Vec<String> = subject.finalizers.iter().filter(|name| *name != FINALIZER).cloned().collect();
+    let rest: Vec<String> = subject
+        .finalizers
+        .iter()
+        .filter(|name| *name != FINALIZER)
+        .cloned()
+        .collect();
     ctx.metrics.kube_write("ExposedAPI");
-    match ctx.exposed.set_finalizers(&subject.key, &rest, subject.resource_version.as_deref()).await {
+    match ctx
+        .exposed
+        .set_finalizers(&subject.key, &rest, subject.resource_version.as_deref())
+        .await
+    {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         other => Ok(other?),
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use operator_core::exposure::{ExposureFacts, IngressFacts, ingress_name};
 use operator_core::mark::{self, OwnershipMark};
-use operator_core::validate::{Dereferenced, DocumentFacts, DocumentNeed, Inquiry, Platform, inquire};
+use operator_core::validate::{
+    Dereferenced, DocumentFacts, DocumentNeed, Inquiry, Platform, inquire,
+};
 
 use super::publish::Claim;
 use super::subject::Subject;
@@ -22,8 +24,17 @@ pub(super) async fn dereference(
     }
     let namespace_labels = ctx.world.namespace_labels(&subject.key.namespace);
     let catalog = ctx.plugins.catalog();
-    let platform = Platform { instances: &instances, namespace_labels: &namespace_labels, catalog: &catalog };
-    let inquiry = inquire(&subject.meta, &subject.spec, platform, claim.record.as_ref());
+    let platform = Platform {
+        instances: &instances,
+        namespace_labels: &namespace_labels,
+        catalog: &catalog,
+    };
+    let inquiry = inquire(
+        &subject.meta,
+        &subject.spec,
+        platform,
+        claim.record.as_ref(),
+    );
 
     let document = document(ctx, subject, &inquiry).await?;
     let requests = inquiry.spec_requests();
@@ -52,18 +63,25 @@ pub(super) fn facts(ctx: &Context, subject: &Subject) -> ExposureFacts {
     let namespace = &subject.key.namespace;
     let service = subject.implementation().unwrap_or_default();
     ExposureFacts {
-        ingress: ctx.world.ingress(namespace, &ingress_name(&subject.key)).map(|seen| IngressFacts {
-            uid: seen.uid,
-            hostname: seen.hostname,
-            ip: seen.ip,
-        }),
+        ingress: ctx
+            .world
+            .ingress(namespace, &ingress_name(&subject.key))
+            .map(|seen| IngressFacts {
+                uid: seen.uid,
+                hostname: seen.hostname,
+                ip: seen.ip,
+            }),
         service_exists: ctx.world.has_service(namespace, service),
         ready_endpoints: ctx.world.is_ready(namespace, service),
         assumed_origin: None,
     }
 }
 
-async fn document(ctx: &Context, subject: &Subject, inquiry: &Inquiry) -> Result<DocumentFacts, Error> {
+async fn document(
+    ctx: &Context,
+    subject: &Subject,
+    inquiry: &Inquiry,
+) -> Result<DocumentFacts, Error> {
     let url = match inquiry.document() {
         DocumentNeed::Nothing => return Ok(DocumentFacts::NotNeeded),
         DocumentNeed::Fetch(url) => url,
@@ -74,10 +92,19 @@ async fn document(ctx: &Context, subject: &Subject, inquiry: &Inquiry) -> Result
     // A server far away may take its time; who waits for `implementation.ready`
     // to be there does not.
     report::seen(ctx, subject).await?;
-    let allow = inquiry.instance().map(|instance| instance.spec.specification.allow_private.clone());
-    match ctx.fetcher.fetch(url.as_str(), &allow.unwrap_or_default()).await {
+    let allow = inquiry
+        .instance()
+        .map(|instance| instance.spec.specification.allow_private.clone());
+    match ctx
+        .fetcher
+        .fetch(url.as_str(), &allow.unwrap_or_default())
+        .await
+    {
         Ok(document) => Ok(DocumentFacts::Fetched(document.text.clone())),
-        Err(error) => Ok(DocumentFacts::Failed { class: error.class(), message: error.to_string() }),
+        Err(error) => Ok(DocumentFacts::Failed {
+            class: error.class(),
+            message: error.to_string(),
+        }),
     }
 }
 
@@ -90,12 +117,26 @@ async fn is_plausible(
     claim: &Claim,
     instances: &[Arc<operator_core::instance::Instance>],
 ) -> bool {
-    let Some(record) = &claim.record else { return false };
-    let Some(instance) = instances.iter().find(|instance| instance.name == record.instance) else { return false };
-    if mark::api_id(&instance.spec.api_id_prefix, &subject.key).is_ok_and(|id| id == record.api_id) {
+    let Some(record) = &claim.record else {
+        return false;
+    };
+    let Some(instance) = instances
+        .iter()
+        .find(|instance| instance.name == record.instance)
+    else {
+        return false;
+    };
+    if mark::api_id(&instance.spec.api_id_prefix, &subject.key).is_ok_and(|id| id == record.api_id)
+    {
         return true;
     }
-    let Some(connection) = ctx.instances.connection(&record.instance) else { return false };
+    let Some(connection) = ctx.instances.connection(&record.instance) else {
+        return false;
+    };
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
-    connection.applier.is_marked(&record.api_id, mark.as_str()).await.unwrap_or(false)
+    connection
+        .applier
+        .is_marked(&record.api_id, mark.as_str())
+        .await
+        .unwrap_or(false)
 }

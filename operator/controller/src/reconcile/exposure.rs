@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1::{
-    HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec,
-    IngressTLS, ServiceBackendPort,
+    HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule,
+    IngressServiceBackend, IngressSpec, IngressTLS, ServiceBackendPort,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
@@ -44,25 +44,44 @@ pub enum ExposureError {
 }
 
 /// Applies the exposure and learns what it is now.
-pub(super) async fn step(ctx: &Context, subject: &Subject, desired: &Desired, facts: &mut ExposureFacts) -> Step {
-    let Exposure::Ingress(wanted) = &desired.exposure else { return Step::NotNeeded };
+pub(super) async fn step(
+    ctx: &Context,
+    subject: &Subject,
+    desired: &Desired,
+    facts: &mut ExposureFacts,
+) -> Step {
+    let Exposure::Ingress(wanted) = &desired.exposure else {
+        return Step::NotNeeded;
+    };
     let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
     match apply(&ctx.client, &ctx.world, wanted, &owner, &subject.key).await {
         Ok((seen, written)) => {
             if written {
                 ctx.metrics.kube_write("Ingress");
             }
-            facts.ingress = Some(IngressFacts { uid: seen.uid, hostname: seen.hostname, ip: seen.ip });
+            facts.ingress = Some(IngressFacts {
+                uid: seen.uid,
+                hostname: seen.hostname,
+                ip: seen.ip,
+            });
             Step::Done
         }
-        Err(error @ ExposureError::NotOurs { .. }) => Step::failed(ErrorClass::Invalid, error.to_string()),
-        Err(error @ ExposureError::Kube { .. }) => Step::failed(ErrorClass::Transient, error.to_string()),
+        Err(error @ ExposureError::NotOurs { .. }) => {
+            Step::failed(ErrorClass::Invalid, error.to_string())
+        }
+        Err(error @ ExposureError::Kube { .. }) => {
+            Step::failed(ErrorClass::Transient, error.to_string())
+        }
     }
 }
 
 /// Deletes an Ingress that the object does not need any more. Comes after API
 /// Management, which may still send callers to it.
-pub(super) async fn remove_unused(ctx: &Context, subject: &Subject, desired: &Desired) -> Result<(), Error> {
+pub(super) async fn remove_unused(
+    ctx: &Context,
+    subject: &Subject,
+    desired: &Desired,
+) -> Result<(), Error> {
     let name = ingress_name(&subject.key);
     let needed = matches!(desired.exposure, Exposure::Ingress(_));
     if needed || ctx.world.ingress(&subject.key.namespace, &name).is_none() {
@@ -80,11 +99,18 @@ fn ingress(desired: &DesiredIngress, owner: &OwnerReference, key: &ObjectKey) ->
     let backend = IngressBackend {
         service: Some(IngressServiceBackend {
             name: desired.service.clone(),
-            port: Some(ServiceBackendPort { number: Some(i32::from(desired.port)), name: None }),
+            port: Some(ServiceBackendPort {
+                number: Some(i32::from(desired.port)),
+                name: None,
+            }),
         }),
         resource: None,
     };
-    let path = HTTPIngressPath { path: Some(desired.path.clone()), path_type: "Prefix".into(), backend };
+    let path = HTTPIngressPath {
+        path: Some(desired.path.clone()),
+        path_type: "Prefix".into(),
+        backend,
+    };
     let tls = desired.tls_secret.as_ref().map(|secret| {
         vec![IngressTLS {
             hosts: desired.host.as_ref().map(|host| vec![host.clone()]),
@@ -95,7 +121,10 @@ fn ingress(desired: &DesiredIngress, owner: &OwnerReference, key: &ObjectKey) ->
         metadata: ObjectMeta {
             name: Some(desired.name.clone()),
             namespace: Some(key.namespace.clone()),
-            labels: Some(BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())])),
+            labels: Some(BTreeMap::from([(
+                MANAGED_BY.0.to_owned(),
+                MANAGED_BY.1.to_owned(),
+            )])),
             annotations: (!desired.annotations.is_empty()).then(|| desired.annotations.clone()),
             owner_references: Some(vec![owner.clone()]),
             ..ObjectMeta::default()
@@ -139,7 +168,9 @@ pub async fn apply(
 ) -> Result<(IngressSeen, bool), ExposureError> {
     let wanted = ingress(desired, owner, key);
     let known = world.ingress(&key.namespace, &desired.name);
-    let ours = known.as_ref().is_some_and(|seen| seen.owner_uid.as_deref() == Some(owner.uid.as_str()));
+    let ours = known
+        .as_ref()
+        .is_some_and(|seen| seen.owner_uid.as_deref() == Some(owner.uid.as_str()));
     if let Some(seen) = known
         && ours
         && seen.has(&wanted)
@@ -149,11 +180,17 @@ pub async fn apply(
     let api: Api<Ingress> = Api::namespaced(client.clone(), &key.namespace);
     // What is ours is put right by force. What is not known yet is created
     // without: should somebody else's Ingress have the name, it is a conflict.
-    let params = PatchParams { force: ours, ..PatchParams::apply(FIELD_MANAGER) };
+    let params = PatchParams {
+        force: ours,
+        ..PatchParams::apply(FIELD_MANAGER)
+    };
     // Before the answer comes, its echo may come through the watch; it finds
     // what was recorded here and triggers nothing.
     world.ingress_expected(&wanted);
-    match api.patch(&desired.name, &params, &Patch::Apply(&wanted)).await {
+    match api
+        .patch(&desired.name, &params, &Patch::Apply(&wanted))
+        .await
+    {
         Ok(applied) => Ok((world.ingress_written(&applied), true)),
         Err(source) => {
             world.ingress_gone(&ObjectKey::new(&key.namespace, &desired.name));
@@ -163,12 +200,23 @@ pub async fn apply(
 }
 
 /// Deletes the Ingress if it is there and ours; answers whether it was there.
-pub async fn delete(client: &Client, key: &ObjectKey, name: &str, owner_uid: &str) -> Result<bool, ExposureError> {
+pub async fn delete(
+    client: &Client,
+    key: &ObjectKey,
+    name: &str,
+    owner_uid: &str,
+) -> Result<bool, ExposureError> {
     let api: Api<Ingress> = Api::namespaced(client.clone(), &key.namespace);
-    let listed = api.list_metadata(&kube::api::ListParams::default().fields(&format!("metadata.name={name}"))).await;
+    let listed = api
+        .list_metadata(&kube::api::ListParams::default().fields(&format!("metadata.name={name}")))
+        .await;
     let listed = listed.map_err(|source| refused(name, source))?;
     let ours = listed.items.iter().any(|item| {
-        item.metadata.owner_references.iter().flatten().any(|owner| owner.uid == owner_uid)
+        item.metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .any(|owner| owner.uid == owner_uid)
     });
     if !ours {
         return Ok(false);

@@ -28,18 +28,26 @@ pub(super) struct Claim {
 /// stands in status or in the annotation.
 pub(super) fn claim(ctx: &Context, subject: &Subject) -> Claim {
     if let Some(record) = ctx.memory.confirmed(&subject.key) {
-        return Claim { record: Some(record), believed: true };
+        return Claim {
+            record: Some(record),
+            believed: true,
+        };
     }
     let mode = ctx.exposed.mode();
     let record = match mode {
-        StatusMode::Subresource | StatusMode::MainResource => subject.status.as_ref().and_then(applied),
+        StatusMode::Subresource | StatusMode::MainResource => {
+            subject.status.as_ref().and_then(applied)
+        }
         StatusMode::Pruned => subject
             .meta
             .annotations
             .get(report::APPLIED)
             .and_then(|text| Applied::from_annotation(text, &subject.key)),
     };
-    Claim { believed: mode.is_trusted(), record }
+    Claim {
+        believed: mode.is_trusted(),
+        record,
+    }
 }
 
 /// The state of a paused object's exposure.
@@ -55,8 +63,9 @@ pub(super) fn paused(desired: &Desired, claim: &Claim) -> Step {
     if desired.api.is_none() {
         return Step::NotNeeded;
     }
-    let covered = Published::of(desired)
-        .is_ok_and(|published| claim.believed && apim::reads(published, claim.record.as_ref()).is_none());
+    let covered = Published::of(desired).is_ok_and(|published| {
+        claim.believed && apim::reads(published, claim.record.as_ref()).is_none()
+    });
     if covered { Step::Done } else { Step::Pending }
 }
 
@@ -96,7 +105,12 @@ pub(super) async fn publish(
     let applier = connection.applier.with_correlation(&trace);
     if let Some(record) = claim.record.as_ref().filter(|_| !claim.believed) {
         match applier.confirm(desired, record).await {
-            Ok(record) => *claim = Claim { record: Some(record), believed: true },
+            Ok(record) => {
+                *claim = Claim {
+                    record: Some(record),
+                    believed: true,
+                }
+            }
             Err(error) => return Ok(failed(&error)),
         }
     }
@@ -112,15 +126,28 @@ pub(super) async fn publish(
     claim.believed = true;
     report::progressing(ctx, subject, validated, desired, claim, stages, facts).await?;
     let progress = |progress: Progress<'_>| {
-        tracing::info!(correlation = trace, "{} of {}: {}", progress.number, progress.of, progress.step.describe());
+        tracing::info!(
+            correlation = trace,
+            "{} of {}: {}",
+            progress.number,
+            progress.of,
+            progress.step.describe()
+        );
     };
     match applier.apply(desired, Some(&before), &progress).await {
         Ok(applied) => {
-            ctx.memory.confirm(&subject.key, Some(applied.record.clone()));
+            ctx.memory
+                .confirm(&subject.key, Some(applied.record.clone()));
             let writes = applied.writes.planned + applied.writes.repairs;
             if writes > 0 {
                 let note = describe(published, &applied.record, &before, first);
-                ctx.events.publish(&subject.reference(), EventKind::Normal, "Synced", "Publish", &note);
+                ctx.events.publish(
+                    &subject.reference(),
+                    EventKind::Normal,
+                    "Synced",
+                    "Publish",
+                    &note,
+                );
             }
             claim.record = Some(applied.record);
             Ok(Step::Done)
@@ -130,7 +157,11 @@ pub(super) async fn publish(
                 ctx.memory.confirm(&subject.key, Some(record.clone()));
                 claim.record = Some(record.clone());
             }
-            tracing::warn!(correlation = trace, class = error.class().label(), "{error}");
+            tracing::warn!(
+                correlation = trace,
+                class = error.class().label(),
+                "{error}"
+            );
             Ok(failed(&error))
         }
     }
@@ -149,21 +180,40 @@ fn moved(claim: &Claim, published: Published<'_>) -> Option<Step> {
          while it is published: set the annotations back, or delete the object and make it anew",
         record.api_id, record.instance, api.id, published.instance
     );
-    Some(Step::Failed { reason: Reason::Conflict, class: ErrorClass::Invalid, message })
+    Some(Step::Failed {
+        reason: Reason::Conflict,
+        class: ErrorClass::Invalid,
+        message,
+    })
 }
 
 /// Takes an API out of API Management that does not belong there any more.
 async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
-    let Some(record) = claim.record.clone() else { return Step::NotNeeded };
+    let Some(record) = claim.record.clone() else {
+        return Step::NotNeeded;
+    };
     let Some(connection) = ctx.instances.connection(&record.instance) else {
         return unavailable(ctx);
     };
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
-    match connection.applier.delete(&record.api_id, mark.as_str()).await {
+    match connection
+        .applier
+        .delete(&record.api_id, mark.as_str())
+        .await
+    {
         Ok(deleted) => {
             if deleted == Deleted::Gone {
-                let note = format!("API {} was deleted in instance {}", record.api_id, record.instance);
-                ctx.events.publish(&subject.reference(), EventKind::Normal, "Withdrawn", "Withdraw", &note);
+                let note = format!(
+                    "API {} was deleted in instance {}",
+                    record.api_id, record.instance
+                );
+                ctx.events.publish(
+                    &subject.reference(),
+                    EventKind::Normal,
+                    "Withdrawn",
+                    "Withdraw",
+                    &note,
+                );
             }
             ctx.memory.confirm(&subject.key, None);
             *claim = Claim::default();
@@ -176,25 +226,48 @@ async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
 /// The instance cannot be used now; its connecting triggers the next attempt.
 pub(super) fn unavailable(ctx: &Context) -> Step {
     let troubles = ctx.instances.troubles();
-    let message = if troubles.is_empty() { "the instance is being connected".to_owned() } else { troubles.join("\n") };
-    Step::Failed { reason: Reason::InstanceUnavailable, class: ErrorClass::Waiting, message }
+    let message = if troubles.is_empty() {
+        "the instance is being connected".to_owned()
+    } else {
+        troubles.join("\n")
+    };
+    Step::Failed {
+        reason: Reason::InstanceUnavailable,
+        class: ErrorClass::Waiting,
+        message,
+    }
 }
 
 /// What a failed call means for status.
 pub(super) fn failed(error: &ApplyError) -> Step {
     let class = error.class();
     match &error.failure {
-        Failure::Plan(PlanError::NotOurs { .. }) => {
-            Step::Failed { reason: Reason::NotOurs, class, message: error.to_string() }
+        Failure::Plan(PlanError::NotOurs { .. }) => Step::Failed {
+            reason: Reason::NotOurs,
+            class,
+            message: error.to_string(),
+        },
+        Failure::Plan(_) | Failure::Arm(_) | Failure::Cancelled => {
+            Step::failed(class, error.to_string())
         }
-        Failure::Plan(_) | Failure::Arm(_) | Failure::Cancelled => Step::failed(class, error.to_string()),
     }
 }
 
 /// What was done, for people.
-fn describe(published: Published<'_>, now: &AppliedRecord, before: &AppliedRecord, first: bool) -> String {
-    let place = format!("API {} in instance {}", published.api.id, published.instance);
-    let operations = now.operations.map(|count| format!(" with {count} operations")).unwrap_or_default();
+fn describe(
+    published: Published<'_>,
+    now: &AppliedRecord,
+    before: &AppliedRecord,
+    first: bool,
+) -> String {
+    let place = format!(
+        "API {} in instance {}",
+        published.api.id, published.instance
+    );
+    let operations = now
+        .operations
+        .map(|count| format!(" with {count} operations"))
+        .unwrap_or_default();
     if first || before.spec_hash.is_none() && before.policy_hash.is_none() {
         return format!("published {place}{operations}");
     }
@@ -202,7 +275,8 @@ fn describe(published: Published<'_>, now: &AppliedRecord, before: &AppliedRecor
     if now.spec_hash != before.spec_hash {
         changes.push(format!("OpenAPI document imported{operations}"));
     }
-    if now.policy_hash != before.policy_hash || now.operation_policies != before.operation_policies {
+    if now.policy_hash != before.policy_hash || now.operation_policies != before.operation_policies
+    {
         changes.push("policy replaced".to_owned());
     }
     if now.settings_hash != before.settings_hash {

@@ -24,12 +24,17 @@ pub(crate) const APPLIED: &str = "apim.oda.tmforum.org/applied";
 /// Says that the object was seen, where nothing says so yet: the Component's
 /// operator reads `implementation.ready` without asking whether it is there.
 pub(super) async fn seen(ctx: &Context, subject: &Subject) -> Result<(), Error> {
-    let said = subject.status.as_ref().is_some_and(|status| status.pointer("/implementation/ready").is_some());
+    let said = subject
+        .status
+        .as_ref()
+        .is_some_and(|status| status.pointer("/implementation/ready").is_some());
     if said {
         return Ok(());
     }
     let facts = dereference::facts(ctx, subject);
-    write(ctx, subject, Outcome::Seen, &Claim::default(), &facts).await.map(drop)
+    write(ctx, subject, Outcome::Seen, &Claim::default(), &facts)
+        .await
+        .map(drop)
 }
 
 /// Says that API Management is about to be written to.
@@ -42,7 +47,9 @@ pub(super) async fn progressing(
     stages: &Stages,
     facts: &ExposureFacts,
 ) -> Result<(), Error> {
-    let running = Step::Running { message: "API Management is being written".to_owned() };
+    let running = Step::Running {
+        message: "API Management is being written".to_owned(),
+    };
     let outcome = Outcome::Built {
         validated,
         desired,
@@ -67,9 +74,11 @@ pub(super) async fn built(
     let end = next(ctx, subject, &input, stages);
     // The one failure that stalls is told as such.
     let stalled = |step: &Step| match (step, &end.next) {
-        (Step::Failed { class, message, .. }, Next::Stalled(_)) => {
-            Step::Failed { reason: Reason::RetriesExhausted, class: *class, message: message.clone() }
-        }
+        (Step::Failed { class, message, .. }, Next::Stalled(_)) => Step::Failed {
+            reason: Reason::RetriesExhausted,
+            class: *class,
+            message: message.clone(),
+        },
         (step, _) => step.clone(),
     };
     let outcome = Outcome::Built {
@@ -95,9 +104,14 @@ pub(super) async fn rejected(
     rejection: &Rejection,
 ) -> Result<End, Error> {
     let mut rejection = rejection.clone();
-    if matches!(rejection.reason, Reason::NoInstance | Reason::InstanceUnavailable) {
+    if matches!(
+        rejection.reason,
+        Reason::NoInstance | Reason::InstanceUnavailable
+    ) {
         let trouble = |message: String| Problem::new("ApimInstance", message);
-        rejection.problems.extend(ctx.instances.troubles().into_iter().map(trouble));
+        rejection
+            .problems
+            .extend(ctx.instances.troubles().into_iter().map(trouble));
     }
     if ctx.exposed.mode() == StatusMode::Pruned {
         hint_at_definition(ctx, subject);
@@ -113,15 +127,25 @@ pub(super) async fn rejected(
     };
     let input = ContentHash::of_json(&(&subject.spec, &subject.meta.annotations));
     if let Some((left, _)) = ctx.memory.waits(&subject.key, &input) {
-        return Ok(End { failed: true, next: Next::After(left) });
+        return Ok(End {
+            failed: true,
+            next: Next::After(left),
+        });
     }
     let step = Step::failed(class, "");
-    let next = ctx.memory.ended(&subject.key, &input, Attempt::Failed(class), Some(step));
+    let next = ctx
+        .memory
+        .ended(&subject.key, &input, Attempt::Failed(class), Some(step));
     Ok(End { failed: true, next })
 }
 
 /// Says how far a deletion came.
-pub(super) async fn deleting(ctx: &Context, subject: &Subject, claim: &Claim, step: &Step) -> Result<(), Error> {
+pub(super) async fn deleting(
+    ctx: &Context,
+    subject: &Subject,
+    claim: &Claim,
+    step: &Step,
+) -> Result<(), Error> {
     let facts = dereference::facts(ctx, subject);
     let status = write(ctx, subject, Outcome::Deleting(step), claim, &facts).await?;
     event(ctx, subject, &status, "Delete");
@@ -138,13 +162,21 @@ async fn write(
 ) -> Result<Value, Error> {
     let mode = ctx.exposed.mode();
     // The cache may be behind this process's own last write.
-    let newer = ctx.memory.newer_status(&subject.key, subject.resource_version.as_deref());
+    let newer = ctx
+        .memory
+        .newer_status(&subject.key, subject.resource_version.as_deref());
     let known = newer.or_else(|| subject.status.clone());
-    let now = Timestamp::now().round(Unit::Second).unwrap_or_default().to_string();
+    let now = Timestamp::now()
+        .round(Unit::Second)
+        .unwrap_or_default()
+        .to_string();
     let status = status(&Observation {
         meta: &subject.meta,
         spec: &subject.spec,
-        generation: subject.meta.generation.filter(|_| mode == StatusMode::Subresource),
+        generation: subject
+            .meta
+            .generation
+            .filter(|_| mode == StatusMode::Subresource),
         facts,
         outcome,
         applied: claim.record.as_ref(),
@@ -157,7 +189,11 @@ async fn write(
         ctx.metrics.kube_write("ExposedAPI/status");
         let written = ctx.exposed.write_status(&subject.key, &patch).await?;
         let all = written.data.get("status").cloned().unwrap_or_default();
-        ctx.memory.said(&subject.key, all, written.metadata.resource_version.as_deref());
+        ctx.memory.said(
+            &subject.key,
+            all,
+            written.metadata.resource_version.as_deref(),
+        );
     }
     Ok(status)
 }
@@ -165,12 +201,17 @@ async fn write(
 /// Keeps the record in the annotation, where status is pruned.
 async fn remember(ctx: &Context, subject: &Subject, claim: &Claim) -> Result<(), Error> {
     hint_at_definition(ctx, subject);
-    let text = claim.record.clone().map(|record| Applied::new(&subject.key, record).to_annotation());
+    let text = claim
+        .record
+        .clone()
+        .map(|record| Applied::new(&subject.key, record).to_annotation());
     let known = ctx.memory.annotation(&subject.key);
     let known = known.unwrap_or_else(|| subject.meta.annotations.get(APPLIED).cloned());
     if known != text {
         ctx.metrics.kube_write("ExposedAPI");
-        ctx.exposed.annotate(&subject.key, APPLIED, text.as_deref()).await?;
+        ctx.exposed
+            .annotate(&subject.key, APPLIED, text.as_deref())
+            .await?;
         ctx.memory.annotated(&subject.key, text);
     }
     Ok(())
@@ -190,13 +231,32 @@ fn hint_at_definition(ctx: &Context, subject: &Subject) {
 /// An event when what the condition Ready says has changed.
 fn event(ctx: &Context, subject: &Subject, status: &Value, action: &str) {
     let conditions = status["conditions"].as_array().into_iter().flatten();
-    let Some(ready) = conditions.into_iter().find(|condition| condition["type"] == "Ready") else { return };
+    let Some(ready) = conditions
+        .into_iter()
+        .find(|condition| condition["type"] == "Ready")
+    else {
+        return;
+    };
     let text = |field: &str| ready[field].as_str().unwrap_or_default();
-    let waits = [Reason::NoAddress, Reason::Pending, Reason::Progressing, Reason::Deleting, Reason::Paused];
-    let kind = if ready["status"] == "True" || waits.iter().any(|reason| reason.as_str() == text("reason")) {
+    let waits = [
+        Reason::NoAddress,
+        Reason::Pending,
+        Reason::Progressing,
+        Reason::Deleting,
+        Reason::Paused,
+    ];
+    let kind = if ready["status"] == "True"
+        || waits.iter().any(|reason| reason.as_str() == text("reason"))
+    {
         EventKind::Normal
     } else {
         EventKind::Warning
     };
-    ctx.events.publish(&subject.reference(), kind, text("reason"), action, text("message"));
+    ctx.events.publish(
+        &subject.reference(),
+        kind,
+        text("reason"),
+        action,
+        text("message"),
+    );
 }

@@ -44,17 +44,27 @@ impl Subject {
                 deleting: object.metadata.deletion_timestamp.is_some(),
             },
             spec: object.data.get("spec").cloned().unwrap_or_default(),
-            status: object.data.get("status").filter(|status| status.is_object()).cloned(),
+            status: object
+                .data
+                .get("status")
+                .filter(|status| status.is_object())
+                .cloned(),
             finalizers: object.finalizers().to_vec(),
             resource_version: object.resource_version(),
-            api_version: object.types.as_ref().map(|types| types.api_version.clone()).unwrap_or_default(),
+            api_version: object
+                .types
+                .as_ref()
+                .map(|types| types.api_version.clone())
+                .unwrap_or_default(),
         }
     }
 
     /// Whether the operator holds the object until it has cleaned up.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+        self.finalizers
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER)
     }
 
     /// The version part of its API version.
@@ -79,6 +89,9 @@ impl Subject {
     /// The Service that implements it, as far as the spec says one.
     #[must_use]
     pub fn implementation(&self) -> Option<&str> {
-        self.spec.get("implementation").and_then(Value::as_str).filter(|name| !name.is_empty())
+        self.spec
+            .get("implementation")
+            .and_then(Value::as_str)
+            .filter(|name| !name.is_empty())
     }
 }
