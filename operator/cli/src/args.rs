@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use url::Url;
 
 /// Publishes ExposedAPI objects: an Ingress, an API in Azure API Management and
 /// the policies that protect it, each made by a sandboxed WebAssembly plugin.
@@ -24,24 +25,30 @@ Examples:
 Exit codes: 0 fine, 1 a problem in the input or the world, 2 wrong usage.
 Results go to stdout, everything else to stderr."
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 
     /// Filter of log lines, for example `info,operator_apim=debug`. Takes
     /// precedence over LOGGING (DEBUG, INFO, WARNING, ERROR, CRITICAL).
-    #[arg(long, env = "RUST_LOG", global = true, hide_env_values = true)]
-    pub log: Option<String>,
+    #[arg(
+        long,
+        env = "RUST_LOG",
+        global = true,
+        hide_env_values = true,
+        value_name = "FILTER"
+    )]
+    pub(crate) log: Option<String>,
 
     /// How log lines are written.
-    #[arg(long, env = "LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
+    #[arg(long, env = "LOG_FORMAT", global = true, hide_env_values = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Log lines")]
+    pub(crate) log_format: LogFormat,
 }
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// One JSON object per line.
@@ -50,7 +57,7 @@ pub enum LogFormat {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the operator.
     ///
     /// It finds the cluster as kubectl does: from the pod it runs in, else from
@@ -74,46 +81,72 @@ pub enum Command {
 
 /// Where plugins come from, besides those in the binary.
 #[derive(Debug, Clone, Args)]
-pub struct PluginSources {
+pub(crate) struct PluginSources {
     /// Load every *.wasm file of this folder too. A file that cannot be loaded
     /// is reported and skipped.
     #[arg(long, env = "APIM_OPERATOR_PLUGIN_DIR", value_name = "DIR")]
-    pub plugin_dir: Option<PathBuf>,
+    pub(crate) plugin_dir: Option<PathBuf>,
 
     /// Keep compiled plugins in this folder. It must be private: compiled code
     /// is trusted code.
     #[arg(long, env = "APIM_OPERATOR_CACHE_DIR", value_name = "DIR")]
-    pub cache_dir: Option<PathBuf>,
+    pub(crate) cache_dir: Option<PathBuf>,
 }
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+#[command(after_help = "\
+Examples:
+  apim-operator run                                  in a pod: everything by its environment
+  KUBECONFIG=~/.kube/config apim-operator run --listen 127.0.0.1:8080
+  apim-operator run --plugin-dir ./plugins --cache-dir ./compiled
+  apim-operator run --key-vault-name my-vault        without an ApimInstance")]
+pub(crate) struct RunArgs {
     /// Plugins.
     #[command(flatten)]
-    pub plugins: PluginSources,
+    pub(crate) plugins: PluginSources,
 
     /// Address of /healthz, /readyz and /metrics.
-    #[arg(long, env = "APIM_OPERATOR_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
-    pub listen: SocketAddr,
+    #[arg(
+        long,
+        env = "APIM_OPERATOR_LISTEN",
+        default_value = "0.0.0.0:8080",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) listen: SocketAddr,
 
     /// The namespace whose Secrets an ApimInstance may name.
-    #[arg(long, env = "POD_NAMESPACE", default_value = "operators", value_name = "NAMESPACE")]
-    pub namespace: String,
+    #[arg(
+        long,
+        env = "POD_NAMESPACE",
+        default_value = "operators",
+        value_name = "NAMESPACE"
+    )]
+    pub(crate) namespace: String,
 
     /// The name of this process in events.
-    #[arg(long, env = "POD_NAME", default_value = "apim-operator", value_name = "NAME")]
-    pub name: String,
+    #[arg(
+        long,
+        env = "POD_NAME",
+        default_value = "apim-operator",
+        value_name = "NAME"
+    )]
+    pub(crate) name: String,
 
     /// ExposedAPIs that are worked on at the same time.
-    #[arg(long, env = "APIM_OPERATOR_CONCURRENCY", default_value_t = 128, value_name = "N")]
-    pub concurrency: u16,
+    #[arg(long, env = "APIM_OPERATOR_CONCURRENCY", default_value_t = 128, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    pub(crate) concurrency: u16,
 
     /// The Key Vault whose secrets describe the instance `default`, as the
     /// original Azure operator reads them: apim-service-name, resource-group,
     /// subscription-id, aad-tenant-id, aad-client-id.
-    #[arg(long, env = "KEY_VAULT_NAME", value_name = "NAME", help_heading = "Without an ApimInstance")]
-    pub key_vault_name: Option<String>,
+    #[arg(
+        long,
+        env = "KEY_VAULT_NAME",
+        value_name = "NAME",
+        help_heading = "Without an ApimInstance"
+    )]
+    pub(crate) key_vault_name: Option<String>,
 
     /// Where tokens come from.
     #[arg(
@@ -123,17 +156,27 @@ pub struct RunArgs {
         value_name = "URL",
         help_heading = "Without an ApimInstance"
     )]
-    pub authority_host: String,
+    pub(crate) authority_host: String,
 
     /// Azure Resource Manager; by default the one that belongs to the
     /// authority.
-    #[arg(long, env = "AZURE_RESOURCE_MANAGER_URL", value_name = "URL", help_heading = "Without an ApimInstance")]
-    pub resource_manager_url: Option<String>,
+    #[arg(
+        long,
+        env = "AZURE_RESOURCE_MANAGER_URL",
+        value_name = "URL",
+        help_heading = "Without an ApimInstance"
+    )]
+    pub(crate) resource_manager_url: Option<String>,
 
     /// What follows a vault's name in its host name, with the port if it is not
     /// 443; by default that of the authority's cloud.
-    #[arg(long, env = "AZURE_KEY_VAULT_SUFFIX", value_name = "SUFFIX", help_heading = "Without an ApimInstance")]
-    pub key_vault_suffix: Option<String>,
+    #[arg(
+        long,
+        env = "AZURE_KEY_VAULT_SUFFIX",
+        value_name = "SUFFIX",
+        help_heading = "Without an ApimInstance"
+    )]
+    pub(crate) key_vault_suffix: Option<String>,
 
     /// The version of the ARM interface.
     #[arg(
@@ -143,29 +186,34 @@ pub struct RunArgs {
         value_name = "DATE",
         help_heading = "Without an ApimInstance"
     )]
-    pub api_version: String,
+    pub(crate) api_version: String,
 
     /// PEM file with certificates to trust besides the system's, for a proxy
     /// or a local Azure.
-    #[arg(long, env = "APIM_OPERATOR_CA_FILE", value_name = "FILE", help_heading = "Azure")]
-    pub ca_file: Option<PathBuf>,
+    #[arg(
+        long,
+        env = "APIM_OPERATOR_CA_FILE",
+        value_name = "FILE",
+        help_heading = "Azure"
+    )]
+    pub(crate) ca_file: Option<PathBuf>,
 
     /// Writes to Azure per second and principal. Azure's own limit is the
     /// default.
-    #[arg(long, env = "APIM_OPERATOR_ARM_WRITES", default_value_t = 10.0, value_name = "N", help_heading = "Azure")]
-    pub arm_writes_per_second: f64,
+    #[arg(long, env = "APIM_OPERATOR_ARM_WRITES", default_value_t = 10.0, value_name = "N", value_parser = per_second, help_heading = "Azure")]
+    pub(crate) arm_writes_per_second: f64,
 
     /// Writes to Azure that may come at once after a quiet time.
-    #[arg(long, env = "APIM_OPERATOR_ARM_WRITE_BURST", default_value_t = 200, value_name = "N", help_heading = "Azure")]
-    pub arm_write_burst: u32,
+    #[arg(long, env = "APIM_OPERATOR_ARM_WRITE_BURST", default_value_t = 200, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = "Azure")]
+    pub(crate) arm_write_burst: u32,
 
     /// Reads from Azure per second and principal.
-    #[arg(long, env = "APIM_OPERATOR_ARM_READS", default_value_t = 25.0, value_name = "N", help_heading = "Azure")]
-    pub arm_reads_per_second: f64,
+    #[arg(long, env = "APIM_OPERATOR_ARM_READS", default_value_t = 25.0, value_name = "N", value_parser = per_second, help_heading = "Azure")]
+    pub(crate) arm_reads_per_second: f64,
 
     /// Reads from Azure that may come at once after a quiet time.
-    #[arg(long, env = "APIM_OPERATOR_ARM_READ_BURST", default_value_t = 250, value_name = "N", help_heading = "Azure")]
-    pub arm_read_burst: u32,
+    #[arg(long, env = "APIM_OPERATOR_ARM_READ_BURST", default_value_t = 250, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = "Azure")]
+    pub(crate) arm_read_burst: u32,
 }
 
 /// Arguments of `render`.
@@ -175,31 +223,32 @@ Examples:
   apim-operator render -f api.yaml
   kubectl get exposedapi catalog -o yaml | apim-operator render -f - -o policy
   apim-operator render -f api.yaml --instance deploy/examples/instance.yaml --plugin-dir ./plugins")]
-pub struct RenderArgs {
+pub(crate) struct RenderArgs {
     /// A file with ExposedAPIs, YAML or JSON, or `-` for stdin. May be repeated.
     #[arg(short, long, required = true, value_name = "FILE")]
-    pub file: Vec<PathBuf>,
+    pub(crate) file: Vec<PathBuf>,
 
     /// An ApimInstance manifest. Without it a documented example is used.
     #[arg(long, value_name = "FILE")]
-    pub instance: Option<PathBuf>,
+    pub(crate) instance: Option<PathBuf>,
 
     /// Plugins.
     #[command(flatten)]
-    pub plugins: PluginSources,
+    pub(crate) plugins: PluginSources,
 
     /// The URL that the gateway would send requests to.
-    #[arg(long, default_value = "https://backend.invalid", value_name = "URL")]
-    pub backend_url: String,
+    #[arg(long, default_value = "https://backend.invalid", value_name = "URL", value_parser = http_url)]
+    pub(crate) backend_url: Url,
 
-    /// What to print.
+    /// What to print: the whole desired state of each API (in JSON: of one API
+    /// an object, of several a list), or the policy documents alone.
     #[arg(short, long, value_enum, default_value_t = RenderOutput::Yaml)]
-    pub output: RenderOutput,
+    pub(crate) output: RenderOutput,
 }
 
 /// What `render` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RenderOutput {
+pub(crate) enum RenderOutput {
     /// The whole desired state.
     Yaml,
     /// The same as JSON.
@@ -210,17 +259,25 @@ pub enum RenderOutput {
 
 /// Arguments of `crd`.
 #[derive(Debug, Args)]
-pub struct CrdArgs {
+#[command(after_help = "\
+Examples:
+  apim-operator crd | kubectl apply -f -
+  apim-operator crd --exposedapi | kubectl apply -f -   without an ODA Canvas")]
+pub(crate) struct CrdArgs {
     /// Print the ExposedAPI definition instead. Install it only where no ODA
     /// Canvas brings its own.
     #[arg(long)]
-    pub exposedapi: bool,
+    pub(crate) exposedapi: bool,
 }
 
 /// The subcommands of `plugin`.
 #[derive(Debug, Subcommand)]
-pub enum PluginCommand {
+pub(crate) enum PluginCommand {
     /// List the plugins.
+    #[command(after_help = "\
+Examples:
+  apim-operator plugin list
+  apim-operator plugin list --plugin-dir ./plugins -o json")]
     List {
         /// Plugins.
         #[command(flatten)]
@@ -230,6 +287,11 @@ pub enum PluginCommand {
         output: ListOutput,
     },
     /// Show what a plugin says of itself: phase, sections, config schema.
+    #[command(after_help = "\
+Examples:
+  apim-operator plugin inspect rate-limit
+  apim-operator plugin inspect ./target/acme_headers.wasm
+  apim-operator plugin inspect rate-limit -o json | jq .configSchema")]
     Inspect {
         /// A plugin's name, or a *.wasm file.
         plugin: String,
@@ -244,11 +306,29 @@ pub enum PluginCommand {
 
 /// Text or JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ListOutput {
+pub(crate) enum ListOutput {
     /// For people.
     Text,
     /// For programs.
     Json,
+}
+
+/// A rate; nothing would ever be done at the rate of 0.
+fn per_second(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
+        _ => Err("a number above 0 is wanted, as `10` or `0.5`".to_owned()),
+    }
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(url),
+        Ok(_) => Err("an https or http URL is wanted, as `https://backend.example.com`".to_owned()),
+        Err(error) => Err(format!(
+            "{error}; a URL looks like `https://backend.example.com`"
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -17,20 +17,25 @@ fn level_of(logging: &str) -> Option<&'static str> {
 }
 
 /// Starts logging. `filter` is RUST_LOG's; without it LOGGING's level counts.
-pub fn start(filter: Option<&str>, format: LogFormat, default: &str) -> anyhow::Result<()> {
+pub(crate) fn start(filter: Option<&str>, format: LogFormat, default: &str) -> anyhow::Result<()> {
     let logging = std::env::var("LOGGING").ok();
     let level = match (filter, &logging) {
         (Some(filter), _) => filter.to_owned(),
         (None, Some(logging)) => level_of(logging)
             .ok_or_else(|| {
-                anyhow::anyhow!("LOGGING is `{logging}`; it can be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+                anyhow::anyhow!(
+                    "LOGGING is `{logging}`; it can be DEBUG, INFO, WARNING, ERROR or CRITICAL"
+                )
             })?
             .to_owned(),
         (None, None) => default.to_owned(),
     };
-    let filter = EnvFilter::try_new(&level)
-        .map_err(|error| anyhow::anyhow!("`{level}` is not a log filter ({error}); try `info` or `info,kube=debug`"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&level).map_err(|error| {
+        anyhow::anyhow!("`{level}` is not a log filter ({error}); try `info` or `info,kube=debug`")
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => {

@@ -33,10 +33,27 @@ fn main() -> ExitCode {
         // `apim-operator crd | head` is no error.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("apim-operator: {error:#}");
+            eprintln!("apim-operator: {}", sentence(&error));
             ExitCode::from(1)
         }
     }
+}
+
+/// An error with its causes. Many libraries repeat the cause in the error's own
+/// text, some at each level; it is said once.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |said, cause| {
+            if said.is_empty() {
+                cause
+            } else if said.contains(&cause) {
+                said
+            } else {
+                format!("{said}: {cause}")
+            }
+        })
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -48,16 +65,32 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
     // A one-off command says by itself what is wrong; a process that runs for
-    // months tells what it does.
+    // months tells what it does. The Kubernetes client logs each error that it
+    // returns, and we report those.
     let quiet = !matches!(cli.command, Command::Run(_));
-    logging::start(cli.log.as_deref(), cli.log_format, if quiet { "error" } else { "info,kube_runtime=warn" })?;
+    logging::start(
+        cli.log.as_deref(),
+        cli.log_format,
+        if quiet {
+            "error"
+        } else {
+            "info,kube_runtime=warn,kube_client=off"
+        },
+    )?;
     match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Render(args) => render::render(args),
         Command::Crd(args) => crd::print(args),
-        Command::Plugin { command: PluginCommand::List { sources, output } } => plugin::list(sources, *output),
-        Command::Plugin { command: PluginCommand::Inspect { plugin, sources, output } } => {
-            plugin::inspect(plugin, sources, *output)
-        }
+        Command::Plugin {
+            command: PluginCommand::List { sources, output },
+        } => plugin::list(sources, *output),
+        Command::Plugin {
+            command:
+                PluginCommand::Inspect {
+                    plugin,
+                    sources,
+                    output,
+                },
+        } => plugin::inspect(plugin, sources, *output),
     }
 }

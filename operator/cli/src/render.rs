@@ -13,7 +13,9 @@ use operator_core::exposure::ExposureFacts;
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, example};
 use operator_core::names::InstanceName;
 use operator_core::problem::Problem;
-use operator_core::validate::{Dereferenced, DocumentFacts, DocumentNeed, Platform, inquire, validate};
+use operator_core::validate::{
+    Dereferenced, DocumentFacts, DocumentNeed, Platform, inquire, validate,
+};
 use serde_json::Value;
 
 use crate::Done;
@@ -28,19 +30,30 @@ const NO_CLUSTER: &str = "00000000-0000-0000-0000-000000000000";
 pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
     let (plugins, complete) = plugin::load(&args.plugins)?;
     let (instance, context) = instance(args.instance.as_deref())?;
-    let origin = args.backend_url.trim_end_matches('/').to_owned();
+    let origin = args.backend_url.as_str().trim_end_matches('/').to_owned();
     let mut fine = complete;
+    let mut seen = false;
     let mut all = Vec::new();
     for path in &args.file {
-        for document in manifest::read(path)? {
+        // A file that cannot be read hides nothing of the others.
+        let documents = manifest::read(path).unwrap_or_else(|error| {
+            fine = false;
+            eprintln!("{}", crate::sentence(&error));
+            Vec::new()
+        });
+        for document in documents {
+            if let Err(why) = is_exposed_api(&document.object) {
+                eprintln!("{}: skipped: {why}", document.place);
+                continue;
+            }
+            seen = true;
             match one(&document, &plugins, &instance, &context, &origin) {
-                Ok(Some(desired)) => {
+                Ok(desired) => {
                     for warning in &desired.warnings {
                         eprintln!("{}: warning: {warning}", document.place);
                     }
                     all.push(desired);
                 }
-                Ok(None) => {}
                 Err(problems) => {
                     fine = false;
                     for problem in problems {
@@ -50,16 +63,24 @@ pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
             }
         }
     }
+    if fine && !seen {
+        // Whoever renders a folder in a pipeline wants to know that it is the
+        // wrong one.
+        bail!("there is no ExposedAPI in what was given");
+    }
     print(&all, args.output)?;
     Ok(if fine { Done::Fine } else { Done::Problems })
 }
 
 fn instance(path: Option<&Path>) -> anyhow::Result<(Arc<Instance>, InstanceContext)> {
     let defaults = instance_defaults()?;
-    let joined = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let joined = |place: &str, problems: Vec<Problem>| {
+        let lines = problems.iter().map(|problem| format!("{place}: {problem}"));
+        anyhow::anyhow!("{}", lines.collect::<Vec<_>>().join("\n"))
+    };
     let (instance, context) = match example(&defaults) {
         Ok(example) => example,
-        Err(problems) => bail!("the example instance: {}", joined(problems)),
+        Err(problems) => return Err(joined("the example instance", problems)),
     };
     let Some(path) = path else {
         eprintln!(
@@ -70,52 +91,108 @@ fn instance(path: Option<&Path>) -> anyhow::Result<(Arc<Instance>, InstanceConte
     };
     let documents = manifest::read(path)?;
     let [document] = documents.as_slice() else {
-        bail!("{}: one ApimInstance is wanted, and there are {} documents", path.display(), documents.len());
+        bail!(
+            "{}: one ApimInstance is wanted, and there are {} documents",
+            path.display(),
+            documents.len()
+        );
     };
-    if document.object["kind"] != "ApimInstance" {
-        bail!("{}: an ApimInstance is wanted, not {}", document.place, document.object["kind"]);
+    match document.object["kind"].as_str() {
+        Some("ApimInstance") => {}
+        Some(kind) => bail!(
+            "{}: an ApimInstance is wanted, and its kind is {kind}",
+            document.place
+        ),
+        None => bail!(
+            "{}: an ApimInstance is wanted, and it has no kind",
+            document.place
+        ),
     }
-    let name = document.object["metadata"]["name"].as_str().unwrap_or_default();
-    let name = InstanceName::parse(name).with_context(|| format!("{}: metadata.name", document.place))?;
-    let spec: ApimInstanceSpec = serde_json::from_value(document.object["spec"].clone())
-        .with_context(|| format!("{}: spec", document.place))?;
+    let name = document.object["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default();
+    let name =
+        InstanceName::parse(name).with_context(|| format!("{}: metadata.name", document.place))?;
+    let spec: ApimInstanceSpec = serde_path_to_error::deserialize(&document.object["spec"])
+        .map_err(|error| {
+            let path = error.path().to_string();
+            let field = if path == "." {
+                "spec".to_owned()
+            } else {
+                format!("spec.{path}")
+            };
+            anyhow::anyhow!("{}: {field}: {}", document.place, error.inner())
+        })?;
     // The tier is Azure's to say; nobody asks it here.
     let gateway_url = format!("https://{}.azure-api.net", spec.service_name);
     match Instance::new(name, spec, &defaults) {
-        Ok(instance) => Ok((Arc::new(instance), InstanceContext { gateway_url, ..context })),
-        Err(problems) => bail!("{}: {}", document.place, joined(problems)),
+        Ok(instance) => Ok((
+            Arc::new(instance),
+            InstanceContext {
+                gateway_url,
+                ..context
+            },
+        )),
+        Err(problems) => Err(joined(&document.place, problems)),
     }
 }
 
-/// The desired state of one document; none for one that is no ExposedAPI.
+/// Says what an object is that is no ExposedAPI.
+fn is_exposed_api(object: &Value) -> Result<(), String> {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    match object["kind"].as_str() {
+        Some("ExposedAPI") if version.starts_with("oda.tmforum.org/") => Ok(()),
+        Some("ExposedAPI") => Err(format!(
+            "its apiVersion is `{version}`, not oda.tmforum.org/v1"
+        )),
+        Some(kind) => Err(format!("its kind is {kind}, not ExposedAPI")),
+        None if object.is_object() => Err("it has no kind".to_owned()),
+        None => Err("it is no Kubernetes object".to_owned()),
+    }
+}
+
+/// The desired state of one ExposedAPI.
 fn one(
     document: &Document,
     plugins: &Plugins,
     instance: &Arc<Instance>,
     context: &InstanceContext,
     origin: &str,
-) -> Result<Option<Desired>, Vec<Problem>> {
+) -> Result<Desired, Vec<Problem>> {
     let object = &document.object;
-    if object["kind"] != "ExposedAPI" {
-        eprintln!("{}: skipped: {} is no ExposedAPI", document.place, object["kind"]);
-        return Ok(None);
-    }
     let meta = manifest::meta(object);
     if meta.name.is_empty() {
-        return Err(vec![Problem::new("metadata.name", "is missing; give the object a name")]);
+        return Err(vec![Problem::new(
+            "metadata.name",
+            "is missing; give the object a name",
+        )]);
     }
     let instances = [Arc::clone(instance)];
     // The namespace exists in no cluster; it gets what every namespace has.
-    let namespace_labels = BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), meta.namespace.clone())]);
+    let namespace_labels = BTreeMap::from([(
+        "kubernetes.io/metadata.name".to_owned(),
+        meta.namespace.clone(),
+    )]);
     let serves = instance.serves(&namespace_labels);
-    let labels = if serves { namespace_labels } else { selected_labels(instance, namespace_labels) };
+    let labels = if serves {
+        namespace_labels
+    } else {
+        selected_labels(instance, namespace_labels)
+    };
     let catalog = plugins.catalog();
-    let platform = Platform { instances: &instances, namespace_labels: &labels, catalog: &catalog };
+    let platform = Platform {
+        instances: &instances,
+        namespace_labels: &labels,
+        catalog: &catalog,
+    };
     let inquiry = inquire(&meta, &object["spec"], platform, None);
     let facts = match inquiry.document() {
         DocumentNeed::Nothing => DocumentFacts::NotNeeded,
         DocumentNeed::Fetch(url) => {
-            eprintln!("{}: note: {url} is not fetched here: its operations are unknown", document.place);
+            eprintln!(
+                "{}: note: {url} is not fetched here: its operations are unknown",
+                document.place
+            );
             DocumentFacts::NotTried
         }
     };
@@ -124,25 +201,35 @@ fn one(
         inquiry,
         readings,
         document: facts,
-        exposure: ExposureFacts { assumed_origin: Some(origin.to_owned()), ..ExposureFacts::default() },
+        exposure: ExposureFacts {
+            assumed_origin: Some(origin.to_owned()),
+            ..ExposureFacts::default()
+        },
         context: Some(context.clone()),
         cluster: NO_CLUSTER.to_owned(),
     })
     .map_err(|rejection| rejection.problems)?;
     let mut desired = build(&validated);
     if desired.api.is_some() {
-        let rendered = plugins.render(&validated, &desired).map_err(|error| error.problems)?;
+        let rendered = plugins
+            .render(&validated, &desired)
+            .map_err(|error| error.problems)?;
         desired.warnings.extend(rendered.warnings);
         desired.policy = Some(rendered.policy);
     }
-    Ok(Some(desired))
+    Ok(desired)
 }
 
 /// Labels that the instance's selector asks for: which namespaces have them is
 /// not known outside a cluster, and `render` shows what happens where they do.
-fn selected_labels(instance: &Instance, mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn selected_labels(
+    instance: &Instance,
+    mut labels: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let selector = instance.spec.namespace_selector.as_ref();
-    let wanted = selector.and_then(|selector| serde_json::to_value(selector).ok()).unwrap_or_default();
+    let wanted = selector
+        .and_then(|selector| serde_json::to_value(selector).ok())
+        .unwrap_or_default();
     for (key, value) in wanted["matchLabels"].as_object().into_iter().flatten() {
         labels.insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
     }
@@ -153,7 +240,7 @@ fn print(all: &[Desired], output: RenderOutput) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match output {
         RenderOutput::Json => {
-            let list: Vec<Value> = all.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+            let list: Vec<Value> = all.iter().map(whole).collect::<Result<_, _>>()?;
             match list.as_slice() {
                 [one] => writeln!(out, "{}", serde_json::to_string_pretty(one)?)?,
                 many => writeln!(out, "{}", serde_json::to_string_pretty(many)?)?,
@@ -164,7 +251,11 @@ fn print(all: &[Desired], output: RenderOutput) -> anyhow::Result<()> {
                 if i > 0 {
                     writeln!(out, "---")?;
                 }
-                writeln!(out, "{}", serde_saphyr::to_string(&serde_json::to_value(desired)?)?.trim_end())?;
+                writeln!(
+                    out,
+                    "{}",
+                    serde_saphyr::to_string(&whole(desired)?)?.trim_end()
+                )?;
             }
         }
         RenderOutput::Policy => {
@@ -180,11 +271,25 @@ fn print(all: &[Desired], output: RenderOutput) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The desired state with its own hash in it.
+fn whole(desired: &Desired) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(desired)?;
+    value["hash"] = serde_json::to_value(desired.hash())?;
+    Ok(value)
+}
+
 /// The policy documents of one API, with their titles.
 fn documents(desired: &Desired) -> Vec<(String, &str)> {
-    let Some(policy) = &desired.policy else { return Vec::new() };
+    let Some(policy) = &desired.policy else {
+        return Vec::new();
+    };
     let api = (desired.key.to_string(), policy.api.text.as_str());
     let operations = policy.operations.iter();
-    let operations = operations.map(|(id, text)| (format!("{} operation {id}", desired.key), text.text.as_str()));
+    let operations = operations.map(|(id, text)| {
+        (
+            format!("{} operation {id}", desired.key),
+            text.text.as_str(),
+        )
+    });
     std::iter::once(api).chain(operations).collect()
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use operator_apim::{BucketSize, CloudSettings, Limits};
-use operator_controller::run::{Settings, run as run_operator};
+use operator_controller::run::{RunError, Settings, run as run_operator};
 use url::Url;
 
 use crate::Done;
@@ -10,21 +10,45 @@ use crate::args::RunArgs;
 
 /// Runs the operator until SIGTERM or Ctrl-C.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         // Chosen once for the process: the Kubernetes client and the Azure
         // client both use it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = kube::Client::try_default()
+        let settings = settings(args)?;
+        let config = kube::Config::infer()
             .await
-            .context("no cluster: run in a pod, or point KUBECONFIG at a kubeconfig file")?;
-        run_operator(client, settings(args)?, shutdown()).await?;
-        Ok(Done::Fine)
+            .map_err(|error| no_cluster(&error))?;
+        let server = config.cluster_url.to_string();
+        let client =
+            kube::Client::try_from(config).with_context(|| format!("the API server {server}"))?;
+        match run_operator(client, settings, shutdown()).await {
+            Ok(()) => Ok(Done::Fine),
+            Err(error @ RunError::Kube(_)) => {
+                Err(error).with_context(|| format!("the API server {server}"))
+            }
+            Err(error) => Err(error.into()),
+        }
     })
 }
 
+/// Without the environment that a pod has, only the kubeconfig is of interest.
+fn no_cluster(error: &kube::config::InferConfigError) -> anyhow::Error {
+    let pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    match std::error::Error::source(error).filter(|_| !pod) {
+        Some(kubeconfig) => anyhow::anyhow!(
+            "no cluster: this is no pod, and {kubeconfig}; set KUBECONFIG to a kubeconfig file"
+        ),
+        None => anyhow::anyhow!("no cluster: {error}"),
+    }
+}
+
 fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
-    let url = |flag: &str, text: &str| Url::parse(text).with_context(|| format!("{flag}: `{text}` is no URL"));
+    let url = |flag: &str, text: &str| {
+        Url::parse(text).with_context(|| format!("{flag}: `{text}` is no URL"))
+    };
     let authority = url("--authority-host", &args.authority_host)?;
     let mut cloud = CloudSettings::of_authority(authority);
     if let Some(text) = &args.resource_manager_url {
@@ -35,7 +59,10 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
     }
     cloud.api_version.clone_from(&args.api_version);
     cloud.ca_file.clone_from(&args.ca_file);
-    let size = |per_second: f64, burst: u32| BucketSize { per_second, burst: f64::from(burst) };
+    let size = |per_second: f64, burst: u32| BucketSize {
+        per_second,
+        burst: f64::from(burst),
+    };
     Ok(Settings {
         listen: args.listen,
         namespace: args.namespace.clone(),

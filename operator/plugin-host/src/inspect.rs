@@ -63,6 +63,12 @@ struct Surface {
 
 impl Surface {
     fn read(bytes: &[u8]) -> Result<Self, LoadError> {
+        // The parser's own words for this print arrays of bytes.
+        if !bytes.starts_with(b"\0asm") {
+            return Err(LoadError::Malformed(
+                "it does not begin as WebAssembly does, with \\0asm".to_owned(),
+            ));
+        }
         let malformed =
             |error: wasmparser::BinaryReaderError| LoadError::Malformed(error.to_string());
         let mut surface = Self {
