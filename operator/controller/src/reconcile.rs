@@ -5,12 +5,14 @@
 //! `operator_core`. Each reconcile of an object works on what is there now and
 //! may die at any point: the next one completes what it left.
 
+mod claim;
 mod cleanup;
 mod dereference;
 pub mod exposure;
+mod facts;
 mod publish;
 mod report;
-pub(crate) use report::APPLIED;
+pub(crate) use claim::APPLIED;
 pub mod subject;
 
 use std::sync::Arc;
@@ -146,7 +148,7 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     hold(ctx, subject).await?;
 
     // dereference
-    let mut claim = publish::claim(ctx, subject);
+    let mut claim = claim::claim(ctx, subject);
     let input = dereference::dereference(ctx, subject, &mut claim).await?;
 
     // validate
@@ -208,7 +210,7 @@ fn is_early(ctx: &Context, subject: &Subject, input: &Dereferenced) -> bool {
 /// Whether an earlier process published the object and this one has not looked
 /// at it yet; what it waits for, a plugin that is being loaded, ends in a
 /// reconcile.
-fn is_restored(ctx: &Context, subject: &Subject, claim: &publish::Claim) -> bool {
+fn is_restored(ctx: &Context, subject: &Subject, claim: &claim::Claim) -> bool {
     claim.record.is_some()
         && ctx.memory.confirmed(&subject.key).is_none()
         && has_conditions(subject)

@@ -15,6 +15,7 @@ use operator_core::retry::{Next, Outcome};
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
 
+use super::claim;
 use super::subject::Subject;
 use super::{Context, End, Error, exposure, publish, report};
 use crate::events::EventKind;
@@ -25,7 +26,7 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
         forget(ctx, subject);
         return Ok(End::DONE);
     }
-    let claim = publish::claim(ctx, subject);
+    let claim = claim::claim(ctx, subject);
     let (annotations, _) = annotations::read(&subject.meta.annotations);
     let input = ContentHash::of_json(&("deletion", &subject.meta.annotations));
     if annotations.deletion_policy == DeletionPolicy::Retain {

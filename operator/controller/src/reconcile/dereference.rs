@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use operator_core::exposure::{ExposureFacts, IngressFacts, ingress_name};
 use operator_core::mark::{self, OwnershipMark};
 use operator_core::validate::{
     Dereferenced, DocumentFacts, DocumentNeed, Inquiry, Platform, inquire,
 };
 
-use super::publish::Claim;
+use super::claim::Claim;
+use super::facts::facts;
 use super::subject::Subject;
 use super::{Context, Error, report};
 
@@ -56,25 +56,6 @@ pub(super) async fn dereference(
         cluster: ctx.cluster.clone(),
         inquiry,
     })
-}
-
-/// What is known of the exposure.
-pub(super) fn facts(ctx: &Context, subject: &Subject) -> ExposureFacts {
-    let namespace = &subject.key.namespace;
-    let service = subject.implementation().unwrap_or_default();
-    ExposureFacts {
-        ingress: ctx
-            .world
-            .ingress(namespace, &ingress_name(&subject.key))
-            .map(|seen| IngressFacts {
-                uid: seen.uid,
-                hostname: seen.hostname,
-                ip: seen.ip,
-            }),
-        service_exists: ctx.world.has_service(namespace, service),
-        ready_endpoints: ctx.world.is_ready(namespace, service),
-        assumed_origin: None,
-    }
 }
 
 async fn document(

@@ -7,48 +7,14 @@ use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, Exposure};
 use operator_core::exposure::ExposureFacts;
 use operator_core::mark::OwnershipMark;
+use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
-use operator_core::status::{Applied, Step, applied};
 use operator_core::validate::ValidatedApi;
 
+use super::claim::Claim;
 use super::subject::Subject;
 use super::{Context, Error, Stages, input_hash, report};
 use crate::events::EventKind;
-use crate::resource::StatusMode;
-
-/// What is said to be in API Management, and whether it is known.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Claim {
-    pub(super) record: Option<AppliedRecord>,
-    /// Written by the operator where nobody else can write, or read back.
-    pub(super) believed: bool,
-}
-
-/// Where the record comes from: what this process knows itself, else what
-/// stands in status or in the annotation.
-pub(super) fn claim(ctx: &Context, subject: &Subject) -> Claim {
-    if let Some(record) = ctx.memory.confirmed(&subject.key) {
-        return Claim {
-            record: Some(record),
-            believed: true,
-        };
-    }
-    let mode = ctx.exposed.mode();
-    let record = match mode {
-        StatusMode::Subresource | StatusMode::MainResource => {
-            subject.status.as_ref().and_then(applied)
-        }
-        StatusMode::Pruned => subject
-            .meta
-            .annotations
-            .get(report::APPLIED)
-            .and_then(|text| Applied::from_annotation(text, &subject.key)),
-    };
-    Claim {
-        believed: mode.is_trusted(),
-        record,
-    }
-}
 
 /// The state of a paused object's exposure.
 pub(super) const fn paused_exposure(desired: &Desired) -> Step {

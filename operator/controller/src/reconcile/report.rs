@@ -12,14 +12,12 @@ use operator_core::status::{Applied, Observation, Outcome, Step, patch, status};
 use operator_core::validate::{Rejection, ValidatedApi};
 use serde_json::Value;
 
-use super::publish::Claim;
+use super::claim::{APPLIED, Claim};
+use super::facts::facts;
 use super::subject::Subject;
-use super::{Context, End, Error, Stages, dereference, input_hash, next};
+use super::{Context, End, Error, Stages, input_hash, next};
 use crate::events::EventKind;
 use crate::resource::StatusMode;
-
-/// The annotation that remembers where status does not.
-pub(crate) const APPLIED: &str = "apim.oda.tmforum.org/applied";
 
 /// Says that the object was seen, where nothing says so yet: the Component's
 /// operator reads `implementation.ready` without asking whether it is there.
@@ -31,7 +29,7 @@ pub(super) async fn seen(ctx: &Context, subject: &Subject) -> Result<(), Error> 
     if said {
         return Ok(());
     }
-    let facts = dereference::facts(ctx, subject);
+    let facts = facts(ctx, subject);
     write(ctx, subject, Outcome::Seen, &Claim::default(), &facts)
         .await
         .map(drop)
@@ -116,7 +114,7 @@ pub(super) async fn rejected(
     if ctx.exposed.mode() == StatusMode::Pruned {
         hint_at_definition(ctx, subject);
     }
-    let facts = dereference::facts(ctx, subject);
+    let facts = facts(ctx, subject);
     let status = write(ctx, subject, Outcome::Rejected(&rejection), claim, &facts).await?;
     event(ctx, subject, &status, "Validate");
     let class = match rejection.reason {
@@ -146,7 +144,7 @@ pub(super) async fn deleting(
     claim: &Claim,
     step: &Step,
 ) -> Result<(), Error> {
-    let facts = dereference::facts(ctx, subject);
+    let facts = facts(ctx, subject);
     let status = write(ctx, subject, Outcome::Deleting(step), claim, &facts).await?;
     event(ctx, subject, &status, "Delete");
     Ok(())

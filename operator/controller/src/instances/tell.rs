@@ -1,0 +1,68 @@
+//! What an `ApimInstance` says of itself.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use super::{Connection, Instances, Trouble};
+use crate::crd::ApimInstance;
+
+impl Instances {
+    /// Says on the ApimInstance whether it can be used.
+    pub(super) async fn report(
+        &self,
+        object: &ApimInstance,
+        outcome: Result<&(Option<String>, Arc<Connection>), &Trouble>,
+    ) {
+        let (status, reason, message) = match outcome {
+            Ok((note, _)) => (
+                "True",
+                "Connected",
+                note.clone()
+                    .unwrap_or_else(|| "APIs can be published".to_owned()),
+            ),
+            Err(trouble) => ("False", trouble.reason, trouble.message.clone()),
+        };
+        let before = object
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
+        let condition = Condition {
+            type_: "Ready".to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.chars().take(4096).collect(),
+            observed_generation: object.metadata.generation,
+            last_transition_time: before.filter(|before| before.status == status).map_or_else(
+                || Time(Timestamp::now()),
+                |before| before.last_transition_time.clone(),
+            ),
+        };
+        let context = outcome.ok().map(|(_, connection)| &connection.context);
+        let status = json!({
+            "sku": context.map(|context| &context.sku),
+            "gatewayUrl": context.map(|context| &context.gateway_url),
+            "conditions": [condition],
+        });
+        let there = serde_json::to_value(&object.status).unwrap_or_default();
+        if ["sku", "gatewayUrl", "conditions"]
+            .iter()
+            .all(|field| there[field] == status[field])
+        {
+            return;
+        }
+        let api: Api<ApimInstance> = Api::all(self.client.clone());
+        self.metrics.kube_write("ApimInstance");
+        let patch = Patch::Merge(json!({"status": status}));
+        if let Err(error) = api
+            .patch_status(&object.name_any(), &PatchParams::default(), &patch)
+            .await
+        {
+            tracing::warn!(%error, instance = object.name_any(), "the status of an ApimInstance could not be written");
+        }
+    }
+}
