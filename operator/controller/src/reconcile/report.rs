@@ -86,8 +86,8 @@ pub(super) async fn built(
         policy: &stalled(&stages.policy),
         apim: &stalled(&stages.apim),
     };
-    let status = write(ctx, subject, outcome, claim, facts).await?;
-    event(ctx, subject, &status, "Reconcile");
+    let told = write(ctx, subject, outcome, claim, facts).await?;
+    event(ctx, subject, &told, "Reconcile");
     for warning in &desired.warnings {
         tracing::debug!(%warning, "a warning for the owner");
     }
@@ -115,8 +115,8 @@ pub(super) async fn rejected(
         hint_at_definition(ctx, subject);
     }
     let facts = facts(ctx, subject);
-    let status = write(ctx, subject, Outcome::Rejected(&rejection), claim, &facts).await?;
-    event(ctx, subject, &status, "Validate");
+    let told = write(ctx, subject, Outcome::Rejected(&rejection), claim, &facts).await?;
+    event(ctx, subject, &told, "Validate");
     let class = match rejection.reason {
         // A plugin that took too long on a busy machine may be quicker next
         // time.
@@ -145,19 +145,25 @@ pub(super) async fn deleting(
     step: &Step,
 ) -> Result<(), Error> {
     let facts = facts(ctx, subject);
-    let status = write(ctx, subject, Outcome::Deleting(step), claim, &facts).await?;
-    event(ctx, subject, &status, "Delete");
+    let told = write(ctx, subject, Outcome::Deleting(step), claim, &facts).await?;
+    event(ctx, subject, &told, "Delete");
     Ok(())
 }
 
-/// Writes status if it changes, and answers it.
+/// A status, and the one that stood there before.
+struct Told {
+    status: Value,
+    before: Option<Value>,
+}
+
+/// Writes status if it changes.
 async fn write(
     ctx: &Context,
     subject: &Subject,
     outcome: Outcome<'_>,
     claim: &Claim,
     facts: &ExposureFacts,
-) -> Result<Value, Error> {
+) -> Result<Told, Error> {
     let mode = ctx.exposed.mode();
     // The cache may be behind this process's own last write.
     let newer = ctx
@@ -193,7 +199,10 @@ async fn write(
             written.metadata.resource_version.as_deref(),
         );
     }
-    Ok(status)
+    Ok(Told {
+        status,
+        before: known,
+    })
 }
 
 /// Keeps the record in the annotation, where status is pruned.
@@ -226,15 +235,20 @@ fn hint_at_definition(ctx: &Context, subject: &Subject) {
     );
 }
 
-/// An event when what the condition Ready says has changed.
-fn event(ctx: &Context, subject: &Subject, status: &Value, action: &str) {
-    let conditions = status["conditions"].as_array().into_iter().flatten();
-    let Some(ready) = conditions
-        .into_iter()
-        .find(|condition| condition["type"] == "Ready")
-    else {
+/// An event when what the condition Ready says has changed: since the status
+/// that stood there, which may be an earlier process's.
+fn event(ctx: &Context, subject: &Subject, told: &Told, action: &str) {
+    let Some(ready) = ready_of(&told.status) else {
         return;
     };
+    let said = told.before.as_ref().and_then(ready_of);
+    if said.is_some_and(|said| {
+        ["status", "reason", "message"]
+            .iter()
+            .all(|field| said[*field] == ready[*field])
+    }) {
+        return;
+    }
     let text = |field: &str| ready[field].as_str().unwrap_or_default();
     let waits = [
         Reason::NoAddress,
@@ -257,4 +271,11 @@ fn event(ctx: &Context, subject: &Subject, status: &Value, action: &str) {
         action,
         text("message"),
     );
+}
+
+fn ready_of(status: &Value) -> Option<&Value> {
+    let conditions = status.get("conditions")?.as_array()?;
+    conditions
+        .iter()
+        .find(|condition| condition["type"] == "Ready")
 }
