@@ -169,6 +169,16 @@ impl Stage {
         Ok(text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect())
     }
 
+    /// Kills the operator, starts it again on an empty journal, and waits until
+    /// it has looked at everything that is there.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.kill_operator()?;
+        self.azure.clear_journal();
+        self.start_operator().await?;
+        // What was there was queued before this one is made.
+        self.settled().await
+    }
+
     /// An ExposedAPI as it lies in the cluster.
     pub async fn object(&self, name: &str) -> Result<DynamicObject> {
         Ok(self.exposed_apis("shop").get(name).await?)

@@ -271,6 +271,12 @@ impl Stage {
         self.operator.as_ref().and_then(|operator| operator.log().ok()).unwrap_or_default()
     }
 
+    /// The operator's process.
+    #[must_use]
+    pub fn operator_id(&self) -> Option<u32> {
+        self.operator.as_ref().map(Process::id)
+    }
+
     /// Starts or stops handing out addresses and endpoints.
     pub async fn addresses(&mut self, on: bool) -> Result<()> {
         self.stand_in = match (on, self.stand_in.take()) {
@@ -354,7 +360,11 @@ impl Stage {
     /// Waits until the operator has finished a reconcile of everything that
     /// was asked for until now: an ExposedAPI that is made now is ready.
     pub async fn settled(&self) -> Result<()> {
-        self.apply(&crate::exposed_api("settled", |_| ())).await?;
+        let object = crate::exposed_api("settled", |object| {
+            // A text is not a document in the canonical definition.
+            object["spec"].as_object_mut().map(|spec| spec.remove("specification"));
+        });
+        self.apply(&object).await?;
         self.until_ready("settled").await?;
         self.exposed_apis("shop").delete("settled", &Default::default()).await?;
         self.until_gone("settled").await
@@ -461,13 +471,7 @@ fn workspace() -> PathBuf {
 
 /// A program of this workspace, which cargo has built beside the tests.
 fn program(name: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let dir = test.parent().and_then(Path::parent).context("the test lies in target/<profile>/deps")?;
-    let program = dir.join(name);
-    if !program.exists() {
-        bail!("{} is missing: run `cargo build --workspace` first", program.display());
-    }
-    Ok(program)
+    Ok(test_harness::built_program(name)?)
 }
 
 /// One cache of compiled plugins for all stages: what differs has another
