@@ -437,7 +437,6 @@ impl ArmClient {
                 ),
             )));
         }
-        self.bucket(&call.method).take().await;
         let token = shared.tokens.token().await.map_err(|error| {
             Failed::unsent(ArmError::without_answer(
                 &name,
@@ -446,6 +445,8 @@ impl ArmClient {
                 error.to_string(),
             ))
         })?;
+        // Last, so that calls leave at the pace at which the budget lets them.
+        self.bucket(&call.method).take().await;
         let limit = if call.method == Method::GET {
             shared.options.read_timeout
         } else {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use azure_core::credentials::TokenCredential;
 
+pub(crate) use credentials::few_retries;
 pub use credentials::{Credentials, Environment};
 
 use crate::arm::{ArmClient, ArmOptions, Parts, ServiceRef};

@@ -4,7 +4,7 @@ use azure_core::http::{ClientOptions, StatusCode};
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 
 use crate::arm::ServiceRef;
-use crate::identity::{Azure, Credentials, IdentityError};
+use crate::identity::{Azure, Credentials, IdentityError, few_retries};
 
 /// What the vault says of the instance. None of it is secret by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl Azure {
         let options = SecretClientOptions {
             client_options: ClientOptions {
                 transport: Some(self.transports.proxied.clone()),
+                retry: few_retries(),
                 ..ClientOptions::default()
             },
             // The vault names the resource that its token is for; only one

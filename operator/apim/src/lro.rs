@@ -173,3 +173,6 @@ fn protocol(call: &Call, message: impl Into<String>) -> ArmError {
         message,
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret as SdkSecret, TokenCredential};
-use azure_core::http::{ClientOptions, RetryOptions, Transport};
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport};
+use azure_core::time::Duration as SdkDuration;
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredentialOptions,
     ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
@@ -172,6 +173,17 @@ pub(super) struct Builder {
     pub(super) environment: Environment,
 }
 
+/// The SDK's own retries go on for over a minute, in which nobody is told what
+/// is wrong; the long ones are the controller's.
+pub(crate) fn few_retries() -> RetryOptions {
+    RetryOptions::exponential(ExponentialRetryOptions {
+        max_retries: 2,
+        initial_delay: SdkDuration::milliseconds(300),
+        max_total_elapsed: SdkDuration::seconds(20),
+        ..ExponentialRetryOptions::default()
+    })
+}
+
 type Built = Result<Arc<dyn TokenCredential>, String>;
 
 impl Builder {
@@ -181,6 +193,7 @@ impl Builder {
         ClientOptions {
             transport: Some(transport.clone()),
             cloud: Some(Arc::new(CloudConfiguration::Custom(custom))),
+            retry: few_retries(),
             ..ClientOptions::default()
         }
     }
@@ -238,9 +251,11 @@ impl Builder {
     /// to have an identity and take over a minute where there is none.
     pub(super) fn managed_identity(&self, client_id: Option<&str>, patient: bool) -> Built {
         let mut client_options = self.options(&self.transports.direct);
-        if !patient {
-            client_options.retry = RetryOptions::none();
-        }
+        client_options.retry = if patient {
+            RetryOptions::default()
+        } else {
+            RetryOptions::none()
+        };
         let options = ManagedIdentityCredentialOptions {
             user_assigned_id: client_id.map(|id| UserAssignedId::ClientId(id.to_owned())),
             client_options,

@@ -1,0 +1,9 @@
+//! The client against the local Azure, over HTTPS, with every call in its
+//! journal.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod faults;
+mod identity;
+mod operations;
+mod publish;
+mod stage;

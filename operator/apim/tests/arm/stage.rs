@@ -1,0 +1,274 @@
+//! A local Azure with a client, and desired states to publish there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use apim_simulator::{
+    CallKind, FaultSpec, JournalEntry, JournalQuery, LroSettings, Simulator, SimulatorConfig,
+};
+use operator_apim::{
+    Applied, Applier, ApplyError, ArmClient, ArmOptions, Azure, CloudSettings, Credentials, Secret,
+    ServiceRef,
+};
+use operator_core::apim::AppliedRecord;
+use operator_core::desired::*;
+use operator_core::names::{ApiId, ContentHash, InstanceName, ObjectKey};
+use serde_json::json;
+use url::Url;
+
+pub(crate) const MARK: &str = "apim-operator/1 01234567 team/orders";
+pub(crate) const API: &str = "team.orders";
+
+pub(crate) struct Stage {
+    pub(crate) simulator: Simulator,
+    pub(crate) azure: Azure,
+    pub(crate) applier: Applier,
+    _files: tempfile::TempDir,
+}
+
+/// Short pauses; the same rules.
+pub(crate) fn options() -> ArmOptions {
+    ArmOptions {
+        backoff: Duration::from_millis(5),
+        backoff_cap: Duration::from_millis(50),
+        poll: Duration::from_millis(2),
+        poll_cap: Duration::from_millis(20),
+        lock_wait: Duration::from_secs(5),
+        ..ArmOptions::default()
+    }
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::with(SimulatorConfig::default(), options()).await
+    }
+
+    pub(crate) async fn with_lro(lro: LroSettings) -> Self {
+        let config = SimulatorConfig {
+            lro,
+            ..SimulatorConfig::default()
+        };
+        Self::with(config, options()).await
+    }
+
+    pub(crate) async fn with(config: SimulatorConfig, options: ArmOptions) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let config = SimulatorConfig {
+            data_dir: Some(files.path().to_owned()),
+            ..config
+        };
+        let simulator = Simulator::start(config).await.unwrap();
+        let azure = Azure::new(cloud(&simulator)).unwrap().with_options(options);
+        let client = azure
+            .client(service(&simulator), &credentials(&simulator, "operator"))
+            .unwrap();
+        Self {
+            applier: Applier::new(client),
+            simulator,
+            azure,
+            _files: files,
+        }
+    }
+
+    pub(crate) fn client(&self) -> &ArmClient {
+        self.applier.client()
+    }
+
+    /// A client of another application.
+    pub(crate) fn client_of(&self, application: &str) -> ArmClient {
+        let credentials = credentials(&self.simulator, application);
+        self.azure
+            .client(service(&self.simulator), &credentials)
+            .unwrap()
+    }
+
+    pub(crate) async fn apply(
+        &self,
+        wish: &Wish,
+        applied: Option<&AppliedRecord>,
+    ) -> Result<Applied, ApplyError> {
+        self.applier.apply(&wish.desired(), applied, &|_| {}).await
+    }
+
+    /// Publishes, and forgets the calls that it took.
+    pub(crate) async fn published(&self, wish: &Wish) -> AppliedRecord {
+        let record = self.apply(wish, None).await.unwrap().record;
+        self.simulator.clear_journal();
+        record
+    }
+
+    /// The calls to ARM of some kinds, as `PUT apis/x 201`.
+    fn calls(&self, kinds: &[CallKind]) -> Vec<String> {
+        self.simulator
+            .journal(&JournalQuery::default())
+            .iter()
+            .filter(|entry| kinds.contains(&entry.kind))
+            .map(shown)
+            .collect()
+    }
+
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.calls(&[CallKind::Write, CallKind::Delete])
+    }
+
+    pub(crate) fn reads(&self) -> Vec<String> {
+        self.calls(&[CallKind::Read])
+    }
+
+    /// The bodies of the policies that were put, in order.
+    pub(crate) fn policies_put(&self) -> Vec<String> {
+        let query = JournalQuery {
+            method: Some("PUT".into()),
+            path: Some(regex::Regex::new("/apis/[^/]+/policies/policy$").unwrap()),
+            ..JournalQuery::default()
+        };
+        let entries = self.simulator.journal(&query);
+        let text = |entry: &JournalEntry| {
+            entry.body["properties"]["value"]
+                .as_str()
+                .map(str::to_owned)
+        };
+        entries.iter().filter_map(text).collect()
+    }
+
+    pub(crate) fn fault(&self, spec: FaultSpec) {
+        self.simulator.fault(spec).unwrap();
+    }
+}
+
+fn shown(entry: &JournalEntry) -> String {
+    let path = entry
+        .path
+        .rsplit_once("/service/")
+        .map_or("", |(_, path)| path);
+    let path = path.split_once('/').map_or("", |(_, path)| path);
+    format!("{} {path} {}", entry.method, entry.status)
+}
+
+pub(crate) fn cloud(simulator: &Simulator) -> CloudSettings {
+    let endpoints = &simulator.endpoints;
+    CloudSettings {
+        authority_host: Url::parse(&endpoints.authority).unwrap(),
+        resource_manager: Url::parse(&endpoints.resource_manager).unwrap(),
+        key_vault_suffix: endpoints.key_vault_suffix.clone(),
+        ca_file: endpoints.ca_file.as_ref().map(Into::into),
+        ..CloudSettings::default()
+    }
+}
+
+pub(crate) fn service(simulator: &Simulator) -> ServiceRef {
+    let endpoints = &simulator.endpoints;
+    ServiceRef {
+        subscription_id: endpoints.subscription_id.clone(),
+        resource_group: endpoints.resource_group.clone(),
+        service_name: endpoints.service_name.clone(),
+    }
+}
+
+pub(crate) fn credentials(simulator: &Simulator, application: &str) -> Credentials {
+    let applications = &simulator.endpoints.applications;
+    let found = applications
+        .iter()
+        .find(|candidate| candidate.name == application)
+        .unwrap();
+    Credentials::ClientSecret {
+        tenant_id: found.tenant_id.clone(),
+        client_id: found.client_id.clone(),
+        secret: Secret::new(found.client_secret.clone().unwrap()),
+    }
+}
+
+/// The parts of a desired state that tests vary.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    pub(crate) id: &'static str,
+    pub(crate) mark: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) display_name: &'static str,
+    /// Operation ids; all are GETs of their own path.
+    pub(crate) operations: Vec<&'static str>,
+    pub(crate) document_title: &'static str,
+    /// The value of a header that the API's policy sets.
+    pub(crate) policy: &'static str,
+    /// The same of operations.
+    pub(crate) own: BTreeMap<&'static str, &'static str>,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self {
+            id: API,
+            mark: MARK,
+            path: "team/orders",
+            display_name: "Orders",
+            operations: vec!["list-orders", "get-order"],
+            document_title: "Orders",
+            policy: "one",
+            own: BTreeMap::new(),
+        }
+    }
+}
+
+fn policy(value: &str) -> String {
+    format!(
+        "<policies>\n    <inbound>\n        <base />\n        <set-header name=\"x-test\" exists-action=\"override\">\n            <value>{value}</value>\n        </set-header>\n    </inbound>\n    <backend>\n        <base />\n    </backend>\n    <outbound>\n        <base />\n    </outbound>\n    <on-error>\n        <base />\n    </on-error>\n</policies>\n"
+    )
+}
+
+impl Wish {
+    pub(crate) fn desired(&self) -> Desired {
+        let mut paths = serde_json::Map::new();
+        for id in &self.operations {
+            let get = json!({"operationId": id, "responses": {"200": {"description": "fine"}}});
+            paths.insert(format!("/{id}"), json!({ "get": get }));
+        }
+        let document = json!({
+            "openapi": "3.0.3",
+            "info": {"title": self.document_title, "version": "1"},
+            "paths": paths,
+        })
+        .to_string();
+        let operations = self.operations.iter().map(|id| Operation {
+            id: (*id).to_owned(),
+            operation_id: Some((*id).to_owned()),
+            method: "GET".into(),
+            url_template: format!("/{id}"),
+        });
+        Desired {
+            key: ObjectKey::new("team", "orders"),
+            instance: Some(InstanceName::parse("default").unwrap()),
+            exposure: Exposure::InCluster { url: String::new() },
+            api: Some(DesiredApi {
+                id: ApiId::parse(self.id).unwrap(),
+                mark: self.mark.into(),
+                settings: ApiSettings {
+                    display_name: self.display_name.into(),
+                    description: "Orders of a team".into(),
+                    path: self.path.into(),
+                    protocols: vec!["https".into()],
+                    subscription_required: false,
+                    subscription_key_names: SubscriptionKeyNames::default(),
+                    openid_provider: None,
+                },
+                service_url: Some("https://backend.example/orders".into()),
+                document: ApiDocument {
+                    format: ImportFormat::OpenApiJson,
+                    hash: ContentHash::of(&document),
+                    value: document,
+                    origin: DocumentOrigin::Inline,
+                    operations: Some(operations.collect()),
+                },
+            }),
+            policy: Some(DesiredPolicy {
+                api: PolicyText::new(policy(self.policy)),
+                operations: self
+                    .own
+                    .iter()
+                    .map(|(id, value)| ((*id).to_owned(), PolicyText::new(policy(value))))
+                    .collect(),
+                plugins: Vec::new(),
+            }),
+            warnings: Vec::new(),
+        }
+    }
+}
