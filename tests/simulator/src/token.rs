@@ -26,6 +26,8 @@ pub(crate) struct Claims {
     pub(crate) oid: String,
     pub(crate) sub: String,
     pub(crate) tid: String,
+    /// Tells tokens apart that were issued in one second.
+    pub(crate) uti: String,
     pub(crate) ver: String,
 }
 
@@ -57,6 +59,7 @@ pub(crate) fn issue(
         oid: application.object_id.clone(),
         sub: application.object_id.clone(),
         tid: tenant.to_owned(),
+        uti: format!("{:032x}", rand::random::<u128>()),
         ver: "1.0".to_owned(),
     })
 }
