@@ -1,0 +1,361 @@
+//! Many ExposedAPIs at once, until all are ready.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use apim_simulator::CallKind;
+use e2e::{Stage, exposed_api, status_of};
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, DynamicObject, ListParams, PostParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use serde_json::{Value, json};
+
+use crate::bare;
+use crate::table::{Goal, Table, short};
+
+/// So high that the bucket never holds anything back.
+const UNLIMITED: &str = "1000000";
+/// Nothing takes this long.
+const PATIENCE: Duration = Duration::from_mins(15);
+
+/// A stage whose operator is not held back by its own ARM bucket, nor by the
+/// simulator's; nothing where Kubernetes' programs are missing.
+pub(crate) async fn staged(what: &str) -> Result<Option<Stage>> {
+    let limits = [
+        "ARM_WRITES",
+        "ARM_WRITE_BURST",
+        "ARM_READS",
+        "ARM_READ_BURST",
+    ];
+    let builder = limits
+        .iter()
+        .fold(Stage::builder(), |builder, limit| {
+            builder.environment(&format!("APIM_OPERATOR_{limit}"), UNLIMITED)
+        })
+        .environment("RUST_LOG", "info");
+    Ok(builder.start(what).await)
+}
+
+/// Creates ExposedAPIs with the operator, then again with a client that only
+/// writes what the operator wrote to Kubernetes.
+pub(crate) async fn publish(table: &mut Table, objects: u32, clients: usize) -> Result<()> {
+    let names: Vec<String> = (0..objects).map(|i| format!("api-{i:05}")).collect();
+    let Some(stage) = staged("publish").await? else {
+        return Ok(());
+    };
+    services(&stage, &names, clients).await?;
+    stage.azure.clear_journal();
+    let before = Counters::read(&stage).await?;
+    let took = created_until_ready(&stage, &names, clients)
+        .await
+        .with_context(|| tail(&stage.operator_log()))?;
+    let counters = settled(&stage).await?.since(&before);
+    let memory = memory(stage.operator_id().context("the operator runs")?)?;
+    let calls = ArmCalls::of(&stage, &names);
+    let sample = status_of(&stage.exposed_apis("shop").get(&names[0]).await?);
+    drop(stage);
+
+    let per_object = |count: f64| count / f64::from(objects);
+    let status_writes = per_object(counters.kube_writes("ExposedAPI/status"));
+    let Some(mut stage) = staged("publish").await? else {
+        return Ok(());
+    };
+    stage.kill_operator()?;
+    services(&stage, &names, clients).await?;
+    let bare = bare::Client::start(&stage, sample, rounded(status_writes)).await?;
+    let floor = created_until_ready(&stage, &names, clients).await?;
+    bare.stop()?;
+
+    table.note(format!(
+        "publish: {objects} ExposedAPIs, {clients} created at a time, ready after {} (bare client: {}); the operator's \
+         ARM bucket is raised by APIM_OPERATOR_ARM_{{WRITES,WRITE_BURST,READS,READ_BURST}}={UNLIMITED}, the local \
+         Azure does not throttle",
+        short(took),
+        short(floor),
+    ));
+    let speed = |took: Duration| f64::from(objects) / took.as_secs_f64();
+    table.against(
+        "objects per second (floor: a client with the same Kubernetes writes)",
+        (
+            format!("{:.1}", speed(took)),
+            format!("{:.1}", speed(floor)),
+        ),
+        speed(took) / speed(floor),
+        Some(Goal::AtLeast(0.8)),
+    );
+    let reconciles = counters.sum("controller_runtime_reconcile_total");
+    table.count(
+        "reconciles per object",
+        per_object(reconciles),
+        Goal::AtMost(2.0),
+    );
+    for (labels, count) in counters.of("apim_operator_triggers_total") {
+        table.figure(
+            &format!("  triggers per object {labels}"),
+            format!("{:.2}", per_object(count)),
+        );
+    }
+    for (labels, count) in counters.of("controller_runtime_reconcile_total") {
+        table.figure(
+            &format!("  ended per object {labels}"),
+            format!("{:.2}", per_object(count)),
+        );
+    }
+    for (labels, count) in counters.of("apim_operator_kubernetes_writes_total") {
+        table.figure(
+            &format!("Kubernetes writes per object {labels}"),
+            format!("{:.2}", per_object(count)),
+        );
+    }
+    calls.report(table, objects);
+    table.figure("operator's memory, now / at most", memory);
+    Ok(())
+}
+
+/// Services with endpoints, which are not what is measured.
+async fn services(stage: &Stage, names: &[String], clients: usize) -> Result<()> {
+    let services: Api<Service> = Api::namespaced(stage.client.clone(), "shop");
+    futures::stream::iter(names)
+        .map(|name| {
+            let services = &services;
+            async move {
+                let service = serde_json::from_value(json!({
+                    "metadata": {"name": name},
+                    "spec": {"selector": {"app": name}, "ports": [{"port": 8080, "targetPort": 8080}]},
+                }))?;
+                services.create(&PostParams::default(), &service).await?;
+                anyhow::Ok(())
+            }
+        })
+        .buffer_unordered(clients)
+        .try_collect::<()>()
+        .await?;
+    let slices: Api<EndpointSlice> = Api::namespaced(stage.client.clone(), "shop");
+    test_harness::wait_until("an EndpointSlice for each Service", PATIENCE, async || {
+        let found = slices
+            .list_metadata(&ListParams::default())
+            .await
+            .map_err(|error| error.to_string())?
+            .items
+            .len();
+        if found >= names.len() {
+            Ok(())
+        } else {
+            Err(format!("{found} of {}", names.len()))
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+/// From the first creation until the last object is ready.
+async fn created_until_ready(stage: &Stage, names: &[String], clients: usize) -> Result<Duration> {
+    let api = stage.exposed_apis("shop");
+    let ready = all_ready(api.clone(), names.len());
+    let started = Instant::now();
+    let created = futures::stream::iter(names)
+        .map(|name| {
+            let api = &api;
+            async move {
+                let object: DynamicObject = serde_json::from_value(exposed_api(name, |_| ()))?;
+                api.create(&PostParams::default(), &object).await?;
+                anyhow::Ok(())
+            }
+        })
+        .buffer_unordered(clients)
+        .try_collect::<()>();
+    tokio::time::timeout(PATIENCE, async { tokio::try_join!(created, ready) })
+        .await
+        .context("not all objects became ready")??;
+    Ok(started.elapsed())
+}
+
+async fn all_ready(api: Api<DynamicObject>, count: usize) -> Result<()> {
+    let mut ready = HashSet::new();
+    let mut objects = std::pin::pin!(
+        watcher(api, watcher::Config::default())
+            .default_backoff()
+            .applied_objects()
+    );
+    while let Some(object) = objects.try_next().await? {
+        if status_of(&object)["implementation"]["ready"] == true {
+            ready.insert(object.metadata.name.unwrap_or_default());
+        }
+        if ready.len() == count {
+            return Ok(());
+        }
+    }
+    bail!("the watch ended")
+}
+
+/// Waits until the operator has nothing more to do.
+async fn settled(stage: &Stage) -> Result<Counters> {
+    let mut last = None;
+    let counters = test_harness::wait_until("the operator is at rest", PATIENCE, async || {
+        let now = Counters::read(stage)
+            .await
+            .map_err(|error| error.to_string())?;
+        let reconciles = now.sum("controller_runtime_reconcile_total");
+        let active = now.sum("controller_runtime_active_workers");
+        let before = last.replace(reconciles);
+        let at_rest =
+            before.is_some_and(|before| (reconciles - before).abs() < f64::EPSILON) && active < 0.5;
+        if at_rest {
+            Ok(now)
+        } else {
+            Err(format!("{reconciles} reconciles, {active} under way"))
+        }
+    });
+    Ok(counters.await?)
+}
+
+/// The operator's metrics at one moment.
+struct Counters(BTreeMap<String, f64>);
+
+impl Counters {
+    async fn read(stage: &Stage) -> Result<Self> {
+        let lines = stage.metrics("").await?;
+        let sample = |line: &String| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        Ok(Self(
+            lines
+                .iter()
+                .filter(|line| !line.starts_with('#'))
+                .filter_map(sample)
+                .collect(),
+        ))
+    }
+
+    fn since(mut self, before: &Self) -> Self {
+        for (name, value) in &mut self.0 {
+            *value -= before.0.get(name).copied().unwrap_or_default();
+        }
+        self
+    }
+
+    /// The samples of one metric: their labels and values.
+    fn of(&self, metric: &str) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().filter_map(move |(name, value)| {
+            let labels = name.strip_prefix(metric)?;
+            (labels.is_empty() || labels.starts_with('{')).then_some((labels, *value))
+        })
+    }
+
+    fn sum(&self, metric: &str) -> f64 {
+        self.of(metric).map(|(_, value)| value).sum()
+    }
+
+    fn kube_writes(&self, kind: &str) -> f64 {
+        let label = format!("kind=\"{kind}\"");
+        self.of("apim_operator_kubernetes_writes_total")
+            .filter(|(labels, _)| labels.contains(&label))
+            .map(|(_, value)| value)
+            .sum()
+    }
+}
+
+/// What Azure was asked for, by API.
+struct ArmCalls {
+    writes: BTreeMap<String, u32>,
+    reads: u32,
+    polls: u32,
+}
+
+impl ArmCalls {
+    fn of(stage: &Stage, names: &[String]) -> Self {
+        let mut calls = Self {
+            writes: names
+                .iter()
+                .map(|name| (format!("shop.{name}"), 0))
+                .collect(),
+            reads: 0,
+            polls: 0,
+        };
+        for call in stage.journal() {
+            match call.kind {
+                CallKind::Write | CallKind::Delete => {
+                    let api = call.path.split_once("/apis/").map_or("", |(_, rest)| rest);
+                    let id = api.split(['/', ';', '?']).next().unwrap_or_default();
+                    *calls.writes.entry(id.to_owned()).or_default() += 1;
+                }
+                CallKind::Read => calls.reads += 1,
+                CallKind::Poll => calls.polls += 1,
+                _ => {}
+            }
+        }
+        calls
+    }
+
+    fn report(&self, table: &mut Table, objects: u32) {
+        let total: u32 = self.writes.values().sum();
+        let (least, most) = (self.writes.values().min(), self.writes.values().max());
+        let what = format!(
+            "ARM writes per object (least {}, most {})",
+            least.copied().unwrap_or_default(),
+            most.copied().unwrap_or_default()
+        );
+        table.count(
+            &what,
+            f64::from(total) / f64::from(objects),
+            Goal::Exactly(3.0),
+        );
+        let each = |count: u32| format!("{:.2}", f64::from(count) / f64::from(objects));
+        table.figure("ARM reads per object", each(self.reads));
+        table.figure(
+            "ARM polls of long-running operations per object",
+            each(self.polls),
+        );
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a handful"
+)]
+fn rounded(writes: f64) -> usize {
+    writes.round() as usize
+}
+
+/// Resident memory of a process, now and at most.
+fn memory(process: u32) -> Result<String> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let mib = |field: &str| {
+        let line = status.lines().find(|line| line.starts_with(field))?;
+        let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(format!("{} MiB", kib >> 10))
+    };
+    let (now, most) = (mib("VmRSS:"), mib("VmHWM:"));
+    Ok(format!(
+        "{} / {}",
+        now.unwrap_or_default(),
+        most.unwrap_or_default()
+    ))
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    format!(
+        "the operator's log ends with:\n{}",
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    )
+}
+
+/// A status that says that an object is not ready yet.
+pub(crate) fn not_ready(status: &Value, step: usize) -> Value {
+    let mut status = status.clone();
+    status["implementation"]["ready"] = false.into();
+    if let Some(condition) = status["conditions"]
+        .as_array_mut()
+        .and_then(|conditions| conditions.first_mut())
+    {
+        condition["status"] = "False".into();
+        condition["message"] = format!("step {step}").into();
+    }
+    status
+}
