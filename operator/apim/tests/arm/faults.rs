@@ -11,7 +11,10 @@ use crate::stage::{Stage, Wish, options};
 
 const POLICY: &str = "/policies/policy";
 
-#[expect(clippy::unnecessary_wraps, reason = "the type of the field that takes it")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the type of the field that takes it"
+)]
 fn error(code: &str, message: &str) -> Option<Value> {
     Some(json!({"error": {"code": code, "message": message, "details": null}}))
 }

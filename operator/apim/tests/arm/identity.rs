@@ -1,10 +1,13 @@
 //! Who the operator is: credentials, the chain, the vault.
 
-use apim_simulator::{KeyVaultSeed, Seed, SimulatorConfig};
+use apim_simulator::{Endpoints, KeyVaultSeed, Seed, SimulatorConfig};
 use operator_apim::identity::Environment;
 use operator_apim::keyvault::SECRETS;
 use operator_apim::{Azure, Cause, Credentials, Secret, VaultError, VaultSettings};
 use operator_core::class::ErrorClass;
+use rsa::pkcs1::{EncodeRsaPrivateKey as _, LineEnding};
+use rsa::pkcs8::EncodePublicKey as _;
+use serde_json::json;
 
 use crate::stage::{Stage, cloud, credentials, options, service};
 
@@ -197,4 +200,96 @@ async fn a_vault_that_lacks_secrets_is_told_all_of_them() {
     );
     let name = stage.azure.read_vault("kv/../x", &operator).await;
     assert_eq!(name, Err(VaultError::Name("kv/../x".into())));
+}
+
+#[tokio::test]
+async fn a_service_account_that_entra_trusts_gets_a_token() {
+    let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
+    let mut seed = Seed::default();
+    let operator = &mut seed.tenants[0].applications[0];
+    let trusted = &mut operator.federated_credentials[0];
+    trusted.public_key_pem = Some(
+        key.to_public_key()
+            .to_public_key_pem(LineEnding::LF)
+            .unwrap(),
+    );
+    let claims = json!({
+        "iss": trusted.issuer,
+        "sub": trusted.subject,
+        "aud": [trusted.audiences[0]],
+        "iat": jsonwebtoken::get_current_timestamp(),
+        "exp": jsonwebtoken::get_current_timestamp() + 600,
+    });
+    let pem = key.to_pkcs1_pem(LineEnding::LF).unwrap();
+    let token = jsonwebtoken::encode(
+        &jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256),
+        &claims,
+        &jsonwebtoken::EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap(),
+    )
+    .unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), token).unwrap();
+
+    let client_id = operator.client_id.clone();
+    let config = SimulatorConfig {
+        seed,
+        ..SimulatorConfig::default()
+    };
+    let stage = Stage::with(config, options()).await;
+    let environment = [(
+        "AZURE_FEDERATED_TOKEN_FILE",
+        file.path().display().to_string(),
+    )];
+    let azure = azure(&stage, environment.into_iter().collect());
+    let credentials = Credentials::WorkloadIdentity {
+        tenant_id: Some(stage.simulator.endpoints.tenant_id.clone()),
+        client_id: Some(client_id),
+    };
+    let client = azure
+        .client(service(&stage.simulator), &credentials)
+        .unwrap();
+    assert_eq!(client.service().await.unwrap().sku, "StandardV2");
+}
+
+/// The SDK reads the endpoint from its process's environment, so the second
+/// half runs in a process of its own.
+#[tokio::test]
+async fn a_managed_identity_is_asked_where_the_environment_says() {
+    const CHILD: &str = "APIM_TEST_ENDPOINTS";
+    if let Some(file) = std::env::var_os(CHILD) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let endpoints: Endpoints = serde_json::from_str(&text).unwrap();
+        let azure = Azure::new(crate::stage::cloud_of(&endpoints)).unwrap();
+        for credentials in [
+            Credentials::ManagedIdentity { client_id: None },
+            Credentials::Chain,
+        ] {
+            let service = crate::stage::service_of(&endpoints);
+            let client = azure.client(service, &credentials).unwrap();
+            assert_eq!(client.service().await.unwrap().sku, "StandardV2");
+        }
+        return;
+    }
+    let stage = Stage::new().await;
+    let endpoints = &stage.simulator.endpoints;
+    let ca_file = std::path::Path::new(endpoints.ca_file.as_ref().unwrap());
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child
+        .args([
+            "--exact",
+            "identity::a_managed_identity_is_asked_where_the_environment_says",
+        ])
+        .env_remove("AZURE_CLIENT_ID")
+        .env_remove("AZURE_CLIENT_SECRET")
+        .env_remove("AZURE_FEDERATED_TOKEN_FILE")
+        .env(CHILD, ca_file.with_file_name("endpoints.json"))
+        .env("IDENTITY_ENDPOINT", &endpoints.identity_endpoint)
+        .env("IDENTITY_HEADER", &endpoints.identity_header);
+    let output = tokio::task::spawn_blocking(move || child.output())
+        .await
+        .unwrap()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains("1 passed"), "{shown}");
 }

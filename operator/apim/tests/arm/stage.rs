@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use apim_simulator::{
-    CallKind, FaultSpec, JournalEntry, JournalQuery, LroSettings, Simulator, SimulatorConfig,
+    CallKind, Endpoints, FaultSpec, JournalEntry, JournalQuery, LroSettings, Simulator,
+    SimulatorConfig,
 };
 use operator_apim::{
     Applied, Applier, ApplyError, ArmClient, ArmOptions, Azure, CloudSettings, Credentials, Secret,
@@ -146,7 +147,10 @@ fn shown(entry: &JournalEntry) -> String {
 }
 
 pub(crate) fn cloud(simulator: &Simulator) -> CloudSettings {
-    let endpoints = &simulator.endpoints;
+    cloud_of(&simulator.endpoints)
+}
+
+pub(crate) fn cloud_of(endpoints: &Endpoints) -> CloudSettings {
     CloudSettings {
         authority_host: Url::parse(&endpoints.authority).unwrap(),
         resource_manager: Url::parse(&endpoints.resource_manager).unwrap(),
@@ -157,7 +161,10 @@ pub(crate) fn cloud(simulator: &Simulator) -> CloudSettings {
 }
 
 pub(crate) fn service(simulator: &Simulator) -> ServiceRef {
-    let endpoints = &simulator.endpoints;
+    service_of(&simulator.endpoints)
+}
+
+pub(crate) fn service_of(endpoints: &Endpoints) -> ServiceRef {
     ServiceRef {
         subscription_id: endpoints.subscription_id.clone(),
         resource_group: endpoints.resource_group.clone(),
