@@ -5,7 +5,7 @@
 //! garbage collection.
 
 use operator_apim::Deleted;
-use operator_core::annotations::{self, DeletionPolicy};
+use operator_core::annotations::{self, Annotations, DeletionPolicy};
 use operator_core::apim::AppliedRecord;
 use operator_core::class::ErrorClass;
 use operator_core::exposure::ingress_name;
@@ -30,6 +30,13 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
     let (annotations, _) = annotations::read(&subject.meta.annotations);
     let input = ContentHash::of_json(&("deletion", &subject.meta.annotations));
     if annotations.deletion_policy == DeletionPolicy::Retain {
+        if let Some(step) = refused(ctx, subject, &annotations, &claim) {
+            report::deleting(ctx, subject, &claim, &step).await?;
+            return Ok(End {
+                failed: true,
+                next: Next::AwaitChange,
+            });
+        }
         if let Some(record) = &claim.record {
             let note = format!(
                 "API {} stays in instance {} as deletion-policy asks; it still carries this object's mark",
@@ -93,6 +100,30 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
     release(ctx, subject).await?;
     forget(ctx, subject);
     Ok(End::DONE)
+}
+
+/// Whether the instance lets owners keep an API. Neither ignored nor obeyed:
+/// the object waits until the annotation goes or the platform allows it. An
+/// instance that is not there any more refuses nothing.
+fn refused(
+    ctx: &Context,
+    subject: &Subject,
+    annotations: &Annotations,
+    claim: &claim::Claim,
+) -> Option<Step> {
+    let at = annotations::path("deletion-policy");
+    let places = places(ctx, subject, claim.record.as_ref());
+    let instances = ctx.instances.list();
+    let problem = instances
+        .iter()
+        .filter(|instance| places.iter().any(|place| place.instance == instance.name))
+        .flat_map(|instance| annotations.forbidden(&subject.key, instance))
+        .find(|problem| problem.path == at)?;
+    Some(Step::Failed {
+        reason: Reason::Forbidden,
+        class: ErrorClass::Invalid,
+        message: problem.to_string(),
+    })
 }
 
 /// Where an API of this object can be: where the record says, and where it
