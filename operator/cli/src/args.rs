@@ -62,7 +62,7 @@ pub(crate) enum Command {
     ///
     /// It finds the cluster as kubectl does: from the pod it runs in, else from
     /// KUBECONFIG. Which APIM instances it publishes in is said by ApimInstance
-    /// objects, or by the Key Vault that KEY_VAULT_NAME names.
+    /// objects, or by the Key Vault that `KEY_VAULT_NAME` names.
     Run(Box<RunArgs>),
     /// Show what would be published for ExposedAPIs, without a cluster or Azure.
     ///

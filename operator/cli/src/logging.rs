@@ -16,7 +16,7 @@ fn level_of(logging: &str) -> Option<&'static str> {
     }
 }
 
-/// Starts logging. `filter` is RUST_LOG's; without it LOGGING's level counts.
+/// Starts logging. `filter` is `RUST_LOG`'s; without it LOGGING's level counts.
 pub(crate) fn start(filter: Option<&str>, format: LogFormat, default: &str) -> anyhow::Result<()> {
     let logging = std::env::var("LOGGING").ok();
     let level = match (filter, &logging) {

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Result, bail};
 use e2e::Stage;
 use futures::TryStreamExt as _;
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::publish::not_ready;
@@ -23,7 +24,7 @@ const MANAGER: &str = "bench";
 
 /// A running client.
 pub(crate) struct Client {
-    tasks: [JoinHandle<Result<()>>; 2],
+    tasks: [JoinHandle<Result<()>>; 3],
     failure: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
@@ -33,6 +34,8 @@ struct Shared {
     /// What the last status of an object is.
     status: Value,
     status_writes: usize,
+    events: usize,
+    event_queue: mpsc::UnboundedSender<Event>,
     addresses: Mutex<Addresses>,
     slots: Semaphore,
 }
@@ -45,13 +48,21 @@ struct Addresses {
 
 impl Client {
     /// Follows ExposedAPIs from now on; each gets `status_writes` writes of
-    /// status, the last of which is `status`.
-    pub(crate) async fn start(stage: &Stage, status: Value, status_writes: usize) -> Result<Self> {
+    /// status, the last of which is `status`, and so many events.
+    pub(crate) async fn start(
+        stage: &Stage,
+        status: Value,
+        status_writes: usize,
+        events: usize,
+    ) -> Result<Self> {
+        let (event_queue, pending) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             objects: stage.exposed_apis("shop"),
             ingresses: Api::namespaced(stage.client.clone(), "shop"),
             status,
             status_writes: status_writes.max(1),
+            events,
+            event_queue,
             addresses: Mutex::default(),
             slots: Semaphore::new(CONCURRENCY),
         });
@@ -64,6 +75,7 @@ impl Client {
             .await?;
         let tasks = [
             tokio::spawn(follow_ingresses(Arc::clone(&shared))),
+            tokio::spawn(write_events(stage.client.clone(), pending)),
             tokio::spawn(follow_objects(shared, Arc::clone(&failure))),
         ];
         Ok(Self { tasks, failure })
@@ -112,6 +124,18 @@ async fn follow_objects(
     Ok(())
 }
 
+/// One after the other and beside everything else, as the operator does it.
+async fn write_events(
+    client: kube::Client,
+    mut pending: mpsc::UnboundedReceiver<Event>,
+) -> Result<()> {
+    let events: Api<Event> = Api::namespaced(client, "shop");
+    while let Some(event) = pending.recv().await {
+        events.create(&PostParams::default(), &event).await?;
+    }
+    Ok(())
+}
+
 async fn follow_ingresses(shared: Arc<Shared>) -> Result<()> {
     let events = watcher(shared.ingresses.clone(), watcher::Config::default());
     let mut ingresses = std::pin::pin!(events.default_backoff().applied_objects());
@@ -154,6 +178,10 @@ impl Shared {
             self.say(&name, not_ready(&self.status, 0)).await?;
         }
         let owner = object.metadata.uid.clone().unwrap_or_default();
+        for number in 0..self.events {
+            // The other end goes only with the run.
+            let _ = self.event_queue.send(event(&name, &owner, number)?);
+        }
         let applied = Patch::Apply(manifest(&ingress, &name, &owner));
         self.ingresses
             .patch(&ingress, &PatchParams::apply(MANAGER), &applied)
@@ -214,4 +242,21 @@ fn manifest(ingress: &str, name: &str, owner: &str) -> Value {
             }]}}],
         },
     })
+}
+
+/// An event of the size of the operator's.
+fn event(name: &str, uid: &str, number: usize) -> Result<Event> {
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": format!("{name}.{number}"), "namespace": "shop"},
+        "action": "Reconcile",
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "note": "the API is published at https://gateway.example.com, with 2 operations",
+        "reason": "Available",
+        "regarding": {
+            "apiVersion": "oda.tmforum.org/v1", "kind": "ExposedAPI", "name": name, "namespace": "shop", "uid": uid,
+        },
+        "reportingController": MANAGER,
+        "reportingInstance": MANAGER,
+        "type": "Normal",
+    }))?)
 }

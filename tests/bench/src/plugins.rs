@@ -134,8 +134,9 @@ pub(crate) fn render(table: &mut Table, samples: u32) -> Result<()> {
             ours.push(took);
         }
     }
+    table.legend("render: the floor is 3 bare instantiate + call of the same components on an engine with the same settings");
     table.against(
-        "render the default chain (floor: 3 bare instantiate + call)",
+        "render the default chain",
         (ours.to_string(), floor.to_string()),
         ours.ratio(&floor),
         Some(Goal::AtMost(1.5)),
@@ -187,8 +188,11 @@ pub(crate) fn load(table: &mut Table, samples: u32) -> Result<()> {
         }
         floor.push(started.elapsed());
     }
+    table.legend(
+        "load: the floor is to read and digest the same files and to call each plugin once",
+    );
     table.against(
-        "load 3 plugins from the disk cache (floor: read and digest the files, 1 bare call each)",
+        "load 3 plugins from the disk cache",
         (ours.to_string(), floor.to_string()),
         ours.ratio(&floor),
         None,

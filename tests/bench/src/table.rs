@@ -7,6 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     notes: Vec<String>,
+    legend: Vec<String>,
     rows: Vec<Row>,
 }
 
@@ -41,6 +42,11 @@ impl Table {
     /// A line above the table.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
+    }
+
+    /// A line below the table: what a row means.
+    pub(crate) fn legend(&mut self, line: impl Into<String>) {
+        self.legend.push(line.into());
     }
 
     /// A figure beside its floor; the goal is for their ratio.
@@ -95,16 +101,14 @@ impl fmt::Display for Table {
             writeln!(f, "{note}")?;
         }
         let heads = ["", "measured", "floor", "ratio", "goal"].map(str::to_owned);
-        let all: Vec<&[String; 5]> = std::iter::once(&heads)
-            .chain(self.rows.iter().map(|row| &row.cells))
-            .collect();
+        let rows = self.rows.iter().map(|row| &row.cells);
+        let all: Vec<&[String; 5]> = std::iter::once(&heads).chain(rows).collect();
         let width = |i: usize| {
-            all.iter()
-                .map(|cells| cells[i].chars().count())
-                .max()
-                .unwrap_or_default()
+            let lengths = all.iter().map(|cells| cells[i].chars().count());
+            lengths.max().unwrap_or_default()
         };
         let widths: Vec<usize> = (0..5).map(width).collect();
+        writeln!(f)?;
         for cells in all {
             let line: Vec<String> = cells
                 .iter()
@@ -112,6 +116,10 @@ impl fmt::Display for Table {
                 .map(|(cell, width)| format!("{cell:<width$}"))
                 .collect();
             writeln!(f, "{}", line.join("  ").trim_end())?;
+        }
+        writeln!(f)?;
+        for line in &self.legend {
+            writeln!(f, "{line}")?;
         }
         Ok(())
     }

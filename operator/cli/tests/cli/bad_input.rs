@@ -1,5 +1,7 @@
 //! `render` of what is not good: what is wrong, where, and the way out.
 
+use std::fmt::Write as _;
+
 use crate::program::{Files, INSTANCE, exposed_api, run, workspace};
 
 #[test]
@@ -102,7 +104,7 @@ fn anchors_that_go_round_or_explode_are_refused() {
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (name, before) in ('b'..='i').zip('a'..) {
         let aliases = vec![format!("*{before}"); 10].join(", ");
-        bomb.push_str(&format!("{name}: &{name} [{aliases}]\n"));
+        writeln!(bomb, "{name}: &{name} [{aliases}]").unwrap();
     }
     let files = Files::new(&[
         ("cycle.yaml", "kind: ExposedAPI\nspec: &s\n  CORS: *s\n"),
