@@ -70,6 +70,18 @@ impl Stage {
         calls
     }
 
+    /// Waits until an event about an ExposedAPI begins with `text`; events are
+    /// written beside everything else.
+    pub async fn until_event(&self, name: &str, text: &str) -> Result<()> {
+        let awaited = format!("an event `{text}` about {name}");
+        test_harness::wait_until(&awaited, crate::stage::PATIENCE, async || {
+            let events = self.events(name).await.map_err(|error| error.to_string())?;
+            if events.iter().any(|event| event.starts_with(text)) { Ok(()) } else { Err(events.join("\n")) }
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Sets a fault; a mistake in it is the test's.
     pub fn strike(&self, fault: FaultSpec) -> Result<u64> {
         self.azure.fault(fault).map_err(anyhow::Error::msg)
@@ -114,6 +126,10 @@ pub fn step_of(call: &JournalEntry) -> &'static str {
 
 /// Fails unless every document was imported after the policy had been
 /// accepted: before, an operation could be called without it.
+///
+/// # Panics
+///
+/// That is how it fails.
 pub fn assert_protected(calls: &[String]) {
     let protected = calls.iter().position(|call| call.starts_with("policy 2"));
     let imported = calls.iter().position(|call| call.starts_with("import"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use apim_simulator::{CallKind, JournalEntry, JournalQuery, Simulator, SimulatorConfig};
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::Client;
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use test_harness::{ControlPlane, stand_in};
 use crate::objects::status_of;
 
 /// Long enough for a busy machine; nothing waits that long when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Which ExposedAPI definition the cluster has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +143,10 @@ impl StageBuilder {
     }
 
     /// Starts everything; nothing where Kubernetes' programs are missing.
+    ///
+    /// # Panics
+    ///
+    /// When something does not start: a test has no better way to fail.
     pub async fn start(self, test: &str) -> Option<Stage> {
         if test_harness::kube_tools().is_none() {
             test_harness::skip(test, "kube-apiserver, etcd or kubectl is missing; run `make setup`");
@@ -221,6 +225,16 @@ impl Stage {
     /// Starts the operator, as the user that the shipped RBAC is bound to, and
     /// waits until it is ready.
     pub async fn start_operator(&mut self) -> Result<()> {
+        self.spawn_operator()?;
+        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let operator = self.operator.as_mut().context("it was just started")?;
+        operator.wait_for_url(&url, PATIENCE).await?;
+        Ok(())
+    }
+
+    /// Starts the operator and does not wait, for tests in which it cannot
+    /// become ready.
+    pub fn spawn_operator(&mut self) -> Result<()> {
         let kubeconfig = self.plane.kubeconfig_for("system:serviceaccount:operators:apim-operator", None)?;
         let operator_app = self.azure.endpoints.applications.iter().find(|app| app.name == "operator");
         let operator_app = operator_app.context("the seed has an application for the operator")?;
@@ -251,11 +265,14 @@ impl Stage {
         }
         self.starts += 1;
         let log = self.dir.path().join(format!("operator-{}.log", self.starts));
-        let mut operator = Process::spawn("apim-operator", &mut command, log)?;
-        operator.wait_for_url(&format!("http://127.0.0.1:{port}/readyz"), PATIENCE).await?;
-        self.operator = Some(operator);
+        self.operator = Some(Process::spawn("apim-operator", &mut command, log)?);
         self.port = port;
         Ok(())
+    }
+
+    /// The operator's process, to be stopped in the test's own way.
+    pub fn take_operator(&mut self) -> Option<Process> {
+        self.operator.take()
     }
 
     /// `kill -9`.
@@ -366,7 +383,7 @@ impl Stage {
         });
         self.apply(&object).await?;
         self.until_ready("settled").await?;
-        self.exposed_apis("shop").delete("settled", &Default::default()).await?;
+        self.exposed_apis("shop").delete("settled", &DeleteParams::default()).await?;
         self.until_gone("settled").await
     }
 
