@@ -16,11 +16,11 @@ use operator_core::problem::Problem;
 use operator_core::validate::{
     Dereferenced, DocumentFacts, Platform, ValidatedApi, inquire, validate,
 };
-use operator_plugin_host::{HostConfig, PluginHost};
+use operator_plugin_host::{HostConfig, Plugin, PluginHost};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::floor::bare_plugins;
+use crate::floor::{Bare, bare_plugins};
 use crate::table::{Goal, Samples, Table};
 
 /// An API that switches on all plugins of the default chain.
@@ -83,6 +83,14 @@ fn validated(plugins: &Plugins) -> Result<(ValidatedApi, Desired)> {
     Ok((validated, desired))
 }
 
+/// One plugin's part of a rendering, as the three ways to call it want it.
+struct Call<'a> {
+    bare: &'a Bare,
+    hosted: Plugin,
+    text: (String, String),
+    documents: (Value, Value),
+}
+
 /// The policy of the default chain, against the bare calls of its plugins.
 pub(crate) fn render(table: &mut Table, samples: u32) -> Result<()> {
     let host = PluginHost::new(HostConfig::default())?;
@@ -101,7 +109,13 @@ pub(crate) fn render(table: &mut Table, samples: u32) -> Result<()> {
             .context("the same plugins on both sides")?;
         let context =
             context::generate(&validated, &desired, chained).context("it is published")?;
-        calls.push((plugin, context.to_string(), chained.config.to_string()));
+        let hosted = plugins.get(chained.name()).context("it is loaded")?;
+        calls.push(Call {
+            bare: plugin,
+            hosted,
+            text: (context.to_string(), chained.config.to_string()),
+            documents: (context, chained.config.clone()),
+        });
     }
     if calls.len() != 3 {
         bail!(
@@ -109,14 +123,20 @@ pub(crate) fn render(table: &mut Table, samples: u32) -> Result<()> {
             calls.len()
         );
     }
-    let (mut ours, mut floor) = (Samples::default(), Samples::default());
-    // In turn, so that both meet the same noise; the first rounds only warm up.
+    let (mut ours, mut hosted, mut floor) =
+        (Samples::default(), Samples::default(), Samples::default());
+    // In turn, so that all meet the same noise; the first rounds only warm up.
     for round in 0..samples + 20 {
         let started = Instant::now();
-        for (plugin, context, config) in &calls {
-            plugin.generate(context, config)?;
+        for call in &calls {
+            call.bare.generate(&call.text.0, &call.text.1)?;
         }
         let bare_took = started.elapsed();
+        let started = Instant::now();
+        for call in &calls {
+            call.hosted.generate(&call.documents.0, &call.documents.1)?;
+        }
+        let hosted_took = started.elapsed();
         let started = Instant::now();
         let rendered = plugins
             .render(&validated, &desired)
@@ -131,6 +151,7 @@ pub(crate) fn render(table: &mut Table, samples: u32) -> Result<()> {
         }
         if round >= 20 {
             floor.push(bare_took);
+            hosted.push(hosted_took);
             ours.push(took);
         }
     }
@@ -140,6 +161,12 @@ pub(crate) fn render(table: &mut Table, samples: u32) -> Result<()> {
         (ours.to_string(), floor.to_string()),
         ours.ratio(&floor),
         Some(Goal::AtMost(1.5)),
+    );
+    table.against(
+        "  of it, its 3 calls through the host",
+        (hosted.to_string(), floor.to_string()),
+        hosted.ratio(&floor),
+        None,
     );
     Ok(())
 }
