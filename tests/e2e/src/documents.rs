@@ -29,11 +29,17 @@ impl Documents {
     /// Starts it, on a free port of this machine.
     pub async fn start() -> Result<Self> {
         let shelf = Arc::new(Shelf::default());
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&shelf));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shelf));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let origin = format!("http://{}", listener.local_addr()?);
         let task = tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { shelf, origin, task })
+        Ok(Self {
+            shelf,
+            origin,
+            task,
+        })
     }
 
     /// The URL of a path, such as `/catalog.json`.
@@ -44,7 +50,11 @@ impl Documents {
 
     /// Serves a document from now on; without one, the path is a 503.
     pub fn serve(&self, path: &str, document: Option<String>) {
-        let mut documents = self.shelf.documents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut documents = self
+            .shelf
+            .documents
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match document {
             Some(document) => documents.insert(path.to_owned(), document),
             None => documents.remove(path),
@@ -66,7 +76,10 @@ impl Drop for Documents {
 
 async fn answer(State(shelf): State<Arc<Shelf>>, uri: Uri) -> Response {
     shelf.asked.fetch_add(1, Ordering::SeqCst);
-    let documents = shelf.documents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let documents = shelf
+        .documents
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     match documents.get(uri.path()) {
         Some(document) => document.clone().into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),

@@ -16,29 +16,49 @@ use crate::stage::{PATIENCE, Stage, Write};
 impl Stage {
     /// Calls Azure Resource Manager as somebody else than the operator: the
     /// path is below the service, an absent body makes it a GET.
-    pub async fn arm(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+    pub async fn arm(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value)> {
         let endpoints = &self.azure.endpoints;
         // The platform team's own hands: the same rights, other calls.
-        let operator = endpoints.applications.iter().find(|app| app.name == "operator");
-        let client_id = &operator.context("the seed has an application for the operator")?.client_id;
+        let operator = endpoints
+            .applications
+            .iter()
+            .find(|app| app.name == "operator");
+        let client_id = &operator
+            .context("the seed has an application for the operator")?
+            .client_id;
         let audience = "https://management.azure.com";
         let token = self.azure.token(client_id, audience).context("a token")?;
         let authority = reqwest::Certificate::from_pem(self.azure.ca_pem.as_bytes())?;
-        let client = reqwest::Client::builder().tls_certs_only([authority]).build()?;
+        let client = reqwest::Client::builder()
+            .tls_certs_only([authority])
+            .build()?;
         let separator = if path.contains('?') { '&' } else { '?' };
         let url = format!(
             "{}{}{path}{separator}api-version=2024-05-01",
             endpoints.resource_manager.trim_end_matches('/'),
             endpoints.service_id
         );
-        let mut request = client.request(method.parse()?, url).bearer_auth(token).header("if-match", "*");
+        let mut request = client
+            .request(method.parse()?, url)
+            .bearer_auth(token)
+            .header("if-match", "*");
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
         }
         let answer = request.send().await?;
         let status = answer.status().as_u16();
         let text = answer.text().await?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        Ok((
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        ))
     }
 
     /// The properties of an API in API Management, if it is there.
@@ -56,16 +76,28 @@ impl Stage {
         let path = format!("/apis/{of}/policies/policy?format=rawxml");
         let (status, body) = self.arm("GET", &path, None).await?;
         let text = body["properties"]["value"].as_str();
-        text.map(str::to_owned).with_context(|| format!("GET of the policy of {of}: {status} {body}"))
+        text.map(str::to_owned)
+            .with_context(|| format!("GET of the policy of {of}: {status} {body}"))
     }
 
     /// The operations of an API, as `METHOD template`, sorted.
     pub async fn operations(&self, id: &str) -> Result<Vec<String>> {
-        let (status, body) = self.arm("GET", &format!("/apis/{id}/operations"), None).await?;
-        let list = body["value"].as_array().with_context(|| format!("operations of {id}: {status} {body}"))?;
-        let text = |operation: &Value, field: &str| operation["properties"][field].as_str().unwrap_or("?").to_owned();
-        let mut list: Vec<String> =
-            list.iter().map(|o| format!("{} {}", text(o, "method"), text(o, "urlTemplate"))).collect();
+        let (status, body) = self
+            .arm("GET", &format!("/apis/{id}/operations"), None)
+            .await?;
+        let list = body["value"]
+            .as_array()
+            .with_context(|| format!("operations of {id}: {status} {body}"))?;
+        let text = |operation: &Value, field: &str| {
+            operation["properties"][field]
+                .as_str()
+                .unwrap_or("?")
+                .to_owned()
+        };
+        let mut list: Vec<String> = list
+            .iter()
+            .map(|o| format!("{} {}", text(o, "method"), text(o, "urlTemplate")))
+            .collect();
         list.sort();
         Ok(list)
     }
@@ -96,14 +128,29 @@ impl Stage {
 
     /// Waits until Azure has answered so many writes about an API.
     pub async fn until_written(&self, api_id: &str, writes: usize) -> Result<()> {
-        let path = Some(Regex::new(&format!("/apis/{}(/|;|$)", regex::escape(api_id)))?);
+        let path = Some(Regex::new(&format!(
+            "/apis/{}(/|;|$)",
+            regex::escape(api_id)
+        ))?);
         // Deletions are counted apart from writes, so both are awaited here.
-        let query = |kind| JournalQuery { kind: Some(kind), path: path.clone(), ..JournalQuery::default() };
-        test_harness::wait_until(&format!("{writes} writes about {api_id}"), PATIENCE, async || {
-            let mut found = self.azure.journal(&query(CallKind::Write)).len();
-            found += self.azure.journal(&query(CallKind::Delete)).len();
-            if found >= writes { Ok(()) } else { Err(format!("{found} writes")) }
-        })
+        let query = |kind| JournalQuery {
+            kind: Some(kind),
+            path: path.clone(),
+            ..JournalQuery::default()
+        };
+        test_harness::wait_until(
+            &format!("{writes} writes about {api_id}"),
+            PATIENCE,
+            async || {
+                let mut found = self.azure.journal(&query(CallKind::Write)).len();
+                found += self.azure.journal(&query(CallKind::Delete)).len();
+                if found >= writes {
+                    Ok(())
+                } else {
+                    Err(format!("{found} writes"))
+                }
+            },
+        )
         .await
         .with_context(|| format!("the operator's log:\n{}", self.operator_log()))
     }
@@ -128,15 +175,21 @@ impl Stage {
     ) -> Result<T> {
         let ingress = format!("apim-api-ingress-{name}");
         let ingresses = self.ingresses();
-        let found = test_harness::wait_for(&ingresses, &ingress, awaited, PATIENCE, |found| check(found?));
-        found.await.with_context(|| format!("the operator's log:\n{}", self.operator_log()))
+        let found = test_harness::wait_for(&ingresses, &ingress, awaited, PATIENCE, |found| {
+            check(found?)
+        });
+        found
+            .await
+            .with_context(|| format!("the operator's log:\n{}", self.operator_log()))
     }
 
     /// Gives an Ingress the address that a load balancer would give it.
     pub async fn give_address(&self, name: &str, address: Value) -> Result<()> {
         let patch = Patch::Merge(json!({"status": {"loadBalancer": {"ingress": [address]}}}));
         let ingress = format!("apim-api-ingress-{name}");
-        self.ingresses().patch_status(&ingress, &PatchParams::default(), &patch).await?;
+        self.ingresses()
+            .patch_status(&ingress, &PatchParams::default(), &patch)
+            .await?;
         Ok(())
     }
 
@@ -144,8 +197,11 @@ impl Stage {
     pub async fn set_ready(&self, service: &str, ready: bool) -> Result<()> {
         let services: Api<Service> = Api::namespaced(self.client.clone(), "shop");
         let value = if ready { "true" } else { "false" };
-        let patch = json!({"metadata": {"annotations": {test_harness::stand_in::READY_ANNOTATION: value}}});
-        services.patch(service, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        let patch =
+            json!({"metadata": {"annotations": {test_harness::stand_in::READY_ANNOTATION: value}}});
+        services
+            .patch(service, &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
         Ok(())
     }
 
@@ -158,7 +214,14 @@ impl Stage {
         let text = |text: Option<String>| text.unwrap_or_default();
         Ok(events
             .into_iter()
-            .map(|event| format!("{} {}: {}", text(event.type_), text(event.reason), text(event.note)))
+            .map(|event| {
+                format!(
+                    "{} {}: {}",
+                    text(event.type_),
+                    text(event.reason),
+                    text(event.note)
+                )
+            })
             .collect())
     }
 
@@ -166,7 +229,11 @@ impl Stage {
     pub async fn metrics(&self, name: &str) -> Result<Vec<String>> {
         let url = format!("http://127.0.0.1:{}/metrics", self.port());
         let text = reqwest::get(url).await?.error_for_status()?.text().await?;
-        Ok(text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect())
+        Ok(text
+            .lines()
+            .filter(|line| line.starts_with(name))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Kills the operator, starts it again on an empty journal, and waits until
@@ -186,7 +253,9 @@ impl Stage {
 
     /// Deletes an ExposedAPI and does not wait.
     pub async fn delete(&self, name: &str) -> Result<()> {
-        self.exposed_apis("shop").delete(name, &kube::api::DeleteParams::default()).await?;
+        self.exposed_apis("shop")
+            .delete(name, &kube::api::DeleteParams::default())
+            .await?;
         Ok(())
     }
 }

@@ -1,6 +1,11 @@
 //! What of an API goes where: documents that are fetched, APIs that stay in
 //! the cluster, implementations outside of it, APIs without a document.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test has no better way to fail")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a story is told from beginning to end"
+)]
 
 use e2e::{Documents, PATIENCE, Stage, Write, conditions, document, exposed_api};
 use serde_json::{Value, json};
@@ -10,7 +15,11 @@ fn write(method: &str, path: &str) -> Write {
 }
 
 fn created() -> [Write; 3] {
-    [write("PUT", ""), write("PUT", "/policies/policy"), write("PUT", " (import)")]
+    [
+        write("PUT", ""),
+        write("PUT", "/policies/policy"),
+        write("PUT", " (import)"),
+    ]
 }
 
 fn retry(value: &str) -> Value {
@@ -18,32 +27,51 @@ fn retry(value: &str) -> Value {
 }
 
 fn message(status: &Value) -> String {
-    status["conditions"][0]["message"].as_str().unwrap_or_default().to_owned()
+    status["conditions"][0]["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_is_imported_once_it_can_be_fetched_and_again_only_when_it_changed() {
-    let stage = Stage::builder().instance(json!({"specification": {"allowPrivate": ["127.0.0.1"]}}));
+    let stage =
+        Stage::builder().instance(json!({"specification": {"allowPrivate": ["127.0.0.1"]}}));
     let test = "a_document_is_imported_once_it_can_be_fetched_and_again_only_when_it_changed";
-    let Some(stage) = stage.start(test).await else { return };
+    let Some(stage) = stage.start(test).await else {
+        return;
+    };
     let documents = Documents::start().await.unwrap();
     let object = exposed_api("catalog", |o| {
-        o["spec"]["specification"] = json!({"url": documents.url("/catalog.json"), "version": "v4.0.0"});
+        o["spec"]["specification"] =
+            json!({"url": documents.url("/catalog.json"), "version": "v4.0.0"});
     });
     stage.apply(&object).await.unwrap();
 
-    let status = stage.until_reason("catalog", "Ready", "DocumentUnavailable").await.unwrap();
+    let status = stage
+        .until_reason("catalog", "Ready", "DocumentUnavailable")
+        .await
+        .unwrap();
     assert_eq!(status["implementation"], json!({"ready": false}));
     assert!(message(&status).contains("503"), "{status}");
-    assert_eq!(conditions(&status)[1..3], ["Reconciling=True DocumentUnavailable", "Stalled=False Done"]);
+    assert_eq!(
+        conditions(&status)[1..3],
+        ["Reconciling=True DocumentUnavailable", "Stalled=False Done"]
+    );
     assert_eq!(stage.writes("shop.catalog"), []);
     // A neighbour is not delayed.
     stage.settled().await.unwrap();
 
-    documents.serve("/catalog.json", Some(document("catalog", &["get", "post"]).to_string()));
+    documents.serve(
+        "/catalog.json",
+        Some(document("catalog", &["get", "post"]).to_string()),
+    );
     stage.until_ready("catalog").await.unwrap();
     assert_eq!(stage.writes("shop.catalog"), created());
-    assert_eq!(stage.operations("shop.catalog").await.unwrap(), ["GET /items", "POST /items"]);
+    assert_eq!(
+        stage.operations("shop.catalog").await.unwrap(),
+        ["GET /items", "POST /items"]
+    );
 
     // Looked at again, and the same: nothing is written.
     let before = documents.asked();
@@ -51,7 +79,11 @@ async fn a_document_is_imported_once_it_can_be_fetched_and_again_only_when_it_ch
     stage.patch("shop", "catalog", &retry("1")).await.unwrap();
     let asked_again = async |more: usize| {
         test_harness::wait_until("the document is asked for", PATIENCE, async || {
-            if documents.asked() >= more { Ok(()) } else { Err(documents.asked()) }
+            if documents.asked() >= more {
+                Ok(())
+            } else {
+                Err(documents.asked())
+            }
         })
         .await
         .unwrap();
@@ -63,33 +95,77 @@ async fn a_document_is_imported_once_it_can_be_fetched_and_again_only_when_it_ch
 
     // Away, while the policy changes: what is published stays.
     documents.serve("/catalog.json", None);
-    stage.patch("shop", "catalog", &json!({"spec": {"rateLimit": {"limit": "5"}}})).await.unwrap();
-    let status = stage.until_reason("catalog", "Ready", "DocumentUnavailable").await.unwrap();
-    assert_eq!(status["apiStatus"]["url"], "https://apim-local.azure-api.net/catalog");
+    stage
+        .patch(
+            "shop",
+            "catalog",
+            &json!({"spec": {"rateLimit": {"limit": "5"}}}),
+        )
+        .await
+        .unwrap();
+    let status = stage
+        .until_reason("catalog", "Ready", "DocumentUnavailable")
+        .await
+        .unwrap();
+    assert_eq!(
+        status["apiStatus"]["url"],
+        "https://apim-local.azure-api.net/catalog"
+    );
     assert_eq!(stage.writes("shop.catalog"), []);
     // Back, and the same: the policy alone.
-    documents.serve("/catalog.json", Some(document("catalog", &["get", "post"]).to_string()));
+    documents.serve(
+        "/catalog.json",
+        Some(document("catalog", &["get", "post"]).to_string()),
+    );
     stage.until_ready("catalog").await.unwrap();
-    assert_eq!(stage.writes("shop.catalog"), [write("PUT", "/policies/policy")]);
+    assert_eq!(
+        stage.writes("shop.catalog"),
+        [write("PUT", "/policies/policy")]
+    );
 
     // Another document.
-    documents.serve("/catalog.json", Some(document("catalog", &["get"]).to_string()));
-    assert_eq!(stage.change("catalog", &retry("2"), 1).await.unwrap(), [write("PUT", " (import)")]);
-    assert_eq!(stage.operations("shop.catalog").await.unwrap(), ["GET /items"]);
+    documents.serve(
+        "/catalog.json",
+        Some(document("catalog", &["get"]).to_string()),
+    );
+    assert_eq!(
+        stage.change("catalog", &retry("2"), 1).await.unwrap(),
+        [write("PUT", " (import)")]
+    );
+    assert_eq!(
+        stage.operations("shop.catalog").await.unwrap(),
+        ["GET /items"]
+    );
 
     // One that does not parse: the line is named, the last good one stays.
     stage.azure.clear_journal();
-    documents.serve("/catalog.json", Some("openapi: 3.0.1\ninfo: {title: x, version: '1'\n".to_owned()));
+    documents.serve(
+        "/catalog.json",
+        Some("openapi: 3.0.1\ninfo: {title: x, version: '1'\n".to_owned()),
+    );
     stage.patch("shop", "catalog", &retry("3")).await.unwrap();
-    let status = stage.until_reason("catalog", "Ready", "InvalidDocument").await.unwrap();
+    let status = stage
+        .until_reason("catalog", "Ready", "InvalidDocument")
+        .await
+        .unwrap();
     assert!(message(&status).contains("line "), "{status}");
     assert_eq!(stage.writes("shop.catalog"), []);
-    assert_eq!(stage.operations("shop.catalog").await.unwrap(), ["GET /items"]);
+    assert_eq!(
+        stage.operations("shop.catalog").await.unwrap(),
+        ["GET /items"]
+    );
 
     // What the instance does not allow is not asked.
-    let private = exposed_api("private", |o| o["spec"]["specification"] = json!("http://169.254.169.254/metadata"));
+    let private = exposed_api("private", |o| {
+        o["spec"]["specification"] = json!("http://169.254.169.254/metadata")
+    });
     stage.apply(&private).await.unwrap();
-    let status = stage.until("private", "refused", |s| message(s).contains("allowPrivate")).await.unwrap();
+    let status = stage
+        .until("private", "refused", |s| {
+            message(s).contains("allowPrivate")
+        })
+        .await
+        .unwrap();
     assert!(message(&status).contains("169.254.169.254"), "{status}");
     assert_eq!(stage.calls("shop.private").len(), 0);
 }
@@ -97,7 +173,12 @@ async fn a_document_is_imported_once_it_can_be_fetched_and_again_only_when_it_ch
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_belongs_in_api_management_goes_there() {
     let stage = Stage::builder().instance(json!({"allow": {"backendHosts": ["api.example.com"]}}));
-    let Some(stage) = stage.start("only_what_belongs_in_api_management_goes_there").await else { return };
+    let Some(stage) = stage
+        .start("only_what_belongs_in_api_management_goes_there")
+        .await
+    else {
+        return;
+    };
     metrics_stay_in_the_cluster(&stage).await;
     implementations_outside(&stage).await;
     no_document(&stage).await;
@@ -119,34 +200,67 @@ async fn metrics_stay_in_the_cluster(stage: &Stage) {
     );
     assert_eq!(
         conditions(&status)[3..],
-        ["ExposureReady=True Exposed", "PolicyRendered=True NotNeeded", "ApimSynced=True NotNeeded"]
+        [
+            "ExposureReady=True Exposed",
+            "PolicyRendered=True NotNeeded",
+            "ApimSynced=True NotNeeded"
+        ]
     );
     assert_eq!(status.get("apim"), None);
     stage.set_ready("metrics", false).await.unwrap();
-    stage.until_reason("metrics", "ExposureReady", "NoReadyEndpoints").await.unwrap();
+    stage
+        .until_reason("metrics", "ExposureReady", "NoReadyEndpoints")
+        .await
+        .unwrap();
     stage.set_ready("metrics", true).await.unwrap();
     stage.until_ready("metrics").await.unwrap();
-    assert!(stage.ingresses().get_opt("apim-api-ingress-metrics").await.unwrap().is_none());
+    assert!(
+        stage
+            .ingresses()
+            .get_opt("apim-api-ingress-metrics")
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(stage.calls("shop.metrics").len(), 0);
 
     // From openapi to prometheus: out of API Management, then the Ingress.
     stage.apply(&exposed_api("turning", |_| ())).await.unwrap();
     stage.until_ready("turning").await.unwrap();
     stage.azure.clear_journal();
-    stage.patch("shop", "turning", &json!({"spec": {"apiType": "prometheus"}})).await.unwrap();
-    let inside = |s: &Value| s["apiStatus"]["url"] == "http://turning.shop.svc:8080/turning" && s.get("apim").is_none();
-    stage.until("turning", "in the cluster", inside).await.unwrap();
+    stage
+        .patch(
+            "shop",
+            "turning",
+            &json!({"spec": {"apiType": "prometheus"}}),
+        )
+        .await
+        .unwrap();
+    let inside = |s: &Value| {
+        s["apiStatus"]["url"] == "http://turning.shop.svc:8080/turning" && s.get("apim").is_none()
+    };
+    stage
+        .until("turning", "in the cluster", inside)
+        .await
+        .unwrap();
     let status = stage.until_ready("turning").await.unwrap();
     assert_eq!(stage.writes("shop.turning"), [write("DELETE", "")]);
     assert_eq!(status["plugins"], json!([]));
-    test_harness::wait_for(&stage.ingresses(), "apim-api-ingress-turning", "gone", PATIENCE, |found| {
-        found.is_none().then_some(())
-    })
+    test_harness::wait_for(
+        &stage.ingresses(),
+        "apim-api-ingress-turning",
+        "gone",
+        PATIENCE,
+        |found| found.is_none().then_some(()),
+    )
     .await
     .unwrap();
     assert_eq!(stage.api("shop.turning").await.unwrap(), None);
     // And back.
-    let writes = stage.change("turning", &json!({"spec": {"apiType": "openapi"}}), 3).await.unwrap();
+    let writes = stage
+        .change("turning", &json!({"spec": {"apiType": "openapi"}}), 3)
+        .await
+        .unwrap();
     assert_eq!(writes, created());
 }
 
@@ -159,16 +273,42 @@ async fn implementations_outside(stage: &Stage) {
             o["spec"]["specification"] = json!(document.to_string());
         })
     };
-    stage.apply(&external("outside", "https://api.example.com/v1")).await.unwrap();
+    stage
+        .apply(&external("outside", "https://api.example.com/v1"))
+        .await
+        .unwrap();
     let status = stage.until_ready("outside").await.unwrap();
     assert_eq!(stage.writes("shop.outside"), created());
-    assert_eq!(stage.api("shop.outside").await.unwrap().unwrap()["serviceUrl"], "https://api.example.com/v1");
+    assert_eq!(
+        stage.api("shop.outside").await.unwrap().unwrap()["serviceUrl"],
+        "https://api.example.com/v1"
+    );
     assert_eq!(status["apiStatus"].get("ip"), None);
-    assert!(stage.ingresses().get_opt("apim-api-ingress-outside").await.unwrap().is_none());
+    assert!(
+        stage
+            .ingresses()
+            .get_opt("apim-api-ingress-outside")
+            .await
+            .unwrap()
+            .is_none()
+    );
 
-    stage.apply(&external("elsewhere", "https://evil.example.net/v1")).await.unwrap();
-    let status = stage.until_reason("elsewhere", "ExposureReady", "NoBackend").await.unwrap();
-    assert_eq!(conditions(&status)[..3], ["Ready=False NoBackend", "Reconciling=False Done", "Stalled=True NoBackend"]);
+    stage
+        .apply(&external("elsewhere", "https://evil.example.net/v1"))
+        .await
+        .unwrap();
+    let status = stage
+        .until_reason("elsewhere", "ExposureReady", "NoBackend")
+        .await
+        .unwrap();
+    assert_eq!(
+        conditions(&status)[..3],
+        [
+            "Ready=False NoBackend",
+            "Reconciling=False Done",
+            "Stalled=True NoBackend"
+        ]
+    );
     assert!(message(&status).contains("allow.backendHosts"), "{status}");
     assert_eq!(stage.calls("shop.elsewhere").len(), 0);
 }
@@ -183,7 +323,14 @@ async fn no_document(stage: &Stage) {
     // OPTIONS would switch the answers to preflight requests off.
     assert_eq!(
         stage.operations("shop.anything").await.unwrap(),
-        ["DELETE /*", "GET /*", "HEAD /*", "PATCH /*", "POST /*", "PUT /*"]
+        [
+            "DELETE /*",
+            "GET /*",
+            "HEAD /*",
+            "PATCH /*",
+            "POST /*",
+            "PUT /*"
+        ]
     );
     let warnings = status["warnings"].to_string();
     assert!(warnings.contains("spec.specification"), "{warnings}");
@@ -195,5 +342,8 @@ async fn no_document(stage: &Stage) {
     stage.apply(&object).await.unwrap();
     let status = stage.until_ready("preflight").await.unwrap();
     assert_eq!(status["pluginNames"], "cors, jwt-entra, rate-limit");
-    assert!(status["warnings"].to_string().contains("OPTIONS"), "{status}");
+    assert!(
+        status["warnings"].to_string().contains("OPTIONS"),
+        "{status}"
+    );
 }
