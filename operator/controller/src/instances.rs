@@ -29,7 +29,7 @@ const DEFAULT: &str = "default";
 /// Between the first two attempts to connect; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// Between two attempts to connect at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// What holds for all instances.
 pub struct InstanceSettings {
@@ -107,7 +107,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn new(reason: &'static str, message: impl ToString) -> Self {
+    fn new(reason: &'static str, message: impl std::fmt::Display) -> Self {
         Self {
             reason,
             message: message.to_string(),
@@ -294,8 +294,7 @@ impl Instances {
                 ),
             }
             if let Some(object) = &object {
-                self.report(object, outcome.as_ref().map_err(|trouble| trouble))
-                    .await;
+                self.report(object, outcome.as_ref()).await;
             }
             if known {
                 self.triggers.all("ApimInstance");

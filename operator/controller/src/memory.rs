@@ -12,6 +12,15 @@ use operator_core::status::reasons::Reason;
 use parking_lot::Mutex;
 use serde_json::Value;
 
+/// What was done to the annotation `applied`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Annotation {
+    /// It was taken away.
+    Removed,
+    /// It was written.
+    Text(String),
+}
+
 #[derive(Debug, Default)]
 struct Object {
     history: History,
@@ -27,7 +36,7 @@ struct Object {
     /// it: the cache may be behind.
     status: Option<(Value, u64)>,
     /// The annotation `applied` that was last written, or its removal.
-    annotation: Option<Option<String>>,
+    annotation: Option<Annotation>,
 }
 
 /// The operator's memory.
@@ -151,14 +160,9 @@ impl Memory {
             Some((status, number(version)));
     }
 
-    /// The annotation `applied` that was last written; `None` where none was,
-    /// `Some(None)` where it was removed.
+    /// What was last done to the annotation `applied`, if anything was.
     #[must_use]
-    #[expect(
-        clippy::option_option,
-        reason = "not written, removed and written are three states"
-    )]
-    pub fn annotation(&self, key: &ObjectKey) -> Option<Option<String>> {
+    pub fn annotation(&self, key: &ObjectKey) -> Option<Annotation> {
         self.objects
             .lock()
             .get(key)
@@ -167,11 +171,12 @@ impl Memory {
 
     /// Remembers the annotation `applied` that was written.
     pub fn annotated(&self, key: &ObjectKey, text: Option<String>) {
+        let done = text.map_or(Annotation::Removed, Annotation::Text);
         self.objects
             .lock()
             .entry(key.clone())
             .or_default()
-            .annotation = Some(text);
+            .annotation = Some(done);
     }
 
     /// Forgets an object that is gone.

@@ -111,6 +111,7 @@ pub async fn reconcile(object: Arc<DynamicObject>, ctx: Arc<Context>) -> Result<
 }
 
 /// What happens after an error of [`reconcile`].
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 pub fn error_policy(object: Arc<DynamicObject>, error: &Error, _ctx: Arc<Context>) -> Action {
     // Somebody else wrote in between, or this process itself did and the cache
     // does not show it yet.

@@ -88,6 +88,10 @@ pub enum RunError {
 }
 
 /// Runs the operator until `shutdown` is done.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the order of the start, from top to bottom"
+)]
 pub async fn run(
     client: Client,
     settings: Settings,
@@ -271,6 +275,7 @@ async fn control(
 /// What of an object is worth a reconcile: not status, finalizers or the
 /// annotation that the operator writes itself. Its generation does not tell,
 /// where status lies in the main resource.
+#[expect(clippy::unnecessary_wraps, reason = "the signature is kube's")]
 fn content(object: &DynamicObject) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     object

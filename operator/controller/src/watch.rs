@@ -210,10 +210,7 @@ impl Follow for Namespaces {
     type Kind = PartialObjectMeta<Namespace>;
 
     fn seen(&self, object: &PartialObjectMeta<Namespace>) {
-        if self
-            .0
-            .namespace_seen(&object.name_any(), object.labels().clone())
-        {
+        if self.0.namespace_seen(&object.name_any(), object.labels()) {
             self.1.all("Namespace");
         }
     }

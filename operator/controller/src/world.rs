@@ -278,13 +278,13 @@ impl World {
     }
 
     /// Records a namespace's labels and answers whether they changed.
-    pub fn namespace_seen(&self, name: &str, labels: BTreeMap<String, String>) -> bool {
+    pub fn namespace_seen(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         let before = self
             .inner
             .write()
             .namespaces
             .insert(name.to_owned(), labels.clone());
-        before.is_some_and(|before| before != labels)
+        before.is_some_and(|before| before != *labels)
     }
 
     /// Forgets a namespace.

@@ -12,7 +12,7 @@ use test_harness::Process;
 use test_harness::wait_until;
 
 /// Nothing here takes that long when all is well.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const CATALOG: &str = include_str!("../data/product-catalog.swagger.json");
 const LEGACY: &str = include_str!("../../../deploy/examples/exposedapi-original-dialect.yaml");
@@ -354,14 +354,14 @@ printf '%b\n' "$(sed -n 's/^ *"value": "\(.*\)",\{0,1\}$/\1/p' <<<"$body" | sed 
     let legacy = LEGACY
         .replace("namespace: components", "namespace: shop")
         .replace("name: product-catalog\n", "name: legacy\n");
-    let services: String = ["catalog", "stock", "tmf620-product-catalog-service"]
-        .iter()
-        .map(|name| {
-            format!(
-                "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{selector: {{app: {name}}}, ports: [{{port: 8080}}]}}\n"
-            )
-        })
-        .collect();
+    let service = |name: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{selector: {{app: {name}}}, ports: [{{port: 8080}}]}}\n"
+        )
+    };
+    let services = ["catalog", "stock", "tmf620-product-catalog-service"]
+        .map(service)
+        .concat();
     for (name, content) in [
         ("instance.yaml", instance.as_str()),
         ("catalog.yaml", &catalog),

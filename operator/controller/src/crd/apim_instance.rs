@@ -1,6 +1,11 @@
 //! The `ApimInstance` definition: where APIs are published, and what their
 //! owners may say about it.
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each printcolumn has a type_, which the lint takes for a repetition"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use operator_core::instance::ApimInstanceSpec;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use operator_core::chain::Readings;
 use operator_core::mark::{self, OwnershipMark};
 use operator_core::validate::{
     Dereferenced, DocumentFacts, DocumentNeed, Inquiry, Platform, inquire,
@@ -39,7 +40,7 @@ pub(super) async fn dereference(
     let document = document(ctx, subject, &inquiry).await?;
     let requests = inquiry.spec_requests();
     let readings = if requests.is_empty() {
-        Default::default()
+        Readings::default()
     } else {
         let plugins = Arc::clone(&ctx.plugins);
         tokio::task::spawn_blocking(move || plugins.read_specs(&requests)).await?

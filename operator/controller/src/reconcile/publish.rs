@@ -101,12 +101,11 @@ pub(super) async fn publish(
         );
     };
     match applier.apply(desired, Some(&before), &progress).await {
-        Ok(applied) => {
-            ctx.memory
-                .confirm(&subject.key, Some(applied.record.clone()));
-            let writes = applied.writes.planned + applied.writes.repairs;
+        Ok(done) => {
+            ctx.memory.confirm(&subject.key, Some(done.record.clone()));
+            let writes = done.writes.planned + done.writes.repairs;
             if writes > 0 {
-                let note = describe(published, &applied.record, &before, first);
+                let note = describe(published, &done.record, &before, first);
                 ctx.events.publish(
                     &subject.reference(),
                     EventKind::Normal,
@@ -115,7 +114,7 @@ pub(super) async fn publish(
                     &note,
                 );
             }
-            claim.record = Some(applied.record);
+            claim.record = Some(done.record);
             Ok(Step::Done)
         }
         Err(error) => {

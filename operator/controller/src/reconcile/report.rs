@@ -17,6 +17,7 @@ use super::facts::facts;
 use super::subject::Subject;
 use super::{Context, End, Error, Stages, input_hash, next};
 use crate::events::EventKind;
+use crate::memory::Annotation;
 use crate::resource::StatusMode;
 
 /// Says that the object was seen, where nothing says so yet: the Component's
@@ -212,8 +213,11 @@ async fn remember(ctx: &Context, subject: &Subject, claim: &Claim) -> Result<(),
         .record
         .clone()
         .map(|record| Applied::new(&subject.key, record).to_annotation());
-    let known = ctx.memory.annotation(&subject.key);
-    let known = known.unwrap_or_else(|| subject.meta.annotations.get(APPLIED).cloned());
+    let known = match ctx.memory.annotation(&subject.key) {
+        Some(Annotation::Text(text)) => Some(text),
+        Some(Annotation::Removed) => None,
+        None => subject.meta.annotations.get(APPLIED).cloned(),
+    };
     if known != text {
         ctx.metrics.kube_write("ExposedAPI");
         ctx.exposed
