@@ -9,7 +9,7 @@
 
 use apim_simulator::CallKind;
 use apim_simulator::FaultSpec;
-use e2e::{PATIENCE, Stage, Write, conditions, document, exposed_api};
+use e2e::{Stage, Write, conditions, document, exposed_api};
 use serde_json::{Value, json};
 
 fn put(path: &str) -> Write {

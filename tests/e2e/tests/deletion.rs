@@ -8,7 +8,7 @@
 
 use apim_simulator::FaultSpec;
 use e2e::{PATIENCE, Stage, Write, conditions, exposed_api, status_of};
-use kube::api::{DeleteParams, PropagationPolicy};
+use kube::api::{DeleteParams, ListParams, PropagationPolicy};
 use serde_json::{Value, json};
 
 const FINALIZER: &str = "apim.oda.tmforum.org/cleanup";
@@ -186,7 +186,7 @@ async fn never_valid(stage: &Stage) {
     stage.azure.clear_journal();
     stage
         .apply(&exposed_api("broken", |o| {
-            o["spec"]["specification"] = json!("{\"openapi\": \"9\"}")
+            o["spec"]["specification"] = json!("{\"openapi\": \"9\"}");
         }))
         .await
         .unwrap();
@@ -233,7 +233,11 @@ async fn longest_name(stage: &Stage) {
         mark.ends_with(&id[245..]),
         "both end with the hash of the object's name: {mark}"
     );
-    let ingresses = stage.ingresses().list(&Default::default()).await.unwrap();
+    let ingresses = stage
+        .ingresses()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
     let names: Vec<String> = ingresses
         .items
         .into_iter()
@@ -243,7 +247,11 @@ async fn longest_name(stage: &Stage) {
     stage.delete(&name).await.unwrap();
     stage.until_gone(&name).await.unwrap();
     assert_eq!(stage.api(&id).await.unwrap(), None);
-    let ingresses = stage.ingresses().list(&Default::default()).await.unwrap();
+    let ingresses = stage
+        .ingresses()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
     assert_eq!(ingresses.items.len(), 0);
 }
 

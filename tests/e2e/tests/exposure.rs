@@ -227,7 +227,7 @@ async fn endpoints(stage: &Stage) {
     // A neighbour that never had a Service says so.
     stage
         .apply(&exposed_api("orphan", |o| {
-            o["spec"]["implementation"] = json!("catalog")
+            o["spec"]["implementation"] = json!("catalog");
         }))
         .await
         .unwrap();

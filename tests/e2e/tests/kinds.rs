@@ -157,7 +157,7 @@ async fn a_document_is_imported_once_it_can_be_fetched_and_again_only_when_it_ch
 
     // What the instance does not allow is not asked.
     let private = exposed_api("private", |o| {
-        o["spec"]["specification"] = json!("http://169.254.169.254/metadata")
+        o["spec"]["specification"] = json!("http://169.254.169.254/metadata");
     });
     stage.apply(&private).await.unwrap();
     let status = stage
