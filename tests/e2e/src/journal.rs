@@ -43,7 +43,12 @@ impl Publishing {
             // The first PUT of that path is the creation.
             Self::Import => (format!("/apis/{id}\\?"), 1),
         };
-        FaultSpec { verb: Some("PUT".to_owned()), path: Some(path), after, ..fault }
+        FaultSpec {
+            verb: Some("PUT".to_owned()),
+            path: Some(path),
+            after,
+            ..fault
+        }
     }
 }
 
@@ -53,7 +58,10 @@ impl Stage {
     /// was reset counts as 0.
     #[must_use]
     pub fn traffic(&self, api_id: &str) -> Vec<String> {
-        self.entries(api_id).iter().map(|call| format!("{} {}", step_of(call), call.status)).collect()
+        self.entries(api_id)
+            .iter()
+            .map(|call| format!("{} {}", step_of(call), call.status))
+            .collect()
     }
 
     /// The writes about an API, in order.
@@ -66,7 +74,9 @@ impl Stage {
             (rest.is_empty() || rest.starts_with(['/', ';'])).then_some(())
         };
         let mut calls = self.journal();
-        calls.retain(|call| matches!(call.kind, CallKind::Write | CallKind::Delete) && about(call).is_some());
+        calls.retain(|call| {
+            matches!(call.kind, CallKind::Write | CallKind::Delete) && about(call).is_some()
+        });
         calls
     }
 
@@ -76,7 +86,11 @@ impl Stage {
         let awaited = format!("an event `{text}` about {name}");
         test_harness::wait_until(&awaited, crate::stage::PATIENCE, async || {
             let events = self.events(name).await.map_err(|error| error.to_string())?;
-            if events.iter().any(|event| event.starts_with(text)) { Ok(()) } else { Err(events.join("\n")) }
+            if events.iter().any(|event| event.starts_with(text)) {
+                Ok(())
+            } else {
+                Err(events.join("\n"))
+            }
         })
         .await?;
         Ok(())
@@ -89,8 +103,15 @@ impl Stage {
 
     /// Waits until so many calls are held.
     pub async fn until_held(&self, count: usize) -> Result<()> {
-        if !self.azure.wait_for_held(count, crate::stage::PATIENCE).await {
-            bail!("{count} calls were to be held; the operator's log:\n{}", self.operator_log());
+        if !self
+            .azure
+            .wait_for_held(count, crate::stage::PATIENCE)
+            .await
+        {
+            bail!(
+                "{count} calls were to be held; the operator's log:\n{}",
+                self.operator_log()
+            );
         }
         Ok(())
     }
@@ -101,12 +122,27 @@ impl Stage {
     }
 
     /// Waits until so many calls were answered whose path matches.
-    pub async fn until_called(&self, method: &str, path: &str, count: usize) -> Result<Vec<JournalEntry>> {
-        let query =
-            JournalQuery { method: Some(method.to_owned()), path: Some(Regex::new(path)?), ..JournalQuery::default() };
-        let calls = self.azure.wait_for_journal(&query, count, crate::stage::PATIENCE).await;
+    pub async fn until_called(
+        &self,
+        method: &str,
+        path: &str,
+        count: usize,
+    ) -> Result<Vec<JournalEntry>> {
+        let query = JournalQuery {
+            method: Some(method.to_owned()),
+            path: Some(Regex::new(path)?),
+            ..JournalQuery::default()
+        };
+        let calls = self
+            .azure
+            .wait_for_journal(&query, count, crate::stage::PATIENCE)
+            .await;
         if calls.len() < count {
-            bail!("{count} calls {method} {path} were to come, not {}; the operator's log:\n{}", calls.len(), self.operator_log());
+            bail!(
+                "{count} calls {method} {path} were to come, not {}; the operator's log:\n{}",
+                calls.len(),
+                self.operator_log()
+            );
         }
         Ok(calls)
     }
@@ -133,5 +169,8 @@ pub fn step_of(call: &JournalEntry) -> &'static str {
 pub fn assert_protected(calls: &[String]) {
     let protected = calls.iter().position(|call| call.starts_with("policy 2"));
     let imported = calls.iter().position(|call| call.starts_with("import"));
-    assert!(imported.is_none() || protected.is_some() && protected < imported, "{calls:?}");
+    assert!(
+        imported.is_none() || protected.is_some() && protected < imported,
+        "{calls:?}"
+    );
 }

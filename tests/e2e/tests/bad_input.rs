@@ -25,7 +25,12 @@ fn mistakes(documents: &str) -> Vec<Mistake> {
                  e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d]\nf: &f [*e, *e, *e, *e, *e, *e, *e, *e, *e]\n\
                  g: [*f, *f, *f, *f, *f, *f, *f, *f, *f]";
     let broken = "openapi: 3.0.1\ninfo:\n  title: [broken\npaths: {}\n";
-    let mistake = |name, patch, reason, says| Mistake { name, patch, reason, says };
+    let mistake = |name, patch, reason, says| Mistake {
+        name,
+        patch,
+        reason,
+        says,
+    };
     vec![
         mistake(
             "malformed-annotation",
@@ -37,7 +42,10 @@ fn mistakes(documents: &str) -> Vec<Mistake> {
             "wrong-type",
             annotation("plugin.rate-limit", "calls: many"),
             "InvalidAnnotation",
-            &["apim.oda.tmforum.org/plugin.rate-limit", "/calls: [rate-limit] expected a whole number, got the text `many`"],
+            &[
+                "apim.oda.tmforum.org/plugin.rate-limit",
+                "/calls: [rate-limit] expected a whole number, got the text `many`",
+            ],
         ),
         mistake(
             "unknown-setting",
@@ -49,7 +57,11 @@ fn mistakes(documents: &str) -> Vec<Mistake> {
             "unknown-plugin",
             annotation("plugins", "cors, rate-limitt"),
             "PluginNotFound",
-            &["apim.oda.tmforum.org/plugins", "rate-limitt", "`rate-limit`"],
+            &[
+                "apim.oda.tmforum.org/plugins",
+                "rate-limitt",
+                "`rate-limit`",
+            ],
         ),
         mistake(
             "unknown-annotation",
@@ -57,10 +69,30 @@ fn mistakes(documents: &str) -> Vec<Mistake> {
             "InvalidAnnotation",
             &["plugns", "`plugins`"],
         ),
-        mistake("cyclic-anchors", annotation("plugin.rate-limit", "a: &a [*a]"), "InvalidAnnotation", &["plugin.rate-limit"]),
-        mistake("anchor-bomb", annotation("plugin.rate-limit", bombs), "InvalidAnnotation", &["plugin.rate-limit"]),
-        mistake("bad-path", json!({"spec": {"path": "no/slash?x=1"}}), "InvalidSpec", &["spec.path", "no/slash?x=1"]),
-        mistake("bad-port", json!({"spec": {"port": 70000}}), "InvalidSpec", &["spec.port", "70000", "65535"]),
+        mistake(
+            "cyclic-anchors",
+            annotation("plugin.rate-limit", "a: &a [*a]"),
+            "InvalidAnnotation",
+            &["plugin.rate-limit"],
+        ),
+        mistake(
+            "anchor-bomb",
+            annotation("plugin.rate-limit", bombs),
+            "InvalidAnnotation",
+            &["plugin.rate-limit"],
+        ),
+        mistake(
+            "bad-path",
+            json!({"spec": {"path": "no/slash?x=1"}}),
+            "InvalidSpec",
+            &["spec.path", "no/slash?x=1"],
+        ),
+        mistake(
+            "bad-port",
+            json!({"spec": {"port": 70000}}),
+            "InvalidSpec",
+            &["spec.port", "70000", "65535"],
+        ),
         mistake(
             "broken-document",
             json!({"spec": {"specification": broken}}),
@@ -71,7 +103,11 @@ fn mistakes(documents: &str) -> Vec<Mistake> {
             "large-document",
             json!({"spec": {"specification": {"url": format!("{documents}/large.json")}}}),
             "DocumentUnavailable",
-            &["spec.specification", "/large.json", "is larger than 10485760 bytes"],
+            &[
+                "spec.specification",
+                "/large.json",
+                "is larger than 10485760 bytes",
+            ],
         ),
         mistake(
             "many-origins",
@@ -84,7 +120,10 @@ fn mistakes(documents: &str) -> Vec<Mistake> {
 
 fn ready(status: &Value) -> &Value {
     let conditions = status["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or(&Value::Null)
+    conditions
+        .into_iter()
+        .find(|condition| condition["type"] == "Ready")
+        .unwrap_or(&Value::Null)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +136,13 @@ async fn a_mistake_is_told_where_it_is_and_what_was_published_stays() -> Result<
         documents.serve(&format!("/{name}.json"), Some(document.to_string()));
     }
     let instance = json!({"specification": {"fetch": "Operator", "allowPrivate": ["127.0.0.1"]}});
-    let Some(stage) = Stage::builder().instance(instance).start("a_mistake_is_told").await else { return Ok(()) };
+    let Some(stage) = Stage::builder()
+        .instance(instance)
+        .start("a_mistake_is_told")
+        .await
+    else {
+        return Ok(());
+    };
 
     let mistakes = mistakes(&documents.url(""));
     for mistake in &mistakes {
@@ -116,23 +161,41 @@ async fn a_mistake_is_told_where_it_is_and_what_was_published_stays() -> Result<
     for mistake in &mistakes {
         let status = stage
             .until(mistake.name, "not ready for a reason", |status| {
-                ready(status)["status"] == "False" && status["observedGeneration"].as_i64() >= Some(2)
+                ready(status)["status"] == "False"
+                    && status["observedGeneration"].as_i64() >= Some(2)
                     || ready(status)["reason"] == mistake.reason
             })
             .await?;
         let said = ready(&status);
         let message = said["message"].as_str().unwrap_or_default();
-        println!("{}: {}: {message}", mistake.name, said["reason"]);
-        let missing: Vec<_> = mistake.says.iter().filter(|text| !message.contains(**text)).collect();
+        let missing: Vec<_> = mistake
+            .says
+            .iter()
+            .filter(|text| !message.contains(**text))
+            .collect();
         if said["reason"] == mistake.reason && missing.is_empty() {
-            stage.until_event(mistake.name, &format!("Warning {}: ", mistake.reason)).await?;
+            stage
+                .until_event(mistake.name, &format!("Warning {}: ", mistake.reason))
+                .await?;
         } else {
-            wrong.push(format!("{}: {} without {missing:?}: {message}", mistake.name, said["reason"]));
+            wrong.push(format!(
+                "{}: {} without {missing:?}: {message}",
+                mistake.name, said["reason"]
+            ));
         }
         // What is published stays, with its address.
-        assert!(status["apiStatus"]["url"].is_string(), "{}: {status}", mistake.name);
+        assert!(
+            status["apiStatus"]["url"].is_string(),
+            "{}: {status}",
+            mistake.name
+        );
         assert_eq!(stage.traffic(&format!("shop.{}", mistake.name)), [""; 0]);
-        assert!(stage.api(&format!("shop.{}", mistake.name)).await?.is_some());
+        assert!(
+            stage
+                .api(&format!("shop.{}", mistake.name))
+                .await?
+                .is_some()
+        );
     }
     assert_eq!(wrong, [""; 0]);
 
@@ -142,9 +205,16 @@ async fn a_mistake_is_told_where_it_is_and_what_was_published_stays() -> Result<
     });
     stage.apply(&heavy).await?;
     let status = stage.until_ready("heavy").await?;
-    assert_eq!(stage.traffic("shop.heavy"), ["create 201", "policy 201", "import 200"]);
+    assert_eq!(
+        stage.traffic("shop.heavy"),
+        ["create 201", "policy 201", "import 200"]
+    );
     let warning = status["warnings"][0].as_str().unwrap_or_default();
-    assert!(warning.starts_with("spec.specification: has ") && warning.contains("at most 4194304 inline"), "{warning}");
+    assert!(
+        warning.starts_with("spec.specification: has ")
+            && warning.contains("at most 4194304 inline"),
+        "{warning}"
+    );
 
     // Put right, all are ready again, and nothing had to be written.
     for mistake in &mistakes {
@@ -153,7 +223,12 @@ async fn a_mistake_is_told_where_it_is_and_what_was_published_stays() -> Result<
         repair["spec"]["CORS"] = Value::Null;
         stage.patch("shop", mistake.name, &repair).await?;
         stage.until_ready(mistake.name).await?;
-        assert_eq!(stage.traffic(&format!("shop.{}", mistake.name)), [""; 0], "{}", mistake.name);
+        assert_eq!(
+            stage.traffic(&format!("shop.{}", mistake.name)),
+            [""; 0],
+            "{}",
+            mistake.name
+        );
     }
     Ok(())
 }

@@ -12,7 +12,12 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 fn answer(status: u16, body: Value) -> FaultSpec {
-    FaultSpec { status: Some(status), body: Some(body), count: Some(1), ..FaultSpec::default() }
+    FaultSpec {
+        status: Some(status),
+        body: Some(body),
+        count: Some(1),
+        ..FaultSpec::default()
+    }
 }
 
 fn error(code: &str, message: &str) -> Value {
@@ -26,34 +31,92 @@ fn broken() -> Value {
 /// What passes by itself when it happens once, and the status of the call that
 /// it happens to; none where that is the usual one.
 fn faults() -> Vec<(&'static str, FaultSpec, Option<u16>)> {
-    let once = || FaultSpec { count: Some(1), ..FaultSpec::default() };
-    let expired = error("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than now.");
-    let locked = error("PessimisticConcurrencyConflict", "The operation is in conflict with another one.");
+    let once = || FaultSpec {
+        count: Some(1),
+        ..FaultSpec::default()
+    };
+    let expired = error(
+        "ExpiredAuthenticationToken",
+        "The access token expiry UTC time is earlier than now.",
+    );
+    let locked = error(
+        "PessimisticConcurrencyConflict",
+        "The operation is in conflict with another one.",
+    );
     let precondition = error("PreconditionFailed", "The ETag does not match.");
-    let unprocessable = error("ManagementApiRequestFailed", "Failed to connect to management endpoint.");
+    let unprocessable = error(
+        "ManagementApiRequestFailed",
+        "Failed to connect to management endpoint.",
+    );
     vec![
         ("unauthorized", answer(401, expired), Some(401)),
         ("locked", answer(409, locked), Some(409)),
         ("precondition", answer(412, precondition), Some(412)),
         ("unprocessable", answer(422, unprocessable), Some(422)),
         ("broken", answer(500, broken()), Some(500)),
-        ("unavailable", FaultSpec { status: Some(503), ..once() }, Some(503)),
-        ("reset", FaultSpec { reset: true, ..once() }, Some(0)),
-        ("reset-after-effect", FaultSpec { reset: true, effect: true, ..once() }, Some(0)),
-        ("failing-later", FaultSpec { lro_failure: Some(Value::Bool(true)), ..once() }, None),
+        (
+            "unavailable",
+            FaultSpec {
+                status: Some(503),
+                ..once()
+            },
+            Some(503),
+        ),
+        (
+            "reset",
+            FaultSpec {
+                reset: true,
+                ..once()
+            },
+            Some(0),
+        ),
+        (
+            "reset-after-effect",
+            FaultSpec {
+                reset: true,
+                effect: true,
+                ..once()
+            },
+            Some(0),
+        ),
+        (
+            "failing-later",
+            FaultSpec {
+                lro_failure: Some(Value::Bool(true)),
+                ..once()
+            },
+            None,
+        ),
         (
             "failing-elsewhere",
-            FaultSpec { lro_failure: Some(Value::Bool(true)), lro: Some(LroMode::Location), ..once() },
+            FaultSpec {
+                lro_failure: Some(Value::Bool(true)),
+                lro: Some(LroMode::Location),
+                ..once()
+            },
             Some(202),
         ),
-        ("lock-left", FaultSpec { lock_after_success: Some(1), ..once() }, None),
+        (
+            "lock-left",
+            FaultSpec {
+                lock_after_success: Some(1),
+                ..once()
+            },
+            None,
+        ),
     ]
 }
 
 /// The writes of an API one of which fails once: the three that it costs, and
 /// the one that failed.
 fn expected(struck: Publishing, fault: &str, status: Option<u16>) -> Vec<String> {
-    let fine = |write| if write == Publishing::Import { 200 } else { 201 };
+    let fine = |write| {
+        if write == Publishing::Import {
+            200
+        } else {
+            201
+        }
+    };
     let mut calls = Vec::new();
     let mut lock_left = false;
     for write in Publishing::ALL {
@@ -72,7 +135,11 @@ fn expected(struck: Publishing, fault: &str, status: Option<u16>) -> Vec<String>
             }
         }
         // What is there already is replaced, not made.
-        let status = if write == struck && fault == "reset-after-effect" { 200 } else { fine(write) };
+        let status = if write == struck && fault == "reset-after-effect" {
+            200
+        } else {
+            fine(write)
+        };
         calls.push(format!("{word} {status}"));
     }
     calls
@@ -80,7 +147,9 @@ fn expected(struck: Publishing, fault: &str, status: Option<u16>) -> Vec<String>
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fails_once_in_a_create_or_a_delete_costs_one_more_write() -> Result<()> {
-    let Some(stage) = Stage::builder().start("what_fails_once").await else { return Ok(()) };
+    let Some(stage) = Stage::builder().start("what_fails_once").await else {
+        return Ok(());
+    };
     let mut rows = Vec::new();
     for write in Publishing::ALL {
         for (fault, spec, status) in faults() {
@@ -112,7 +181,11 @@ async fn what_fails_once_in_a_create_or_a_delete_costs_one_more_write() -> Resul
     for (fault, spec, status) in faults() {
         let name = format!("{fault}-import");
         let path = format!("/apis/shop\\.{name}\\?");
-        stage.strike(FaultSpec { verb: Some("DELETE".to_owned()), path: Some(path), ..spec })?;
+        stage.strike(FaultSpec {
+            verb: Some("DELETE".to_owned()),
+            path: Some(path),
+            ..spec
+        })?;
         stage.delete(&name).await?;
         let calls = match (fault, status) {
             // The import left the lock, and a deletion leaves nothing to lock.
@@ -142,7 +215,13 @@ async fn what_fails_once_in_a_create_or_a_delete_costs_one_more_write() -> Resul
 /// Changes that are none of Azure's business, each of which is a reconcile.
 async fn poke(stage: &Stage, name: &str) -> Result<()> {
     for round in 0..10 {
-        stage.patch("shop", name, &json!({"metadata": {"labels": {"round": round.to_string()}}})).await?;
+        stage
+            .patch(
+                "shop",
+                name,
+                &json!({"metadata": {"labels": {"round": round.to_string()}}}),
+            )
+            .await?;
         stage.set_ready(name, round % 2 == 0).await?;
     }
     stage.set_ready(name, true).await?;
@@ -155,45 +234,63 @@ fn retry(value: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endless_failure_makes_no_storm_delays_nobody_and_ends_with_retry() -> Result<()> {
-    let Some(stage) = Stage::builder().start("an_endless_failure").await else { return Ok(()) };
-    let endless = |fault: FaultSpec| FaultSpec { count: None, ..fault };
+    let Some(stage) = Stage::builder().start("an_endless_failure").await else {
+        return Ok(());
+    };
+    let for_ever = |fault: FaultSpec| FaultSpec {
+        count: None,
+        ..fault
+    };
 
     // Not allowed: slow retries, since a role assignment takes minutes.
-    let message = "The client 'x' with object id 'x' does not have authorization to perform action 'write'.";
-    let forbidden = endless(answer(403, error("AuthorizationFailed", message)));
-    let denied = stage.strike(Publishing::Policy.struck_by("shop.denied", forbidden))?;
+    let message =
+        "The client 'x' with object id 'x' does not have authorization to perform action 'write'.";
+    let forbidden = for_ever(answer(403, error("AuthorizationFailed", message)));
+    let refusals = stage.strike(Publishing::Policy.struck_by("shop.denied", forbidden))?;
     stage.apply(&exposed_api("denied", |_| ())).await?;
     let status = stage.until_reason("denied", "ApimSynced", "Denied").await?;
     let said = status["apim"]["lastError"].as_str().context("an error")?;
     assert_eq!(
         said,
-        format!("could not put the policy: PUT policy of API shop.denied: 403 AuthorizationFailed: {message}")
+        format!(
+            "could not put the policy: PUT policy of API shop.denied: 403 AuthorizationFailed: {message}"
+        )
     );
     assert_eq!(status["implementation"]["ready"], false);
     poke(&stage, "denied").await?;
     assert_eq!(stage.traffic("shop.denied"), ["create 201", "policy 403"]);
 
     // Broken: the backoff decides, not what happens around the object.
-    let endless_500 = endless(answer(500, broken()));
+    let endless_500 = for_ever(answer(500, broken()));
     stage.strike(Publishing::Import.struck_by("shop.broken", endless_500))?;
     stage.apply(&exposed_api("broken", |_| ())).await?;
     stage.until_reason("broken", "ApimSynced", "Failed").await?;
     poke(&stage, "broken").await?;
     let calls = stage.traffic("shop.broken");
     assert_eq!(calls[..2], ["create 201", "policy 201"]);
-    assert!(calls[2..].iter().all(|call| call == "import 500"), "{calls:?}");
+    assert!(
+        calls[2..].iter().all(|call| call == "import 500"),
+        "{calls:?}"
+    );
     assert!((1..=7).contains(&calls[2..].len()), "{calls:?}");
 
     // `retry` starts afresh, long before the minute that a denial waits.
     stage.azure.clear_faults();
-    assert!(!stage.azure.release(denied));
+    assert!(!stage.azure.release(refusals));
     let started = Instant::now();
     for name in ["denied", "broken"] {
         stage.patch("shop", name, &retry("1")).await?;
         stage.until_ready(name).await?;
     }
-    assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
-    assert_eq!(stage.traffic("shop.denied"), ["create 201", "policy 403", "policy 201", "import 200"]);
+    assert!(
+        started.elapsed() < Duration::from_secs(40),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(
+        stage.traffic("shop.denied"),
+        ["create 201", "policy 403", "policy 201", "import 200"]
+    );
     let mut all = calls;
     let again = stage.traffic("shop.broken");
     all.resize(again.len() - 1, "import 500".to_owned());
@@ -205,23 +302,38 @@ async fn an_endless_failure_makes_no_storm_delays_nobody_and_ends_with_retry() -
 }
 
 async fn a_held_import_delays_nobody(stage: &Stage) -> Result<()> {
-    let hold = FaultSpec { hold: true, count: Some(1), ..FaultSpec::default() };
-    let held = stage.strike(Publishing::Import.struck_by("shop.held", hold))?;
+    let hold = FaultSpec {
+        hold: true,
+        count: Some(1),
+        ..FaultSpec::default()
+    };
+    let fault = stage.strike(Publishing::Import.struck_by("shop.held", hold))?;
     stage.apply(&exposed_api("held", |_| ())).await?;
     stage.until_held(1).await?;
     for index in 0..5 {
         let neighbour = format!("neighbour-{index}");
         stage.apply(&exposed_api(&neighbour, |_| ())).await?;
         stage.until_ready(&neighbour).await?;
-        assert_eq!(stage.traffic(&format!("shop.{neighbour}")), ["create 201", "policy 201", "import 200"]);
+        assert_eq!(
+            stage.traffic(&format!("shop.{neighbour}")),
+            ["create 201", "policy 201", "import 200"]
+        );
     }
-    assert!(stage.is_held(1).await, "the import was over before its neighbours were published");
-    let status = stage.until_reason("held", "ApimSynced", "Progressing").await?;
+    assert!(
+        stage.is_held(1).await,
+        "the import was over before its neighbours were published"
+    );
+    let status = stage
+        .until_reason("held", "ApimSynced", "Progressing")
+        .await?;
     assert_eq!(status["implementation"]["ready"], false);
     assert!(status["apiStatus"]["url"].is_string(), "{status}");
-    assert!(stage.azure.release(held));
+    assert!(stage.azure.release(fault));
     stage.until_ready("held").await?;
-    assert_eq!(stage.traffic("shop.held"), ["create 201", "policy 201", "import 200"]);
+    assert_eq!(
+        stage.traffic("shop.held"),
+        ["create 201", "policy 201", "import 200"]
+    );
     Ok(())
 }
 
@@ -233,7 +345,9 @@ fn time(call: &JournalEntry) -> Result<Timestamp> {
 async fn retry_after_is_honoured(stage: &Stage) -> Result<()> {
     for (name, seconds) in [("soon", 3), ("late", 11)] {
         let mut throttled = answer(429, error("TooManyRequests", "Rate limit is exceeded."));
-        throttled.headers.insert("Retry-After".to_owned(), seconds.to_string());
+        throttled
+            .headers
+            .insert("Retry-After".to_owned(), seconds.to_string());
         stage.strike(Publishing::Policy.struck_by(&format!("shop.{name}"), throttled))?;
         stage.apply(&exposed_api(name, |_| ())).await?;
         if name == "late" {
@@ -253,11 +367,20 @@ async fn retry_after_is_honoured(stage: &Stage) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_apis_at_once_cost_three_writes_each_beside_a_call_that_is_never_answered() -> Result<()> {
-    let Some(stage) = Stage::builder().start("two_hundred_apis_at_once").await else { return Ok(()) };
+async fn two_hundred_apis_at_once_cost_three_writes_each_beside_a_call_that_is_never_answered()
+-> Result<()> {
+    let Some(stage) = Stage::builder().start("two_hundred_apis_at_once").await else {
+        return Ok(());
+    };
     // A read that is never answered is given up after 30 seconds and repeated.
     let path = Some("/apis/shop\\.silent\\?".to_owned());
-    let hold = FaultSpec { verb: Some("GET".to_owned()), path, hold: true, count: Some(1), ..FaultSpec::default() };
+    let hold = FaultSpec {
+        verb: Some("GET".to_owned()),
+        path,
+        hold: true,
+        count: Some(1),
+        ..FaultSpec::default()
+    };
     stage.strike(hold)?;
     stage.apply(&exposed_api("silent", |_| ())).await?;
     stage.until_held(1).await?;
@@ -268,10 +391,17 @@ async fn two_hundred_apis_at_once_cost_three_writes_each_beside_a_call_that_is_n
     }
     for name in names.iter().map(String::as_str).chain(["silent"]) {
         stage.until_ready(name).await?;
-        assert_eq!(stage.traffic(&format!("shop.{name}")), ["create 201", "policy 201", "import 200"], "{name}");
+        assert_eq!(
+            stage.traffic(&format!("shop.{name}")),
+            ["create 201", "policy 201", "import 200"],
+            "{name}"
+        );
     }
     // Nothing was written that no API was asked to be written for.
-    let writes: usize = names.iter().map(|name| stage.traffic(&format!("shop.{name}")).len()).sum();
+    let writes: usize = names
+        .iter()
+        .map(|name| stage.traffic(&format!("shop.{name}")).len())
+        .sum();
     assert_eq!(writes, 600);
     Ok(())
 }

@@ -1,0 +1,267 @@
+//! Each right of the shipped RBAC is needed: without it, an object's life from
+//! create to delete does not run as it does with all of them.
+#![forbid(unsafe_code)]
+
+use anyhow::{Context as _, Result};
+use e2e::{PATIENCE, Stage, conditions, exposed_api, status_of};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+};
+use serde_json::{Value, json};
+
+/// One verb of one rule.
+struct Right {
+    /// `ClusterRole` or `Role`.
+    kind: String,
+    rule: usize,
+    verb: String,
+    resource: String,
+}
+
+/// What of the shipped roles was read.
+struct Roles {
+    roles: Vec<(String, Api<DynamicObject>, Value)>,
+}
+
+impl Roles {
+    async fn shipped(stage: &Stage) -> Result<Self> {
+        let mut shipped = Vec::new();
+        for kind in ["ClusterRole", "Role"] {
+            let gvk = GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", kind);
+            let resource = ApiResource::from_gvk(&gvk);
+            let api: Api<DynamicObject> = if kind == "Role" {
+                Api::namespaced_with(stage.client.clone(), "operators", &resource)
+            } else {
+                Api::all_with(stage.client.clone(), &resource)
+            };
+            let role = api.get("apim-operator").await?;
+            shipped.push((kind.to_owned(), api, role.data["rules"].clone()));
+        }
+        Ok(Self { roles: shipped })
+    }
+
+    fn rights(&self) -> Vec<Right> {
+        let mut rights = Vec::new();
+        for (kind, _, rules) in &self.roles {
+            for (index, rule) in rules.as_array().into_iter().flatten().enumerate() {
+                let resource = rule["resources"][0].as_str().unwrap_or_default().to_owned();
+                assert_eq!(
+                    rule["resources"].as_array().map(Vec::len),
+                    Some(1),
+                    "one resource a rule: {rule}"
+                );
+                for verb in rule["verbs"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                {
+                    rights.push(Right {
+                        kind: kind.clone(),
+                        rule: index,
+                        verb: verb.to_owned(),
+                        resource: resource.clone(),
+                    });
+                }
+            }
+        }
+        rights
+    }
+
+    /// Sets all rules as shipped, but for one verb.
+    async fn without(&self, right: Option<&Right>) -> Result<()> {
+        for (kind, api, rules) in &self.roles {
+            let mut rules = rules.clone();
+            if let Some(right) = right.filter(|right| right.kind == *kind) {
+                let verbs = rules[right.rule]["verbs"].as_array_mut().context("verbs")?;
+                verbs.retain(|verb| *verb != right.verb.as_str());
+                if verbs.is_empty() {
+                    rules.as_array_mut().context("rules")?.remove(right.rule);
+                }
+            }
+            let patch = Patch::Merge(json!({"rules": rules}));
+            api.patch("apim-operator", &PatchParams::default(), &patch)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// How an object's life went.
+#[derive(Debug, PartialEq, Eq)]
+enum Life {
+    /// To its end, with nothing refused.
+    Whole,
+    /// The operator was refused what it asked for.
+    Refused,
+}
+
+/// Applies an object, waits until it is ready, an event tells it and both
+/// instances say that they are connected, deletes it and waits until it is
+/// gone: or until the operator was refused something on the way.
+async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
+    let api = stage.exposed_apis("shop");
+    stage.apply(&exposed_api(name, |_| ())).await?;
+    let mut deleted = false;
+    let mut ready = false;
+    let life = test_harness::wait_until(
+        &format!("the life of {name}, or `{refusal}`"),
+        PATIENCE,
+        async || {
+            let object = api.get_opt(name).await.map_err(|error| error.to_string())?;
+            let status = object.as_ref().map(status_of).unwrap_or_default();
+            // What stops an object is told in its status, the rest in the log.
+            let told = format!("{status}{}", stage.operator_log()).replace('\\', "");
+            if told.contains(refusal) {
+                return Ok(Life::Refused);
+            }
+            if object.is_none() {
+                return Ok(Life::Whole);
+            }
+            if !deleted && status["implementation"]["ready"] == true {
+                // The event is written beside the reconcile.
+                ready = true;
+                let events = stage
+                    .events(name)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let connected = connected(stage).await.map_err(|error| error.to_string())?;
+                if !events.is_empty() && connected == ["default: True", "other: True"] {
+                    api.delete(name, &DeleteParams::default())
+                        .await
+                        .map_err(|error| error.to_string())?;
+                    deleted = true;
+                }
+            }
+            Err(format!(
+                "ready: {ready}, deleted: {deleted}, {:?}",
+                conditions(&status)
+            ))
+        },
+    )
+    .await
+    .with_context(|| stage.operator_log())?;
+    Ok(life)
+}
+
+/// What is left of an object whose life was cut short.
+async fn bury(stage: &Stage, name: &str) -> Result<()> {
+    let api = stage.exposed_apis("shop");
+    if api.get_opt(name).await?.is_some() {
+        let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        api.patch(name, &PatchParams::default(), &free).await?;
+        if api
+            .get_opt(name)
+            .await?
+            .is_some_and(|object| object.metadata.deletion_timestamp.is_none())
+        {
+            api.delete(name, &DeleteParams::default()).await?;
+        }
+    }
+    stage.until_gone(name).await
+}
+
+/// A second instance whose secret the operator has to read.
+async fn instance_with_a_secret(stage: &Stage) -> Result<()> {
+    let application = stage
+        .azure
+        .endpoints
+        .applications
+        .iter()
+        .find(|app| app.name == "operator");
+    let application = application.context("the seed has an application for the operator")?;
+    stage
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "azure", "namespace": "operators"},
+            "stringData": {"clientSecret": application.client_secret},
+        }))
+        .await?;
+    let mut instance = stage.instance_manifest();
+    instance["metadata"]["name"] = "other".into();
+    instance["spec"]["namespaceSelector"] = json!({"matchLabels": {"nobody": "here"}});
+    instance["spec"]["credentials"] = json!({"clientSecret": {
+        "tenantId": application.tenant_id, "clientId": application.client_id,
+        "secretRef": {"name": "azure", "key": "clientSecret"},
+    }});
+    stage.apply(&instance).await
+}
+
+fn instances(stage: &Stage) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk("apim.oda.tmforum.org", "v1alpha1", "ApimInstance");
+    Api::all_with(stage.client.clone(), &ApiResource::from_gvk(&gvk))
+}
+
+/// What the instances say of themselves.
+async fn connected(stage: &Stage) -> Result<Vec<String>> {
+    let mut said = Vec::new();
+    for instance in instances(stage).list(&ListParams::default()).await? {
+        let status = status_of(&instance);
+        let ready = status["conditions"][0]["status"]
+            .as_str()
+            .unwrap_or("nothing");
+        said.push(format!(
+            "{}: {ready}",
+            instance.metadata.name.as_deref().unwrap_or_default()
+        ));
+    }
+    Ok(said)
+}
+
+/// Removes what the instances' status says, so that it is written again.
+async fn forget_instances(stage: &Stage) -> Result<()> {
+    for name in ["default", "other"] {
+        let nothing = Patch::Merge(json!({"status": null}));
+        instances(stage)
+            .patch_status(name, &PatchParams::default(), &nothing)
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_right_of_the_shipped_rbac_is_needed() -> Result<()> {
+    let Some(mut stage) = Stage::builder().start("every_right").await else {
+        return Ok(());
+    };
+    instance_with_a_secret(&stage).await?;
+    let roles = Roles::shipped(&stage).await?;
+
+    // With all of them, nothing is refused.
+    assert_eq!(live(&stage, "with-all", " cannot ").await?, Life::Whole);
+    stage.kill_operator()?;
+
+    let mut unnecessary = Vec::new();
+    for (index, right) in roles.rights().iter().enumerate() {
+        let Right {
+            kind,
+            verb,
+            resource,
+            ..
+        } = right;
+        roles.without(Some(right)).await?;
+        forget_instances(&stage).await?;
+        stage.spawn_operator()?;
+        let name = format!("life-{index}");
+        let plain = resource.split('/').next().unwrap_or_default();
+        let refusal = format!("cannot {verb} resource \"{resource}\"");
+        let life = live(&stage, &name, &refusal)
+            .await
+            .with_context(|| format!("without {verb} {resource} ({kind})"))?;
+        if life == Life::Whole {
+            unnecessary.push(format!("{kind} {plain}: {verb}"));
+        }
+        stage.kill_operator()?;
+        bury(&stage, &name).await?;
+    }
+    assert_eq!(
+        unnecessary, [""; 0],
+        "these verbs can be removed from deploy/rbac.yaml"
+    );
+
+    // Shipped as it is, it works again.
+    roles.without(None).await?;
+    stage.start_operator().await?;
+    assert_eq!(live(&stage, "at-last", " cannot ").await?, Life::Whole);
+    Ok(())
+}
