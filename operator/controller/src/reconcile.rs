@@ -85,7 +85,12 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(200);
 pub async fn reconcile(object: Arc<DynamicObject>, ctx: Arc<Context>) -> Result<Action, Error> {
     let subject = Subject::of(&object);
     let trace = uuid::Uuid::new_v4().simple().to_string();
-    let span = tracing::info_span!("reconcile", object = %subject.key, trace);
+    let span = tracing::info_span!(
+        "reconcile",
+        object = %subject.key,
+        instance = tracing::field::Empty,
+        trace
+    );
     async move {
         let _active = ctx.metrics.reconcile_started();
         let started = Instant::now();
@@ -151,6 +156,10 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     // dereference
     let mut claim = claim::claim(ctx, subject);
     let input = dereference::dereference(ctx, subject, &mut claim).await?;
+
+    if let Some(instance) = input.inquiry.instance() {
+        tracing::Span::current().record("instance", instance.name.as_str());
+    }
 
     // validate
     if is_early(ctx, subject, &input) {
