@@ -21,6 +21,7 @@ pub use spec::{ApimInstanceSpec, Fetch, When};
 
 use crate::annotations::nearest::{listed, shown};
 use crate::names::{InstanceName, PluginName};
+use crate::policy::{Grants, ReferenceKind};
 use crate::problem::Problem;
 use pattern::Pattern;
 
@@ -171,6 +172,23 @@ impl Instance {
             .is_some_and(|selector| selector.matches(namespace_labels))
     }
 
+    /// What the policies of a namespace with these labels may reference.
+    #[must_use]
+    pub fn grants(&self, namespace_labels: &BTreeMap<String, String>) -> Grants {
+        let mut grants = Grants::default();
+        for grant in &self.spec.grants {
+            let selected = grant
+                .namespace_selector
+                .as_ref()
+                .is_some_and(|selector| selector.matches(namespace_labels));
+            if let Some(kind) = ReferenceKind::of_setting(&grant.kind).filter(|_| selected) {
+                let names = grants.0.entry(kind).or_default();
+                names.extend(grant.names.iter().cloned());
+            }
+        }
+        grants
+    }
+
     /// What callers' tokens may name as their audience.
     #[must_use]
     pub fn audiences(&self) -> Vec<String> {
@@ -257,6 +275,18 @@ fn check_texts(spec: &ApimInstanceSpec, problems: &mut Vec<Problem>) {
                 "credentials",
                 "write exactly one of `clientSecret`, `workloadIdentity`, `managedIdentity` and `cli`, \
                  or leave `credentials` out",
+            ));
+        }
+    }
+    for (i, grant) in spec.grants.iter().enumerate() {
+        if ReferenceKind::of_setting(&grant.kind).is_none() {
+            problems.push(Problem::new(
+                format!("grants[{i}].kind"),
+                format!(
+                    "`{}` is not one of {}",
+                    shown(&grant.kind),
+                    listed(ReferenceKind::GRANTABLE.map(|(name, _)| name))
+                ),
             ));
         }
     }

@@ -26,7 +26,7 @@ use crate::exposure::{self, ExposureFacts};
 use crate::instance::{Instance, InstanceContext};
 use crate::mark::{self, OwnershipMark};
 use crate::names::ApiId;
-use crate::policy::Phase;
+use crate::policy::{Grants, Phase};
 use crate::problem::Problem;
 use crate::status::reasons::Reason;
 
@@ -55,6 +55,7 @@ pub struct ValidatedApi {
     instance: Option<Arc<Instance>>,
     context: Option<InstanceContext>,
     chain: Chain,
+    grants: Grants,
     pub(crate) publication: Option<Publication>,
     pub(crate) exposure: Exposure,
     pub(crate) backend_url: Option<String>,
@@ -101,6 +102,12 @@ impl ValidatedApi {
     #[must_use]
     pub const fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// What its policy may reference.
+    #[must_use]
+    pub const fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     /// Where callers reach it.
@@ -187,6 +194,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         instance,
         context: published.then(|| input.context.clone()).flatten(),
         chain,
+        grants: inquiry.grants.clone(),
         publication,
         exposure,
         backend_url,

@@ -19,10 +19,7 @@ pub(crate) fn nearest<'a>(
 }
 
 /// The end of a sentence that offers the nearest choice, or nothing.
-pub fn did_you_mean<'a>(
-    written: &str,
-    choices: impl IntoIterator<Item = &'a str>,
-) -> String {
+pub fn did_you_mean<'a>(written: &str, choices: impl IntoIterator<Item = &'a str>) -> String {
     nearest(written, choices)
         .map_or_else(String::new, |choice| format!("; did you mean `{choice}`?"))
 }

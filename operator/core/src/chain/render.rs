@@ -2,7 +2,7 @@
 
 use super::{Chain, ChainedPlugin};
 use crate::desired::{DesiredPolicy, Operation, PluginUse, PolicyText};
-use crate::policy::{self, Contribution, Generated, PolicyError, Target, Tier};
+use crate::policy::{self, Contribution, Generated, Grants, PolicyError, Target, Tier};
 use crate::problem::Problem;
 
 /// The policy of an API, and what the plugins had to say about it.
@@ -16,12 +16,14 @@ pub struct Rendered {
 
 /// Composes and prints the documents. `generated` holds what each plugin of
 /// [`Chain::iter`] returned, in that order; `operations` those of the API's
-/// document, where they are known; `sku` is the instance's.
+/// document, where they are known; `sku` is the instance's,
+/// `grants` what the documents may reference.
 pub fn render(
     chain: &Chain,
     generated: Vec<Generated>,
     operations: Option<&[Operation]>,
     sku: &str,
+    grants: &Grants,
 ) -> Result<Rendered, Vec<Problem>> {
     let count = chain.iter().count();
     if generated.len() != count {
@@ -52,8 +54,8 @@ pub fn render(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let documents =
-        policy::compose(&contributions, Tier::from_sku(sku), &[]).map_err(|errors| {
+    let documents = policy::compose_granted(&contributions, Tier::from_sku(sku), &[], grants)
+        .map_err(|errors| {
             errors
                 .iter()
                 .map(|e| chain.policy_problem(e))

@@ -359,3 +359,24 @@ fn the_shipped_example_instances_make_sense() {
     }
     assert!(names.len() >= 3, "{names:?}");
 }
+
+#[test]
+fn a_grant_counts_in_the_namespaces_that_it_selects() {
+    use crate::policy::ReferenceKind;
+    let spec = json!({
+        "subscriptionId": "s", "resourceGroup": "r", "serviceName": "a", "tenantId": "t", "clientId": "c",
+        "grants": [
+            {"namespaceSelector": {"matchLabels": {"team": "shop"}}, "kind": "namedValue", "names": ["shop-*"]},
+            {"kind": "backend", "names": ["*"]},
+        ],
+    });
+    let spec = serde_json::from_value(spec).unwrap();
+    let instance = Instance::new(name("default"), spec, &InstanceDefaults::default()).unwrap();
+    let shop = instance.grants(&labels(&[("team", "shop")]));
+    assert!(shop.allow(ReferenceKind::NamedValue, Some("shop-key")));
+    assert!(!shop.allow(ReferenceKind::NamedValue, Some("office-key")));
+    // Absent selects nothing.
+    assert!(!shop.allow(ReferenceKind::Backend, Some("any")));
+    let office = instance.grants(&labels(&[("team", "office")]));
+    assert!(!office.allow(ReferenceKind::NamedValue, Some("shop-key")));
+}

@@ -36,6 +36,25 @@ pub enum ReferenceKind {
     Authorization,
 }
 
+impl ReferenceKind {
+    /// The kinds that an instance can grant, as its settings spell them.
+    pub const GRANTABLE: [(&'static str, Self); 6] = [
+        ("namedValue", Self::NamedValue),
+        ("policyFragment", Self::Fragment),
+        ("backend", Self::Backend),
+        ("certificate", Self::Certificate),
+        ("managedIdentityResource", Self::ManagedIdentity),
+        ("logger", Self::Logger),
+    ];
+
+    /// The kind that an instance's settings name.
+    #[must_use]
+    pub fn of_setting(text: &str) -> Option<Self> {
+        let found = Self::GRANTABLE.iter().find(|(name, _)| *name == text);
+        found.map(|(_, kind)| *kind)
+    }
+}
+
 impl fmt::Display for ReferenceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

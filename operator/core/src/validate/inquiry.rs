@@ -13,6 +13,7 @@ use crate::chain::{self, Catalog, Plan, SpecRequest};
 use crate::exposed_api::{self, ExposedApi, ObjectMeta};
 use crate::instance::{Instance, select_instance};
 use crate::names::ObjectKey;
+use crate::policy::Grants;
 use crate::problem::Problem;
 use crate::status::reasons::Reason;
 
@@ -39,6 +40,7 @@ pub struct Inquiry {
     pub(super) instance: Option<Arc<Instance>>,
     pub(super) applied: Option<AppliedRecord>,
     pub(super) plan: Option<Plan>,
+    pub(super) grants: Grants,
     pub(super) warnings: Vec<Problem>,
     pub(super) findings: Vec<Finding>,
 }
@@ -67,6 +69,9 @@ pub fn inquire(
             None
         }
     };
+    let grants = instance
+        .as_ref()
+        .map_or_else(Grants::default, |i| i.grants(platform.namespace_labels));
     let mut warnings = Vec::new();
     let mut plan = None;
     if let Some(instance) = &instance {
@@ -92,6 +97,7 @@ pub fn inquire(
         instance,
         applied: applied.cloned(),
         plan,
+        grants,
         warnings,
         findings,
     }

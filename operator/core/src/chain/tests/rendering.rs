@@ -1,5 +1,6 @@
 use super::*;
 use crate::desired::Operation;
+use crate::policy::Grants;
 use crate::policy::{Element, Fragment, Generated, Section, Target};
 
 fn fragment(section: Section, target: Target, element: &str) -> Fragment {
@@ -27,11 +28,17 @@ fn operations(api: &ValidatedApi) -> Vec<Operation> {
 }
 
 fn refusal(api: &ValidatedApi, generated: Vec<Generated>) -> Vec<String> {
-    render(api.chain(), generated, Some(&operations(api)), "Developer")
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    render(
+        api.chain(),
+        generated,
+        Some(&operations(api)),
+        "Developer",
+        &Grants::default(),
+    )
+    .unwrap_err()
+    .iter()
+    .map(ToString::to_string)
+    .collect()
 }
 
 fn per_operation() -> ValidatedApi {
@@ -46,7 +53,14 @@ fn per_operation() -> ValidatedApi {
 #[test]
 fn an_api_without_plugins_has_a_document_that_changes_nothing() {
     let api = valid(&World::default(), &[("plugins", "")], &json!({}));
-    let rendered = render(api.chain(), vec![], Some(&operations(&api)), "Developer").unwrap();
+    let rendered = render(
+        api.chain(),
+        vec![],
+        Some(&operations(&api)),
+        "Developer",
+        &Grants::default(),
+    )
+    .unwrap();
     assert_eq!(rendered.policy.plugins, []);
     assert_eq!(rendered.policy.operations.len(), 0);
     insta::assert_snapshot!(rendered.policy.api.text);
@@ -88,6 +102,7 @@ fn plugins_of_api_and_operation_make_documents_of_their_own() {
         vec![made(vec![]), made(vec![])],
         None,
         "Developer",
+        &Grants::default(),
     )
     .unwrap();
     let used: Vec<_> = empty
@@ -143,7 +158,14 @@ fn a_warning_of_a_plugin_names_where_its_config_was_written() {
             message: "it is short".into(),
         }],
     };
-    let rendered = render(api.chain(), vec![generated], None, "Developer").unwrap();
+    let rendered = render(
+        api.chain(),
+        vec![generated],
+        None,
+        "Developer",
+        &Grants::default(),
+    )
+    .unwrap();
     assert_eq!(
         rendered
             .warnings
@@ -151,5 +173,41 @@ fn a_warning_of_a_plugin_names_where_its_config_was_written() {
             .map(ToString::to_string)
             .collect::<Vec<_>>(),
         ["metadata.annotations[apim.oda.tmforum.org/plugin.guard] /audience: [guard] it is short"]
+    );
+}
+
+#[test]
+fn a_named_value_is_refused_unless_the_instance_grants_it() {
+    let api = valid(&World::default(), &[("plugins", "guard")], &json!({}));
+    let mut header = Element::new("set-header");
+    header.attributes.push(crate::policy::Attribute {
+        name: "name".into(),
+        value: crate::policy::Value::literal("X-Key"),
+    });
+    let mut value = Element::new("value");
+    value.children.push(crate::policy::Node::Text(
+        crate::policy::Value::named_value("partner-key"),
+    ));
+    header.children.push(crate::policy::Node::Element(value));
+    let fragment = Fragment {
+        section: Section::Inbound,
+        target: Target::Api,
+        elements: vec![header],
+    };
+    let attempt = |grants: &Grants| {
+        let generated = made(vec![fragment.clone()]);
+        render(api.chain(), vec![generated], None, "Developer", grants)
+    };
+    let refused = attempt(&Grants::default()).unwrap_err();
+    assert!(refused[0].message.contains("partner-key"), "{refused:?}");
+    let kind = crate::policy::ReferenceKind::NamedValue;
+    let granted = Grants([(kind, vec!["partner-*".to_owned()])].into());
+    let rendered = attempt(&granted).unwrap();
+    assert!(
+        rendered
+            .policy
+            .api
+            .text
+            .contains("<value>{{partner-key}}</value>")
     );
 }
