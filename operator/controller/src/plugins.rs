@@ -284,11 +284,16 @@ impl Plugins {
         let sku = validated
             .instance_with_context()
             .map_or("", |(_, context)| &context.sku);
-        chain::render(validated.chain(), generated, operations, sku, validated.grants()).map_err(|problems| {
-            RenderError {
-                reason: Reason::InvalidPolicy,
-                problems,
-            }
+        chain::render(
+            validated.chain(),
+            generated,
+            operations,
+            sku,
+            validated.grants(),
+        )
+        .map_err(|problems| RenderError {
+            reason: Reason::InvalidPolicy,
+            problems,
         })
     }
 

@@ -47,11 +47,19 @@ pub fn status_of(object: &DynamicObject) -> Value {
 /// A status's conditions, as `type=status reason`.
 #[must_use]
 pub fn conditions(status: &Value) -> Vec<String> {
-    let text = |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+    let text =
+        |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();
     status["conditions"]
         .as_array()
         .into_iter()
         .flatten()
-        .map(|c| format!("{}={} {}", text(c, "type"), text(c, "status"), text(c, "reason")))
+        .map(|c| {
+            format!(
+                "{}={} {}",
+                text(c, "type"),
+                text(c, "status"),
+                text(c, "reason")
+            )
+        })
         .collect()
 }

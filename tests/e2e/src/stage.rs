@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use apim_simulator::{CallKind, JournalEntry, JournalQuery, Simulator, SimulatorConfig};
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::Client;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -67,7 +67,10 @@ impl Default for StageBuilder {
             definition: Definition::Ours,
             instance: json!({}),
             plugin_dir: None,
-            simulator: SimulatorConfig { throttle: None, ..SimulatorConfig::default() },
+            simulator: SimulatorConfig {
+                throttle: None,
+                ..SimulatorConfig::default()
+            },
             addresses: true,
             load_balancer: true,
             key_vault: None,
@@ -149,7 +152,10 @@ impl StageBuilder {
     /// When something does not start: a test has no better way to fail.
     pub async fn start(self, test: &str) -> Option<Stage> {
         if test_harness::kube_tools().is_none() {
-            test_harness::skip(test, "kube-apiserver, etcd or kubectl is missing; run `make setup`");
+            test_harness::skip(
+                test,
+                "kube-apiserver, etcd or kubectl is missing; run `make setup`",
+            );
             return None;
         }
         match Stage::start(self).await {
@@ -182,8 +188,18 @@ impl Stage {
         } else {
             None
         };
-        let mut stage =
-            Self { operator: None, stand_in, azure, client, plane, dir, builder, version, starts: 0, port: 0 };
+        let mut stage = Self {
+            operator: None,
+            stand_in,
+            azure,
+            client,
+            plane,
+            dir,
+            builder,
+            version,
+            starts: 0,
+            port: 0,
+        };
         if stage.builder.key_vault.is_none() {
             let instance = stage.instance_manifest();
             stage.apply(&instance).await?;
@@ -211,7 +227,8 @@ impl Stage {
                 "caFile": self.dir.path().join("azure/ca.pem"),
             },
         });
-        if let (Some(spec), Some(more)) = (spec.as_object_mut(), self.builder.instance.as_object()) {
+        if let (Some(spec), Some(more)) = (spec.as_object_mut(), self.builder.instance.as_object())
+        {
             spec.extend(more.clone());
         }
         json!({
@@ -235,8 +252,15 @@ impl Stage {
     /// Starts the operator and does not wait, for tests in which it cannot
     /// become ready.
     pub fn spawn_operator(&mut self) -> Result<()> {
-        let kubeconfig = self.plane.kubeconfig_for("system:serviceaccount:operators:apim-operator", None)?;
-        let operator_app = self.azure.endpoints.applications.iter().find(|app| app.name == "operator");
+        let kubeconfig = self
+            .plane
+            .kubeconfig_for("system:serviceaccount:operators:apim-operator", None)?;
+        let operator_app = self
+            .azure
+            .endpoints
+            .applications
+            .iter()
+            .find(|app| app.name == "operator");
         let operator_app = operator_app.context("the seed has an application for the operator")?;
         let port = free_port()?;
         let mut command = Command::new(program("apim-operator")?);
@@ -247,8 +271,14 @@ impl Stage {
             .env("KUBECONFIG", kubeconfig)
             .env("AZURE_TENANT_ID", &operator_app.tenant_id)
             .env("AZURE_CLIENT_ID", &operator_app.client_id)
-            .env("AZURE_CLIENT_SECRET", operator_app.client_secret.as_deref().unwrap_or_default())
-            .env("RUST_LOG", "info,operator_controller=debug,operator_apim=debug")
+            .env(
+                "AZURE_CLIENT_SECRET",
+                operator_app.client_secret.as_deref().unwrap_or_default(),
+            )
+            .env(
+                "RUST_LOG",
+                "info,operator_controller=debug,operator_apim=debug",
+            )
             .env_remove("KEY_VAULT_NAME")
             .envs(&self.builder.environment);
         if let Some(vault) = &self.builder.key_vault {
@@ -258,13 +288,19 @@ impl Stage {
                 .env("AZURE_AUTHORITY_HOST", &endpoints.authority)
                 .env("AZURE_RESOURCE_MANAGER_URL", &endpoints.resource_manager)
                 .env("AZURE_KEY_VAULT_SUFFIX", &endpoints.key_vault_suffix)
-                .env("APIM_OPERATOR_CA_FILE", self.dir.path().join("azure/ca.pem"));
+                .env(
+                    "APIM_OPERATOR_CA_FILE",
+                    self.dir.path().join("azure/ca.pem"),
+                );
         }
         if let Some(dir) = &self.builder.plugin_dir {
             command.arg("--plugin-dir").arg(dir);
         }
         self.starts += 1;
-        let log = self.dir.path().join(format!("operator-{}.log", self.starts));
+        let log = self
+            .dir
+            .path()
+            .join(format!("operator-{}.log", self.starts));
         self.operator = Some(Process::spawn("apim-operator", &mut command, log)?);
         self.port = port;
         Ok(())
@@ -285,7 +321,10 @@ impl Stage {
 
     /// What the operator has logged since it was last started.
     pub fn operator_log(&self) -> String {
-        self.operator.as_ref().and_then(|operator| operator.log().ok()).unwrap_or_default()
+        self.operator
+            .as_ref()
+            .and_then(|operator| operator.log().ok())
+            .unwrap_or_default()
     }
 
     /// The operator's process.
@@ -334,7 +373,9 @@ impl Stage {
 
     /// Merges a patch into an ExposedAPI.
     pub async fn patch(&self, namespace: &str, name: &str, patch: &Value) -> Result<()> {
-        self.exposed_apis(namespace).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        self.exposed_apis(namespace)
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
         Ok(())
     }
 
@@ -351,12 +392,20 @@ impl Stage {
             check(&status).then_some(status)
         })
         .await;
-        found.with_context(|| format!("the operator's log ends with:\n{}", tail(&self.operator_log())))
+        found.with_context(|| {
+            format!(
+                "the operator's log ends with:\n{}",
+                tail(&self.operator_log())
+            )
+        })
     }
 
     /// Waits until an ExposedAPI is ready.
     pub async fn until_ready(&self, name: &str) -> Result<Value> {
-        self.until(name, "ready", |status| status["implementation"]["ready"] == true && is(status, "Ready", "True")).await
+        self.until(name, "ready", |status| {
+            status["implementation"]["ready"] == true && is(status, "Ready", "True")
+        })
+        .await
     }
 
     /// Waits until an ExposedAPI's condition `kind` has this reason.
@@ -370,8 +419,16 @@ impl Stage {
     /// Waits until an ExposedAPI is gone.
     pub async fn until_gone(&self, name: &str) -> Result<()> {
         let api = self.exposed_apis("shop");
-        let gone = test_harness::wait_for(&api, name, "gone", PATIENCE, |object| object.is_none().then_some(())).await;
-        gone.with_context(|| format!("the operator's log ends with:\n{}", tail(&self.operator_log())))
+        let gone = test_harness::wait_for(&api, name, "gone", PATIENCE, |object| {
+            object.is_none().then_some(())
+        })
+        .await;
+        gone.with_context(|| {
+            format!(
+                "the operator's log ends with:\n{}",
+                tail(&self.operator_log())
+            )
+        })
     }
 
     /// Waits until the operator has finished a reconcile of everything that
@@ -379,11 +436,15 @@ impl Stage {
     pub async fn settled(&self) -> Result<()> {
         let object = crate::exposed_api("settled", |object| {
             // A text is not a document in the canonical definition.
-            object["spec"].as_object_mut().map(|spec| spec.remove("specification"));
+            object["spec"]
+                .as_object_mut()
+                .map(|spec| spec.remove("specification"));
         });
         self.apply(&object).await?;
         self.until_ready("settled").await?;
-        self.exposed_apis("shop").delete("settled", &DeleteParams::default()).await?;
+        self.exposed_apis("shop")
+            .delete("settled", &DeleteParams::default())
+            .await?;
         self.until_gone("settled").await
     }
 
@@ -413,7 +474,11 @@ impl Stage {
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         let output = self.plane.kubectl(args).await?;
         if !output.status.success() {
-            bail!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "kubectl {}: {}",
+                args.join(" "),
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -440,7 +505,10 @@ fn import_of(call: &JournalEntry) -> &'static str {
 }
 
 fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
-    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+    status["conditions"]
+        .as_array()?
+        .iter()
+        .find(|condition| condition["type"] == kind)
 }
 
 fn is(status: &Value, kind: &str, value: &str) -> bool {
@@ -448,7 +516,8 @@ fn is(status: &Value, kind: &str, value: &str) -> bool {
 }
 
 async fn install(client: &Client, deploy: &Path, definition: Definition) -> Result<String> {
-    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    let read =
+        |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
     let exposed = match definition {
         Definition::Ours => read(&deploy.join("crds-exposedapi/exposedapi.yaml"))?,
         Definition::File(path) => read(&workspace().join(path))?,
@@ -464,7 +533,10 @@ async fn install(client: &Client, deploy: &Path, definition: Definition) -> Resu
     }
     let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let crds: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
-    for name in ["exposedapis.oda.tmforum.org", "apiminstances.apim.oda.tmforum.org"] {
+    for name in [
+        "exposedapis.oda.tmforum.org",
+        "apiminstances.apim.oda.tmforum.org",
+    ] {
         test_harness::wait_for(&crds, name, "established", PATIENCE, |object| {
             let status = status_of(object?);
             is(&status, "Established", "True").then_some(())
@@ -472,9 +544,18 @@ async fn install(client: &Client, deploy: &Path, definition: Definition) -> Resu
         .await?;
     }
     let versions = crds.get("exposedapis.oda.tmforum.org").await?.data["spec"]["versions"].clone();
-    let served: Vec<&str> = versions.as_array().into_iter().flatten().filter_map(|v| v["name"].as_str()).collect();
-    let newest = ["v1", "v1beta4", "v1beta3"].into_iter().find(|name| served.contains(name));
-    newest.map(str::to_owned).context("a version of ExposedAPI is served")
+    let served: Vec<&str> = versions
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|v| v["name"].as_str())
+        .collect();
+    let newest = ["v1", "v1beta4", "v1beta3"]
+        .into_iter()
+        .find(|name| served.contains(name));
+    newest
+        .map(str::to_owned)
+        .context("a version of ExposedAPI is served")
 }
 
 fn tail(log: &str) -> String {
@@ -500,5 +581,7 @@ fn plugin_cache() -> Result<PathBuf> {
 }
 
 fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port())
 }
