@@ -34,6 +34,10 @@ pub const HOLD_ANNOTATION: &str = "cluster-stand-in/hold";
 /// No load balancer forwards to it: from the range for pods that kubeadm and
 /// flannel use.
 const POD_ADDRESS: &str = "10.244.0.10";
+/// Before a write that failed is tried again; doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest of these pauses.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Writes at the same time; a controller of a real cluster is no faster.
 const WRITES: usize = 16;
 
@@ -159,7 +163,7 @@ struct Shared {
 async fn follow<K, F>(
     shared: Arc<Shared>,
     ready: oneshot::Sender<()>,
-    act: impl Fn(Arc<Shared>, K, bool) -> F,
+    act: fn(Arc<Shared>, K, bool) -> F,
 ) where
     K: kube::Resource<DynamicType = ()>
         + Clone
@@ -193,10 +197,15 @@ async fn follow<K, F>(
         };
         let name = object.name_any();
         let namespace = object.namespace().unwrap_or_default();
-        let work = act(shared.clone(), object, gone);
+        let shared = shared.clone();
         running.spawn(async move {
-            if let Err(error) = work.await {
-                tracing::warn!(kind = %K::kind(&()), %namespace, %name, %error, "not written");
+            // As a controller does: what is not written is written later. An
+            // API server under load refuses a write now and then.
+            let mut pause = FIRST_PAUSE;
+            while let Err(error) = act(shared.clone(), object.clone(), gone).await {
+                tracing::warn!(kind = %K::kind(&()), %namespace, %name, %error, "not written, trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         });
     }
