@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use operator_core::exposed_api::ObjectMeta;
+use operator_core::problem::Problem;
 use serde_json::Value;
 use serde_saphyr::Error;
 use serde_saphyr::budget::BudgetBreach;
@@ -151,4 +152,27 @@ pub(crate) fn meta(object: &Value) -> ObjectMeta {
         generation: meta["generation"].as_i64(),
         deleting: false,
     }
+}
+
+/// Labels and annotations that are no text. A cluster refuses them; dropping
+/// them here would show a policy that nobody gets.
+pub(crate) fn not_text(object: &Value) -> Vec<Problem> {
+    let entries = |field: &'static str| {
+        let entries = object["metadata"][field].as_object().into_iter().flatten();
+        entries.filter_map(move |(key, value)| {
+            let kind = match value {
+                Value::String(_) => return None,
+                Value::Object(_) => "a map",
+                Value::Array(_) => "a list",
+                Value::Number(_) => "a number",
+                Value::Bool(_) => "a boolean",
+                Value::Null => "empty",
+            };
+            let message = format!(
+                "is {kind}, and must be text: put quotes around it, or `|` after the colon and the value below"
+            );
+            Some(Problem::new(format!("metadata.{field}[{key}]"), message))
+        })
+    };
+    entries("labels").chain(entries("annotations")).collect()
 }

@@ -160,6 +160,10 @@ fn one(
     origin: &str,
 ) -> Result<Desired, Vec<Problem>> {
     let object = &document.object;
+    let problems = manifest::not_text(object);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let meta = manifest::meta(object);
     if meta.name.is_empty() {
         return Err(vec![Problem::new(

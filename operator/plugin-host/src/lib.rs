@@ -19,7 +19,6 @@ mod bindings;
 mod builtin;
 mod cache;
 mod call;
-mod catalog;
 mod config;
 mod descriptor;
 mod digest;
@@ -34,7 +33,6 @@ mod plugin;
 mod slots;
 
 pub use builtin::builtin_plugins;
-pub use catalog::Catalog;
 pub use config::{HostConfig, Limits};
 pub use digest::Digest;
 pub use error::{CallError, HostError, LoadError};

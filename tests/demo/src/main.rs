@@ -62,7 +62,7 @@ async fn publish(show: &mut Show<'_>, world: &World) -> anyhow::Result<()> {
         .await?;
     world.until_ready(&["catalog", "legacy", "stock"]).await?;
     show.run("kubectl get exposedapi -n shop").await?;
-    show.run("kubectl get exposedapi -n shop -o wide | cut -c1-200")
+    show.run("kubectl get exposedapi -n shop -o custom-columns=NAME:.metadata.name,PLUGINS:.status.pluginNames,'API ID:.status.apim.apiId'")
         .await?;
     show.note("Each has an Ingress (the address comes from the stand-in) …");
     show.run("kubectl get ingress -n shop").await?;
@@ -73,7 +73,7 @@ async fn publish(show: &mut Show<'_>, world: &World) -> anyhow::Result<()> {
     show.note("… and the policy document that its plugins made:");
     show.run("./policy shop.catalog").await?;
     show.note("`stock` chose its own plugins by annotation, and limits one operation further:");
-    show.run("kubectl get exposedapi stock -n shop -o jsonpath='{.metadata.annotations}' | tr ',' '\\n' | grep -v last-applied | head -20")
+    show.run("sed -n '/annotations:/,/^spec:/p' stock.yaml | grep -v '^spec:'")
         .await?;
     show.run("./policy shop.stock/operations/reservestock")
         .await

@@ -249,3 +249,13 @@ fn an_instance_that_is_none_is_refused() {
     insta::assert_snapshot!(refused(&files.path("missing.yaml")), @r"apim-operator: missing.yaml: No such file or directory (os error 2)");
     insta::assert_snapshot!(refused("deploy/examples/exposedapi.yaml"), @r"apim-operator: deploy/examples/exposedapi.yaml:1: an ApimInstance is wanted, and its kind is ExposedAPI");
 }
+
+#[test]
+fn an_annotation_that_is_no_text_is_refused_as_a_cluster_would() {
+    let annotations = "apim.oda.tmforum.org/plugins: [cors], apim.oda.tmforum.org/paused: true";
+    let files = Files::new(&[("api.yaml", &exposed_api("api", annotations, ""))]);
+    insta::assert_snapshot!(files.refused("api.yaml"), @r"
+    api.yaml:1: metadata.annotations[apim.oda.tmforum.org/plugins]: is a list, and must be text: put quotes around it, or `|` after the colon and the value below
+    api.yaml:1: metadata.annotations[apim.oda.tmforum.org/paused]: is a boolean, and must be text: put quotes around it, or `|` after the colon and the value below
+    ");
+}

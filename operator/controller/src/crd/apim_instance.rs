@@ -12,7 +12,7 @@ use operator_core::instance::ApimInstanceSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The spec of an `ApimInstance`: `operator_core`'s settings as they are.
+/// Where APIs are published, and what their owners may say about it.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "apim.oda.tmforum.org",

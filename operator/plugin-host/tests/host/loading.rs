@@ -1,8 +1,6 @@
 //! What can be loaded, and what is said of what cannot.
 
-use operator_plugin_host::{
-    Catalog, HostConfig, Limits, LoadError, Plugin, PluginHost, PluginSource,
-};
+use operator_plugin_host::{HostConfig, Limits, LoadError, Plugin, PluginHost, PluginSource};
 use serde_json::json;
 
 use super::guest::{Guest, descriptor};
@@ -195,26 +193,6 @@ fn a_folder_gives_every_wasm_file_and_reports_the_bad_ones() {
         HOST.load_dir(&folder.path().join("none")).as_slice(),
         [(_, Err(LoadError::Io(_)))]
     ));
-}
-
-#[test]
-fn a_catalog_hands_out_what_was_there() {
-    let catalog = Catalog::new();
-    let first = load(&Guest::default().component()).expect("loads");
-    let second = load(&Guest::default().module()).expect("loads");
-    assert!(catalog.insert(first.clone()).is_none());
-    let before = catalog.snapshot();
-    let replaced = catalog.insert(second.clone()).expect("replaces");
-    assert_eq!(replaced.digest(), first.digest());
-    assert_eq!(before.get("test").map(Plugin::digest), Some(first.digest()));
-    assert_eq!(
-        catalog.get("test").map(|p| p.digest()),
-        Some(second.digest())
-    );
-    assert!(catalog.get("tset").is_none());
-    assert!(catalog.insert_as("other", first).is_none());
-    assert!(catalog.remove("test").is_some());
-    assert_eq!(catalog.snapshot().keys().collect::<Vec<_>>(), ["other"]);
 }
 
 /// Callers keep them in many threads at once.
