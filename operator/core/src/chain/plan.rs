@@ -102,7 +102,7 @@ pub(crate) fn planned(
     }
     for name in annotations.configs.keys() {
         if !listing.iter().any(|(listed, _)| listed == name) {
-            findings.push(config_without_plugin(name, &listing));
+            findings.push(config_without_plugin(name, &listing, catalog));
         }
     }
     let operations = annotations
@@ -237,10 +237,18 @@ fn find(
     None
 }
 
-fn config_without_plugin(name: &PluginName, listing: &[(PluginName, Option<When>)]) -> Finding {
+fn config_without_plugin(
+    name: &PluginName,
+    listing: &[(PluginName, Option<When>)],
+    catalog: &Catalog,
+) -> Finding {
     let names = || listing.iter().map(|(name, _)| name.as_str());
     let key = format!("plugin.{name}");
-    let hint = did_you_mean(name.as_str(), names());
+    // A name that is itself misspelt is no advice.
+    let there = listing
+        .iter()
+        .filter(|(name, _)| catalog.get(name).is_some());
+    let hint = did_you_mean(name.as_str(), there.map(|(name, _)| name.as_str()));
     Finding::invalid(
         Reason::InvalidAnnotation,
         Problem::new(
