@@ -129,7 +129,8 @@ async fn services(stage: &Stage, names: &[String], clients: usize) -> Result<()>
             async move {
                 let service = serde_json::from_value(json!({
                     "metadata": {"name": name},
-                    "spec": {"selector": {"app": name}, "ports": [{"port": 8080, "targetPort": 8080}]},
+                    // Headless: a small cluster has few addresses for Services.
+                    "spec": {"clusterIP": "None", "selector": {"app": name}, "ports": [{"port": 8080, "targetPort": 8080}]},
                 }))?;
                 services.create(&PostParams::default(), &service).await?;
                 anyhow::Ok(())
