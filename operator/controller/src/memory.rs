@@ -35,6 +35,8 @@ struct Object {
     /// The status that was last written, and the version of the object with
     /// it: the cache may be behind.
     status: Option<(Value, u64)>,
+    /// The version of the object with the finalizer: the cache may be behind.
+    held: u64,
     /// The annotation `applied` that was last written, or its removal.
     annotation: Option<Annotation>,
 }
@@ -158,6 +160,21 @@ impl Memory {
     pub fn said(&self, key: &ObjectKey, status: Value, version: Option<&str>) {
         self.objects.lock().entry(key.clone()).or_default().status =
             Some((status, number(version)));
+    }
+
+    /// Whether the finalizer was written, where the given version of the object
+    /// does not have it yet.
+    #[must_use]
+    pub fn is_held(&self, key: &ObjectKey, version: Option<&str>) -> bool {
+        let objects = self.objects.lock();
+        objects
+            .get(key)
+            .is_some_and(|object| object.held > number(version))
+    }
+
+    /// Remembers the version of the object that has the finalizer.
+    pub fn held(&self, key: &ObjectKey, version: Option<&str>) {
+        self.objects.lock().entry(key.clone()).or_default().held = number(version);
     }
 
     /// What was last done to the annotation `applied`, if anything was.

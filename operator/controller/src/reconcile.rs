@@ -253,19 +253,18 @@ impl Default for Stages {
 /// Sees that the object cannot go before the operator has cleaned up. Comes
 /// before anything that would have to be cleaned up.
 async fn hold(ctx: &Context, subject: &Subject) -> Result<(), Error> {
-    if subject.is_held() {
+    let version = subject.resource_version.as_deref();
+    if subject.is_held() || ctx.memory.is_held(&subject.key, version) {
         return Ok(());
     }
     let mut finalizers = subject.finalizers.clone();
     finalizers.push(FINALIZER.to_owned());
     ctx.metrics.kube_write("ExposedAPI");
-    ctx.exposed
-        .set_finalizers(
-            &subject.key,
-            &finalizers,
-            subject.resource_version.as_deref(),
-        )
+    let held = ctx
+        .exposed
+        .set_finalizers(&subject.key, &finalizers, version)
         .await?;
+    ctx.memory.held(&subject.key, held.as_deref());
     Ok(())
 }
 

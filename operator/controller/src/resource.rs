@@ -155,24 +155,28 @@ impl ExposedApis {
         value: Option<&str>,
     ) -> Result<(), kube::Error> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {name: value}}}));
-        self.merge(key, &patch).await
+        self.merge(key, &patch).await.map(drop)
     }
 
-    /// Replaces the finalizers. `resource_version` makes it a conflict when
+    /// Replaces the finalizers and answers the object's version with them. `resource_version` makes it a conflict when
     /// somebody else wrote in between, since the list is replaced whole.
     pub async fn set_finalizers(
         &self,
         key: &ObjectKey,
         finalizers: &[String],
         resource_version: Option<&str>,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<Option<String>, kube::Error> {
         let patch = Patch::Merge(
             json!({"metadata": {"finalizers": finalizers, "resourceVersion": resource_version}}),
         );
         self.merge(key, &patch).await
     }
 
-    async fn merge(&self, key: &ObjectKey, patch: &Patch<Value>) -> Result<(), kube::Error> {
+    async fn merge(
+        &self,
+        key: &ObjectKey,
+        patch: &Patch<Value>,
+    ) -> Result<Option<String>, kube::Error> {
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PatchParams::default()
@@ -180,7 +184,7 @@ impl ExposedApis {
         self.namespaced(&key.namespace)
             .patch_metadata(&key.name, &params, patch)
             .await
-            .map(drop)
+            .map(|written| written.metadata.resource_version)
     }
 }
 

@@ -246,7 +246,7 @@ async fn release(ctx: &Context, subject: &Subject) -> Result<(), Error> {
         .await
     {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        other => Ok(other?),
+        other => Ok(other.map(drop)?),
     }
 }
 
