@@ -23,6 +23,7 @@ pub mod mark;
 pub mod names;
 pub mod openapi;
 pub mod policy;
+pub mod policy_plugin;
 pub mod problem;
 pub mod retry;
 pub mod status;
