@@ -1,7 +1,7 @@
 //! One call: a fresh instance, its limits, and what became of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::HasSelf;
 use wasmtime::{Store, Trap};
@@ -12,6 +12,7 @@ use crate::engine::ticks;
 use crate::error::CallError;
 use crate::log::{LogSink, printable};
 use crate::memory::MemoryLimiter;
+use crate::usage::Usage;
 
 /// wasmtime's error for an answer that is larger than the host-call fuel is
 /// private; a test holds this text to it.
@@ -27,14 +28,17 @@ pub(crate) struct State {
 /// What an instance's log import gets.
 pub(crate) type LogData = HasSelf<LogSink>;
 
-/// Runs `body` on a fresh instance.
+/// Runs `body` on a fresh instance, and says what that used. `metered` says
+/// whether the engine counts fuel.
 pub(crate) fn run<T>(
     prepared: &PluginPre<State>,
     name: &Arc<str>,
     limits: &Limits,
     timeout: Duration,
+    metered: bool,
     body: impl FnOnce(&Exports, &mut Store<State>) -> wasmtime::Result<T>,
-) -> Result<T, CallError> {
+) -> (Result<T, CallError>, Usage) {
+    let started = Instant::now();
     let state = State {
         memory: MemoryLimiter::new(limits.memory_bytes),
         log: LogSink::new(Arc::clone(name), limits),
@@ -45,10 +49,22 @@ pub(crate) fn run<T>(
     // Before instantiating: that runs code of the plugin, too.
     store.set_epoch_deadline(ticks(timeout));
     store.epoch_deadline_trap();
-    prepared
-        .instantiate(&mut store)
+    let fuelled = if metered {
+        store.set_fuel(u64::MAX)
+    } else {
+        Ok(())
+    };
+    let result = fuelled
+        .and_then(|()| prepared.instantiate(&mut store))
         .and_then(|exports| body(&exports, &mut store))
-        .map_err(|error| classify(&error, store.data(), limits, timeout))
+        .map_err(|error| classify(&error, store.data(), limits, timeout));
+    let fuel = metered.then(|| store.get_fuel().ok()).flatten();
+    let usage = Usage {
+        fuel: fuel.map(|left| u64::MAX - left),
+        memory_bytes: store.data().memory.used(),
+        elapsed: started.elapsed(),
+    };
+    (result, usage)
 }
 
 fn classify(

@@ -15,6 +15,8 @@ pub struct HostConfig {
     /// Calls that run at the same time; more wait. At least 2. One plugin gets
     /// at most half of them, so that one that hangs leaves room for others.
     pub max_concurrency: usize,
+    /// Whether calls count what they execute, for [`Usage`](crate::Usage). It makes them two to three times slower.
+    pub metered: bool,
 }
 
 impl Default for HostConfig {
@@ -23,6 +25,7 @@ impl Default for HostConfig {
             cache_dir: None,
             limits: Limits::default(),
             max_concurrency: 16,
+            metered: false,
         }
     }
 }

@@ -19,7 +19,9 @@ pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 
 /// Starts an engine and its clock.
 pub(crate) fn start(config: &HostConfig) -> Result<Engine, HostError> {
-    let engine = match Engine::new(settings().allocation_strategy(pool(config))) {
+    let mut pooled = settings(config);
+    pooled.allocation_strategy(pool(config));
+    let engine = match Engine::new(&pooled) {
         Ok(engine) => engine,
         // A machine with a small address space has no room for the pool.
         Err(error) => {
@@ -27,7 +29,8 @@ pub(crate) fn start(config: &HostConfig) -> Result<Engine, HostError> {
                 error = format!("{error:#}"),
                 "plugin instances are allocated on demand: no pool can be reserved"
             );
-            Engine::new(&settings()).map_err(|error| HostError::Engine(format!("{error:#}")))?
+            Engine::new(&settings(config))
+                .map_err(|error| HostError::Engine(format!("{error:#}")))?
         }
     };
     start_ticker(engine.weak())?;
@@ -37,11 +40,12 @@ pub(crate) fn start(config: &HostConfig) -> Result<Engine, HostError> {
 /// Everything that plugins do not need is off. `gc` and `threads` are compiled
 /// in and off: builds without them were the subject of advisories. Multiple
 /// memories stay on: components with several modules need them.
-fn settings() -> Config {
+fn settings(host: &HostConfig) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         .epoch_interruption(true)
+        .consume_fuel(host.metered)
         .max_wasm_stack(512 << 10)
         .cranelift_nan_canonicalization(true)
         .wasm_threads(false)

@@ -36,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) slots: Slots,
     max_concurrency: usize,
+    pub(crate) metered: bool,
     compiled: AtomicU64,
     cached: AtomicU64,
 }
@@ -81,6 +82,7 @@ impl PluginHost {
                 limits: config.limits,
                 slots: Slots::new(max_concurrency),
                 max_concurrency,
+                metered: config.metered,
                 compiled: AtomicU64::new(0),
                 cached: AtomicU64::new(0),
             }),
@@ -247,10 +249,15 @@ impl PluginHost {
         let limits = &self.shared.limits;
         let name: Arc<str> = Arc::from(source.to_string());
         let _slot = self.shared.slots.acquire();
-        let json = call::run(prepared, &name, limits, limits.timeout, |exports, store| {
-            exports.oda_policy_generator().call_describe(store)
-        })
-        .map_err(LoadError::Describe)?;
+        let (json, _) = call::run(
+            prepared,
+            &name,
+            limits,
+            limits.timeout,
+            self.shared.metered,
+            |exports, store| exports.oda_policy_generator().call_describe(store),
+        );
+        let json = json.map_err(LoadError::Describe)?;
         descriptor::parse(&json)
     }
 }

@@ -22,9 +22,44 @@ const SUPPORTED: &str = "oda:policy 1.x (1.0.0 up to, but not including, 2.0.0)"
 /// The major version of the interface that can be loaded.
 const MAJOR: u64 = 1;
 
-/// Checks a file, and makes a component of it if it is a core module.
-pub(crate) fn component_of(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let surface = Surface::read(bytes)?;
+/// The outermost surface of a plugin's file, whether it could be loaded or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Surface {
+    /// Whether it is a component, and not a core module that is to become one.
+    pub component: bool,
+    /// What it imports: interfaces, or a core module's modules.
+    pub imports: Vec<String>,
+    /// What it exports: interfaces, or a core module's functions.
+    pub exports: Vec<String>,
+}
+
+impl Surface {
+    /// Reads the surface of a file; nothing of it is run.
+    pub fn of(bytes: &[u8]) -> Result<Self, LoadError> {
+        let outline = Outline::read(bytes)?;
+        Ok(Self {
+            component: outline.encoding == Encoding::Component,
+            imports: outline.imports,
+            exports: outline.exports,
+        })
+    }
+
+    /// The version of the plugin interface that the file exports.
+    #[must_use]
+    pub fn interface(&self) -> Option<&str> {
+        let exports = self.exports.iter();
+        exports
+            .filter_map(|export| export.strip_prefix(GENERATOR)?.strip_prefix('@'))
+            .map(|version| version.split('#').next().unwrap_or(version))
+            .next()
+    }
+}
+
+/// Checks a plugin's file as [`load`](crate::PluginHost::load) does before it
+/// compiles anything, and makes a component of it if it is a core module.
+pub fn component_of(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let surface = Outline::read(bytes)?;
     for import in &surface.imports {
         check_import(import)?;
     }
@@ -54,14 +89,14 @@ pub(crate) fn component_of(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
 }
 
 /// The outermost imports and exports.
-struct Surface {
+struct Outline {
     encoding: Encoding,
     imports: Vec<String>,
     exports: Vec<String>,
     has_metadata: bool,
 }
 
-impl Surface {
+impl Outline {
     fn read(bytes: &[u8]) -> Result<Self, LoadError> {
         // The parser's own words for this print arrays of bytes.
         if !bytes.starts_with(b"\0asm") {

@@ -31,10 +31,13 @@ mod memory;
 mod output;
 mod plugin;
 mod slots;
+mod usage;
 
 pub use builtin::builtin_plugins;
 pub use config::{HostConfig, Limits};
 pub use digest::Digest;
 pub use error::{CallError, HostError, LoadError};
 pub use host::{PluginHost, Stats};
+pub use inspect::{Surface, component_of};
 pub use plugin::{Plugin, PluginSource};
+pub use usage::Usage;

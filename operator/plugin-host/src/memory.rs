@@ -22,6 +22,11 @@ impl MemoryLimiter {
         }
     }
 
+    /// The most that it had. Linear memories never shrink.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
     /// Whether more was wanted than there is.
     pub(crate) fn exceeded(&self) -> bool {
         self.exceeded

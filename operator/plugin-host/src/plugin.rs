@@ -17,6 +17,7 @@ use crate::error::CallError;
 use crate::host::Shared;
 use crate::output::{self, Expectation};
 use crate::slots::Slots;
+use crate::usage::Usage;
 
 /// Where a plugin came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,12 +107,12 @@ impl Plugin {
     /// `{"dialect": …, "block": …}`, as in `wit/schemas/spec-request.schema.json`.
     pub fn read_spec(&self, request: &Value) -> Result<SpecReading, CallError> {
         let [request] = self.input([request.to_string()])?;
-        let answer = self.call(|exports, store| {
+        let (answer, _) = self.call(|exports, store| {
             exports
                 .oda_policy_generator()
                 .call_read_spec(store, &request)
-        })?;
-        output::reading(&answer.map_err(output::refused)?)
+        });
+        output::reading(&answer?.map_err(output::refused)?)
     }
 
     /// Its policy for a context, which serializes as
@@ -122,6 +123,16 @@ impl Plugin {
         context: &impl Serialize,
         config: &Value,
     ) -> Result<Generated, CallError> {
+        self.measure(context, config)?.0
+    }
+
+    /// As [`generate`](Self::generate), and what the call used. The outer
+    /// error is a request that never reached the plugin.
+    pub fn measure(
+        &self,
+        context: &impl Serialize,
+        config: &Value,
+    ) -> Result<(Result<Generated, CallError>, Usage), CallError> {
         let context = serde_json::to_value(context).map_err(|error| CallError::InvalidOutput {
             reason: format!("the operator's context is not JSON: {error}"),
         })?;
@@ -130,19 +141,20 @@ impl Plugin {
             .and_then(Value::as_str)
             .map(ToOwned::to_owned);
         let [context, config] = self.input([context.to_string(), config.to_string()])?;
-        let answer = self.call(|exports, store| {
+        let (answer, usage) = self.call(|exports, store| {
             exports
                 .oda_policy_generator()
                 .call_generate(store, &context, &config)
-        })?;
-        output::generated(
-            answer.map_err(output::refused)?,
-            Expectation {
-                descriptor: &self.inner.descriptor,
-                operation: operation.as_deref(),
-                depth: self.inner.shared.limits.depth,
-            },
-        )
+        });
+        let expected = Expectation {
+            descriptor: &self.inner.descriptor,
+            operation: operation.as_deref(),
+            depth: self.inner.shared.limits.depth,
+        };
+        let generated = answer
+            .and_then(|answer| answer.map_err(output::refused))
+            .and_then(|policy| output::generated(policy, expected));
+        Ok((generated, usage))
     }
 
     fn input<const N: usize>(&self, documents: [String; N]) -> Result<[String; N], CallError> {
@@ -157,7 +169,7 @@ impl Plugin {
     fn call<T>(
         &self,
         body: impl FnOnce(&crate::bindings::Plugin, &mut wasmtime::Store<State>) -> wasmtime::Result<T>,
-    ) -> Result<T, CallError> {
+    ) -> (Result<T, CallError>, Usage) {
         let inner = &*self.inner;
         // Its own slot first: whoever waits for it takes none of the others'.
         let _own = inner.slots.acquire();
@@ -167,6 +179,7 @@ impl Plugin {
             &inner.name,
             &inner.shared.limits,
             self.timeout,
+            inner.shared.metered,
             body,
         )
     }

@@ -14,6 +14,7 @@ mod cache;
 mod guest;
 mod hostile;
 mod loading;
+mod usage;
 
 use std::sync::LazyLock;
 use std::time::Duration;
