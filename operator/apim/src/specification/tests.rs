@@ -235,7 +235,7 @@ async fn private_addresses_are_refused_however_they_are_spelled() {
     for (host, kind) in [
         ("10.0.0.1", AddressKind::Private),
         ("169.254.169.254", AddressKind::LinkLocal),
-        ("[fd00:ec2::254]", AddressKind::Private),
+        ("[fd00:ec2::254]", AddressKind::LinkLocal),
         ("0.0.0.0", AddressKind::Reserved),
         ("224.0.0.1", AddressKind::Reserved),
     ] {
