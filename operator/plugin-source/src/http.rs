@@ -1,0 +1,422 @@
+//! Requests with every hop checked, every body capped and every failure named.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use operator_core::address::AddressKind;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, Client, Method, Response, StatusCode, redirect};
+use url::Url;
+
+use crate::digest::Digest;
+use crate::error::{Cause, TlsFault};
+use crate::guard::{Guarded, RefusedAddress, check_literal};
+
+const USER_AGENT: &str = concat!("apim-operator/", env!("CARGO_PKG_VERSION"));
+const MAX_REDIRECTS: usize = 5;
+/// How many clients are kept, one for each set of trusted certificates.
+const MAX_CLIENTS: usize = 16;
+/// What is waited where a server does not say how long.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_mins(1);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// How much of an error answer is read, and how much of it is quoted.
+const MAX_ERROR_BODY: u64 = 16 * 1024;
+const MAX_QUOTE: usize = 200;
+
+/// The clients of all sources.
+#[derive(Debug)]
+pub(crate) struct Http {
+    connect_timeout: Duration,
+    read_timeout: Duration,
+    extra_ca: Vec<Certificate>,
+    clients: Mutex<HashMap<Option<Digest>, Client>>,
+}
+
+/// One request, to be sent along redirects.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    /// Sent to the first host only.
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Request {
+    pub(crate) fn get(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            authorization: None,
+            body: None,
+        }
+    }
+}
+
+impl Http {
+    pub(crate) fn new(
+        connect_timeout: Duration,
+        read_timeout: Duration,
+        extra_ca: Option<&[u8]>,
+    ) -> Result<Self, Cause> {
+        let http = Self {
+            connect_timeout,
+            read_timeout,
+            extra_ca: extra_ca.map_or(Ok(Vec::new()), certificates)?,
+            clients: Mutex::default(),
+        };
+        // Wrong settings show at the start and not with the first plugin.
+        http.client(None)?;
+        Ok(http)
+    }
+
+    /// A client that trusts these certificates beside the usual ones.
+    pub(crate) fn client(&self, ca_pem: Option<&[u8]>) -> Result<Client, Cause> {
+        let key = ca_pem.map(Digest::of);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let own = ca_pem.map_or(Ok(Vec::new()), certificates)?;
+        // reqwest takes the process's provider and panics without one. Another
+        // part of the program may have set it already, which is as good.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let client = Client::builder()
+            .user_agent(USER_AGENT)
+            .referer(false)
+            // Redirects are followed here, with the checks between.
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .dns_resolver(Guarded)
+            .connect_timeout(self.connect_timeout)
+            .read_timeout(self.read_timeout)
+            .pool_max_idle_per_host(2)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tls_certs_merge(self.extra_ca.iter().cloned().chain(own))
+            .build()
+            .map_err(|error| {
+                Cause::BadSettings(format!("no HTTP client can be made: {}", chain(&error)))
+            })?;
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Cause> {
+    let found = Certificate::from_pem_bundle(pem).unwrap_or_default();
+    if found.is_empty() {
+        return Err(Cause::BadSettings(
+            "the CA certificates that were given hold no PEM certificate".into(),
+        ));
+    }
+    Ok(found)
+}
+
+/// Sends a request and follows redirects of GET and HEAD. The answer is
+/// whatever came in the end, whatever its status.
+pub(crate) async fn send(
+    client: &Client,
+    request: Request,
+    limit: Duration,
+) -> Result<Response, Cause> {
+    let follow = matches!(request.method, Method::GET | Method::HEAD);
+    let first = origin_of(&request.url);
+    let mut url = request.url;
+    for _ in 0..=MAX_REDIRECTS {
+        check_url(&url)?;
+        let mut builder = client
+            .request(request.method.clone(), url.clone())
+            .headers(request.headers.clone());
+        if let Some(authorization) = &request.authorization
+            && origin_of(&url) == first
+        {
+            builder = builder.header(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        let response = builder
+            .send()
+            .await
+            .map_err(|error| failed(&url, &error, limit))?;
+        if !follow || !is_redirect(response.status()) {
+            return Ok(response);
+        }
+        url = next_hop(&url, response.headers())?;
+    }
+    Err(Cause::Redirect(format!(
+        "more than {MAX_REDIRECTS} times; use the URL it leads to in the end"
+    )))
+}
+
+/// Whether two URLs lead to the same server by the same protocol.
+pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
+    origin_of(one) == origin_of(other)
+}
+
+fn origin_of(url: &Url) -> (String, Option<String>, Option<u16>) {
+    (
+        url.scheme().to_owned(),
+        url.host_str().map(str::to_owned),
+        url.port_or_known_default(),
+    )
+}
+
+fn check_url(url: &Url) -> Result<(), Cause> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Cause::BadReference(format!(
+            "`{}` is neither http nor https",
+            shown(url)
+        )));
+    }
+    check_literal(url).map_err(refused)
+}
+
+fn refused(refused: RefusedAddress) -> Cause {
+    Cause::Refused {
+        kind: AddressKind::of(refused.address),
+        host: refused.host,
+        address: refused.address,
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn next_hop(url: &Url, headers: &HeaderMap) -> Result<Url, Cause> {
+    let redirect = |reason: &str| Cause::Redirect(reason.to_owned());
+    let location = headers
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(|| redirect("without saying where"))?;
+    let next = url
+        .join(location)
+        .map_err(|_| redirect("to something that is not a URL"))?;
+    if url.scheme() == "https" && next.scheme() == "http" {
+        return Err(redirect("from https to http, which is not followed"));
+    }
+    if !next.username().is_empty() || next.password().is_some() {
+        return Err(redirect("to a URL with credentials, which is not followed"));
+    }
+    Ok(next)
+}
+
+/// Reads a body to its end, or fails at the first byte above the limit.
+/// `declared` is what the body must be as long as, where that is known.
+pub(crate) async fn read_capped(
+    mut response: Response,
+    what: &'static str,
+    max: u64,
+    declared: Option<u64>,
+    limit: Duration,
+) -> Result<Bytes, Cause> {
+    let too_large = |size| Cause::TooLarge {
+        what,
+        size,
+        limit: max,
+    };
+    let announced = response.content_length();
+    if let Some(size) = announced
+        && size > max
+    {
+        return Err(too_large(Some(size)));
+    }
+    let url = response.url().clone();
+    let mut body = BytesMut::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                let size = (body.len() + chunk.len()) as u64;
+                if declared.is_some_and(|declared| size > declared) {
+                    return Err(Cause::Protocol(format!(
+                        "{what} is longer than the {} bytes that were declared",
+                        declared.unwrap_or_default()
+                    )));
+                }
+                if size > max {
+                    return Err(too_large(None));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(None) => break,
+            // A connection that ends early is told apart from one that stalls.
+            Err(error) if !error.is_timeout() => {
+                let expected = declared.or(announced);
+                return Err(match expected {
+                    Some(expected) if (body.len() as u64) < expected => Cause::Truncated {
+                        expected,
+                        found: body.len() as u64,
+                    },
+                    _ => failed(&url, &error, limit),
+                });
+            }
+            Err(error) => return Err(failed(&url, &error, limit)),
+        }
+    }
+    match declared {
+        Some(expected) if (body.len() as u64) < expected => Err(Cause::Truncated {
+            expected,
+            found: body.len() as u64,
+        }),
+        _ => Ok(body.freeze()),
+    }
+}
+
+/// An answer with a status of success, or the failure that its status means.
+pub(crate) async fn successful(
+    response: Response,
+    what: &str,
+    anonymous: bool,
+) -> Result<Response, Cause> {
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let status = response.status().as_u16();
+    let after = retry_after(response.headers());
+    Err(match status {
+        401 | 403 => Cause::Unauthorised { status, anonymous },
+        404 | 410 => Cause::NotFound {
+            what: what.to_owned(),
+        },
+        429 => Cause::Throttled {
+            after: after.unwrap_or(DEFAULT_RETRY_AFTER),
+        },
+        // A server in maintenance says when it will be back.
+        503 if after.is_some() => Cause::Throttled {
+            after: after.unwrap_or(DEFAULT_RETRY_AFTER),
+        },
+        408 | 500.. => Cause::Server {
+            status,
+            message: quoted(response).await,
+        },
+        _ => Cause::Rejected {
+            status,
+            message: quoted(response).await,
+        },
+    })
+}
+
+/// The seconds of Retry-After; its other form, a date, would need a clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = seconds.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}
+
+/// What a registry says about an error, or the beginning of the text.
+async fn quoted(response: Response) -> String {
+    #[derive(serde::Deserialize)]
+    struct Envelope {
+        errors: Vec<Entry>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Entry {
+        #[serde(default)]
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let limit = Duration::ZERO;
+    let Ok(body) = read_capped(response, "the answer", MAX_ERROR_BODY, None, limit).await else {
+        return String::new();
+    };
+    let text = match serde_json::from_slice::<Envelope>(&body) {
+        Ok(envelope) => envelope
+            .errors
+            .iter()
+            .map(|entry| format!("{} {}", entry.code, entry.message))
+            .collect::<Vec<_>>()
+            .join("; "),
+        Err(_) => String::from_utf8_lossy(&body).into_owned(),
+    };
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(MAX_QUOTE).collect::<String>().trim().to_owned()
+}
+
+/// A URL for messages: without query, fragment and user information, any of
+/// which may be a secret.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Fails for URLs that cannot have them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+/// What went wrong on the way, from what reqwest wraps it in.
+pub(crate) fn failed(url: &Url, error: &reqwest::Error, limit: Duration) -> Cause {
+    if error.is_timeout() {
+        return Cause::TimedOut { limit };
+    }
+    for inner in causes(error) {
+        if let Some(found) = inner.downcast_ref::<RefusedAddress>() {
+            return refused(found.clone());
+        }
+        if let Some(found) = inner.downcast_ref::<rustls::Error>() {
+            return Cause::Tls(tls_fault(url, found));
+        }
+    }
+    Cause::Unreachable(chain(error))
+}
+
+fn tls_fault(url: &Url, error: &rustls::Error) -> TlsFault {
+    use rustls::CertificateError as Certificate;
+    let rustls::Error::InvalidCertificate(certificate) = error else {
+        return TlsFault::Other(error.to_string());
+    };
+    match certificate {
+        Certificate::Expired | Certificate::ExpiredContext { .. } => TlsFault::Expired,
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => TlsFault::NotYetValid,
+        // A signature that does not fit is another authority of the same name.
+        Certificate::UnknownIssuer | Certificate::BadSignature => TlsFault::UnknownAuthority,
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            TlsFault::WrongName(url.host_str().unwrap_or_default().to_owned())
+        }
+        other => TlsFault::Other(other.to_string()),
+    }
+}
+
+/// The error below an error. `io::Error` hides the one that it wraps.
+fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(below(error), |error| below(*error))
+}
+
+/// The causes of an error without its own text, which holds the whole URL.
+fn chain(error: &reqwest::Error) -> String {
+    let mut messages: Vec<String> = Vec::new();
+    for inner in causes(error) {
+        let message = inner.to_string();
+        // Many layers repeat what they wrap.
+        if !messages.iter().any(|known| known.contains(&message)) {
+            messages.push(message);
+        }
+    }
+    if messages.is_empty() {
+        messages.push("the request could not be made".into());
+    }
+    messages.join(": ")
+}
