@@ -3,24 +3,27 @@
 use std::io::Write as _;
 
 use kube::CustomResourceExt as _;
-use operator_controller::crd::{ApimInstance, exposed_api};
+use operator_controller::crd::{ApimInstance, PolicyPlugin, exposed_api};
 
 use crate::Done;
 use crate::args::CrdArgs;
 
 /// Prints the definitions.
 pub(crate) fn print(args: &CrdArgs) -> anyhow::Result<Done> {
-    let (definition, note) = if args.exposedapi {
+    let (definitions, note) = if args.exposedapi {
         let note = "# Only for clusters without an ODA Canvas, which brings its own.\n";
-        (exposed_api::definition()?, note)
+        (vec![exposed_api::definition()?], note)
     } else {
-        (ApimInstance::crd(), "")
+        (vec![ApimInstance::crd(), PolicyPlugin::crd()], "")
     };
-    let yaml = serde_saphyr::to_string(&definition)?;
     let mut out = std::io::stdout().lock();
-    write!(out, "# Generated: `make crds`.\n{note}{yaml}")?;
-    if !yaml.ends_with('\n') {
-        writeln!(out)?;
+    write!(out, "# Generated: `make crds`.\n{note}")?;
+    for (i, definition) in definitions.iter().enumerate() {
+        if i > 0 {
+            writeln!(out, "---")?;
+        }
+        let yaml = serde_saphyr::to_string(definition)?;
+        writeln!(out, "{}", yaml.trim_end())?;
     }
     Ok(Done::Fine)
 }

@@ -3,5 +3,7 @@
 
 pub mod apim_instance;
 pub mod exposed_api;
+pub mod policy_plugin;
 
 pub use apim_instance::ApimInstance;
+pub use policy_plugin::PolicyPlugin;

@@ -1,13 +1,14 @@
 //! The chain: which plugins run for an API, with which config.
 //!
-//! Two steps, because what a block of a spec means is the plugin's to say:
-//! [`plan_chain`] names the candidates and the blocks that must be read, and
+//! Two steps, because what a block of a spec means is the plugin's to say: a
+//! [`Plan`] names the candidates and the blocks that must be read, and
 //! [`Plan::decide`] makes the chain of what was read. No plugin is known here by
 //! name.
 
 mod blocks;
 mod catalog;
 mod decide;
+mod layering;
 mod plan;
 mod render;
 #[cfg(test)]
@@ -15,10 +16,10 @@ mod tests;
 
 use serde_json::Value;
 
-pub use catalog::{Catalog, Listing, PluginInfo};
+pub use catalog::{Catalog, Entry, Listing, PluginInfo};
 pub use decide::{Reading, Readings};
 pub(crate) use plan::planned;
-pub use plan::{Plan, SpecRequest, plan_chain};
+pub use plan::{Plan, SpecRequest, Target};
 pub use render::{Rendered, render};
 
 use std::sync::Arc;
@@ -35,7 +36,9 @@ pub struct ChainedPlugin {
     pub plugin: Arc<PluginInfo>,
     /// Whether the platform made it mandatory.
     pub mandatory: bool,
-    /// Its place in the chain.
+    /// Its place in its phase: the platform's order.
+    pub order: i32,
+    /// Its place among those of the same order.
     pub position: usize,
     /// Its merged config, valid by its schema.
     pub config: Value,

@@ -7,6 +7,7 @@ use crate::config::{CompiledSchema, SchemaError};
 use crate::descriptor::Descriptor;
 use crate::desired::PluginUse;
 use crate::names::PluginName;
+use crate::policy_plugin::Governance;
 
 /// A plugin that can be called.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,26 +60,64 @@ pub enum Listing {
     Failed(String),
 }
 
+/// A name that is known: the state of the plugin, and what the platform says
+/// of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its state.
+    pub listing: Listing,
+    /// The platform's decisions; absent where no `PolicyPlugin` names it: it
+    /// may be used by all, without defaults and capabilities.
+    pub governance: Option<Arc<Governance>>,
+    /// What its users should know although it works: that a newer version
+    /// could not be loaded.
+    pub notice: Option<String>,
+}
+
 /// The plugins of this operator, by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
-    plugins: BTreeMap<PluginName, Listing>,
+    plugins: BTreeMap<PluginName, Entry>,
 }
 
 impl Catalog {
-    /// Lists a plugin; one of the same name is replaced.
+    /// Lists a plugin that no `PolicyPlugin` names; one of the same name is
+    /// replaced.
     pub fn insert(&mut self, name: PluginName, listing: Listing) {
-        self.plugins.insert(name, listing);
+        let entry = Entry {
+            listing,
+            governance: None,
+            notice: None,
+        };
+        self.plugins.insert(name, entry);
     }
 
-    /// A plugin by name.
+    /// Lists a plugin with all that is known of it.
+    pub fn insert_entry(&mut self, name: PluginName, entry: Entry) {
+        self.plugins.insert(name, entry);
+    }
+
+    /// The state of a plugin.
     #[must_use]
     pub fn get(&self, name: &PluginName) -> Option<&Listing> {
+        self.plugins.get(name).map(|entry| &entry.listing)
+    }
+
+    /// All that is known of a plugin.
+    #[must_use]
+    pub fn entry(&self, name: &PluginName) -> Option<&Entry> {
         self.plugins.get(name)
     }
 
     /// All plugins, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&PluginName, &Listing)> {
+        self.plugins
+            .iter()
+            .map(|(name, entry)| (name, &entry.listing))
+    }
+
+    /// All plugins with all that is known of them, by name.
+    pub fn entries(&self) -> impl Iterator<Item = (&PluginName, &Entry)> {
         self.plugins.iter()
     }
 
@@ -86,15 +125,30 @@ impl Catalog {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.plugins.keys().map(PluginName::as_str)
     }
+
+    /// The names of those that a namespace with these labels may use.
+    pub fn usable<'c>(
+        &'c self,
+        namespace_labels: &'c BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &'c str> {
+        self.plugins
+            .iter()
+            .filter(|(_, entry)| {
+                entry
+                    .governance
+                    .as_ref()
+                    .is_none_or(|governance| governance.admits(namespace_labels))
+            })
+            .map(|(name, _)| name.as_str())
+    }
 }
 
 impl FromIterator<PluginInfo> for Catalog {
     fn from_iter<I: IntoIterator<Item = PluginInfo>>(plugins: I) -> Self {
-        Self {
-            plugins: plugins
-                .into_iter()
-                .map(|plugin| (plugin.name.clone(), Listing::Ready(Arc::new(plugin))))
-                .collect(),
+        let mut catalog = Self::default();
+        for plugin in plugins {
+            catalog.insert(plugin.name.clone(), Listing::Ready(Arc::new(plugin)));
         }
+        catalog
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::plan::{Candidate, PlannedOperation};
-use super::{Chain, ChainedPlugin, Plan};
+use super::{Chain, ChainedPlugin, Plan, layering};
 use crate::annotations::nearest::did_you_mean;
 use crate::annotations::{self, nearest::listed};
 use crate::config::{Layers, Origin};
@@ -14,6 +14,7 @@ use crate::desired::Operation;
 use crate::instance::{When, empty_object};
 use crate::names::PluginName;
 use crate::policy::{Diagnostic, Severity};
+use crate::policy_plugin::Governance;
 use crate::problem::Problem;
 use crate::status::reasons::Reason;
 use crate::validate::Finding;
@@ -75,13 +76,18 @@ impl Plan {
                     continue;
                 }
             }
-            let layers = self.layers(candidate, reading.config);
-            let name = candidate.plugin.name.clone();
+            let layers = layering::layers(
+                candidate,
+                &self.instance,
+                reading.config,
+                &mut chain.warnings,
+                &mut findings,
+            );
             if let Some(config) = valid(&candidate.plugin.schema, &layers, &mut findings) {
-                debug_assert_eq!(name, candidate.plugin.name);
                 chain.api.push(ChainedPlugin {
                     plugin: candidate.plugin.clone(),
-                    mandatory: false,
+                    mandatory: candidate.mandatory,
+                    order: order(candidate.governance.as_deref()),
                     position,
                     config,
                     layers,
@@ -93,21 +99,6 @@ impl Plan {
             self.decide_operation(planned, operations, &mut chain, &mut findings);
         }
         (chain, findings)
-    }
-
-    fn layers(&self, candidate: &Candidate, from_spec: Value) -> Layers {
-        let mut layers = Layers::new(candidate.plugin.name.clone(), Origin::Annotation);
-        layers.push(
-            Origin::Instance(self.instance.clone()),
-            candidate.instance_config.clone(),
-        );
-        if let Some((block, _)) = &candidate.block {
-            layers.push(Origin::SpecBlock(block.clone()), from_spec);
-        }
-        if let Some(config) = &candidate.annotation_config {
-            layers.push(Origin::Annotation, config.clone());
-        }
-        layers
     }
 
     fn decide_operation(
@@ -131,18 +122,19 @@ impl Plan {
                 return;
             }
         };
-        for (position, (plugin, instance_config, config)) in planned.plugins.iter().enumerate() {
-            let origin = Origin::OperationAnnotation(planned.operation.clone());
-            let mut layers = Layers::new(plugin.name.clone(), origin.clone());
-            layers.push(
-                Origin::Instance(self.instance.clone()),
-                instance_config.clone(),
+        for (position, planned_plugin) in planned.plugins.iter().enumerate() {
+            let plugin = &planned_plugin.plugin;
+            let layers = layering::operation_layers(
+                planned_plugin,
+                &planned.operation,
+                &self.instance,
+                findings,
             );
-            layers.push(origin, config.clone().unwrap_or_else(empty_object));
             if let Some(config) = valid(&plugin.schema, &layers, findings) {
                 chain.operations.push(ChainedPlugin {
                     plugin: plugin.clone(),
-                    mandatory: false,
+                    mandatory: planned_plugin.mandatory,
+                    order: order(planned_plugin.governance.as_deref()),
                     position,
                     config,
                     layers,
@@ -151,6 +143,11 @@ impl Plan {
             }
         }
     }
+}
+
+/// The platform's order of a plugin.
+fn order(governance: Option<&Governance>) -> i32 {
+    governance.map_or(0, |governance| governance.order)
 }
 
 /// What the candidate's block says; nothing where it has none.
@@ -234,7 +231,11 @@ fn verdict(candidate: &Candidate, enabled: Option<bool>) -> Verdict {
         Some(When::Always) if off => Verdict::RunsAnyway(Problem::of_plugin(
             name.as_str(),
             format!("spec.{block}"),
-            format!("plugin `{name}` runs all the same: the instance runs it for every API"),
+            if candidate.mandatory {
+                format!("plugin `{name}` runs all the same: PolicyPlugin/{name} makes it mandatory")
+            } else {
+                format!("plugin `{name}` runs all the same: the instance runs it for every API")
+            },
         )),
         when if runs(when, enabled) => Verdict::Runs,
         // That is what the owner wrote; only config that is lost needs a word.
@@ -279,6 +280,7 @@ fn valid(
     }
     findings.extend(violations.into_iter().map(|violation| {
         let reason = match layers.origin(&violation.pointer) {
+            Origin::PolicyPlugin => Reason::InvalidPolicyPlugin,
             Origin::Instance(_) => Reason::InvalidInstance,
             Origin::SpecBlock(_) => Reason::InvalidSpec,
             Origin::Annotation | Origin::OperationAnnotation(_) => Reason::InvalidAnnotation,

@@ -1,17 +1,19 @@
 //! Which plugins are candidates, and what must be read before it is decided
 //! which of them run.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::blocks;
-use super::catalog::{Catalog, Listing, PluginInfo};
-use crate::annotations::nearest::{did_you_mean, listed};
+use super::catalog::{Catalog, Entry, Listing, PluginInfo};
+use crate::annotations::nearest::{self, did_you_mean};
 use crate::annotations::{self, Annotations, OperationPlugins};
 use crate::descriptor::Dialect;
 use crate::instance::{Instance, When, empty_object};
 use crate::names::{InstanceName, PluginName};
+use crate::policy_plugin::Governance;
 use crate::problem::Problem;
 use crate::status::reasons::Reason;
 use crate::validate::Finding;
@@ -20,6 +22,9 @@ use crate::validate::Finding;
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) plugin: Arc<PluginInfo>,
+    pub(super) governance: Option<Arc<Governance>>,
+    /// Whether it runs whatever the object says.
+    pub(super) mandatory: bool,
     /// The instance's rule; none where the object lists the plugin itself.
     pub(super) when: Option<When>,
     pub(super) instance_config: Value,
@@ -33,6 +38,7 @@ pub(super) struct Candidate {
 pub struct Plan {
     pub(super) instance: InstanceName,
     pub(super) dialect: Dialect,
+    names: BTreeSet<PluginName>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) operations: Vec<PlannedOperation>,
     pub(super) warnings: Vec<Problem>,
@@ -42,7 +48,35 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 pub(super) struct PlannedOperation {
     pub(super) operation: String,
-    pub(super) plugins: Vec<(Arc<PluginInfo>, Value, Option<Value>)>,
+    pub(super) plugins: Vec<PlannedPlugin>,
+}
+
+/// A plugin that runs for an operation.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedPlugin {
+    pub(super) plugin: Arc<PluginInfo>,
+    pub(super) governance: Option<Arc<Governance>>,
+    /// Whether it is mandatory for the API, and its config locked with that.
+    pub(super) mandatory: bool,
+    pub(super) instance_config: Value,
+    pub(super) config: Option<Value>,
+}
+
+/// What a chain is planned for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The namespace of the API.
+    pub namespace: &'a str,
+    /// Its labels, which the platform writes.
+    pub namespace_labels: &'a BTreeMap<String, String>,
+    /// The API's own labels, which its owner writes.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Where it is published.
+    pub instance: &'a Instance,
+    /// How its spec is written.
+    pub dialect: Dialect,
+    /// Its spec.
+    pub spec: &'a Value,
 }
 
 /// A call of `read-spec` that must be made before the chain can be decided.
@@ -60,23 +94,27 @@ pub struct SpecRequest {
 /// is planned, so that all problems are seen at once.
 pub(crate) fn planned(
     annotations: &Annotations,
-    instance: &Instance,
-    dialect: Dialect,
-    spec: &Value,
+    target: Target<'_>,
     catalog: &Catalog,
 ) -> (Plan, Vec<Finding>) {
+    let instance = target.instance;
     let mut findings = Vec::new();
-    let listing = listing(annotations, instance);
+    let mut warnings = Vec::new();
+    let listing = listing(annotations, target, catalog);
     let mut candidates = Vec::new();
-    for (name, when) in &listing {
-        let place = when.map_or_else(
-            || annotations::path("plugins"),
-            |_| format!("ApimInstance/{} spec.plugins[{name}]", instance.name),
-        );
-        let Some(plugin) = find(catalog, name, &place, &mut findings) else {
+    for listed in &listing {
+        let (name, place) = (&listed.name, listed.place(instance));
+        let Some((plugin, entry)) = find(catalog, target, listed, &place, &mut findings) else {
             continue;
         };
-        if *when == Some(When::WhenEnabled) && plugin.descriptor.spec_block.is_none() {
+        if let Some(notice) = &entry.notice {
+            warnings.push(Problem::of_plugin(
+                name.as_str(),
+                format!("PolicyPlugin/{name}"),
+                notice,
+            ));
+        }
+        if listed.when() == Some(When::WhenEnabled) && plugin.descriptor.spec_block.is_none() {
             findings.push(Finding::invalid(
                 Reason::InvalidInstance,
                 Problem::of_plugin(
@@ -90,39 +128,40 @@ pub(crate) fn planned(
             ));
         }
         candidates.push(Candidate {
-            when: *when,
+            when: listed.when(),
+            mandatory: listed.mandatory,
+            governance: entry.governance.clone(),
             instance_config: instance_config(instance, name),
             annotation_config: annotations.configs.get(name).cloned(),
             block: plugin.descriptor.spec_block.as_ref().and_then(|block| {
-                let value = spec.get(block).filter(|v| !v.is_null())?;
+                let value = target.spec.get(block).filter(|v| !v.is_null())?;
                 Some((block.clone(), value.clone()))
             }),
             plugin,
         });
     }
     for name in annotations.configs.keys() {
-        if !listing.iter().any(|(listed, _)| listed == name) {
+        if !listing.iter().any(|listed| listed.name == *name) {
             findings.push(config_without_plugin(name, &listing, catalog));
         }
     }
     let operations = annotations
         .operation_plugins
         .iter()
-        .map(|entry| operation(entry, instance, catalog, &mut findings))
+        .map(|entry| operation(entry, target, catalog, &mut findings))
         .collect();
     let read: Vec<&str> = candidates
         .iter()
         .filter_map(|c| c.plugin.descriptor.spec_block.as_deref())
         .collect();
     // A plugin that is missing may be the one that reads a block.
-    let warnings = if findings.is_empty() {
-        blocks::unread(spec, &read, catalog)
-    } else {
-        Vec::new()
-    };
+    if findings.is_empty() {
+        warnings.extend(blocks::unread(target.spec, &read, catalog));
+    }
     let plan = Plan {
         instance: instance.name.clone(),
-        dialect,
+        dialect: target.dialect,
+        names: names(annotations, &listing),
         candidates,
         operations,
         warnings,
@@ -130,23 +169,28 @@ pub(crate) fn planned(
     (plan, findings)
 }
 
-/// Names the candidates for an API, or everything that is wrong.
-pub fn plan_chain(
-    annotations: &Annotations,
-    instance: &Instance,
-    dialect: Dialect,
-    spec: &Value,
-    catalog: &Catalog,
-) -> Result<Plan, Vec<Problem>> {
-    let (plan, findings) = planned(annotations, instance, dialect, spec, catalog);
-    if findings.is_empty() {
-        Ok(plan)
-    } else {
-        Err(findings.into_iter().map(|f| f.problem).collect())
-    }
+/// Every plugin that the chain names, also those that cannot be used.
+fn names(annotations: &Annotations, listing: &[Listed]) -> BTreeSet<PluginName> {
+    let of_operations = annotations
+        .operation_plugins
+        .iter()
+        .flat_map(|entry| &entry.plugins);
+    listing
+        .iter()
+        .map(|listed| &listed.name)
+        .chain(of_operations)
+        .cloned()
+        .collect()
 }
 
 impl Plan {
+    /// Every plugin that the chain names, also those that cannot be used or do
+    /// not run.
+    #[must_use]
+    pub const fn names(&self) -> &BTreeSet<PluginName> {
+        &self.names
+    }
+
     /// The calls of `read-spec` that must be made: one for each candidate
     /// whose block is there.
     pub fn requests(&self) -> impl Iterator<Item = SpecRequest> {
@@ -161,18 +205,74 @@ impl Plan {
     }
 }
 
-/// The names in the chain, with the instance's rule where it listed them.
-fn listing(annotations: &Annotations, instance: &Instance) -> Vec<(PluginName, Option<When>)> {
-    annotations.plugins.as_ref().map_or_else(
-        || {
-            instance
-                .plugins
-                .iter()
-                .map(|p| (p.name.clone(), Some(p.when)))
-                .collect()
-        },
-        |names| names.iter().map(|name| (name.clone(), None)).collect(),
-    )
+/// A name in the chain, and who put it there.
+struct Listed {
+    name: PluginName,
+    /// The instance's rule, where the instance lists it.
+    rule: Option<When>,
+    /// Whether the platform made it mandatory.
+    mandatory: bool,
+    /// Whether anyone but the platform listed it.
+    listed: bool,
+}
+
+impl Listed {
+    /// When it runs; none where the object lists it itself.
+    const fn when(&self) -> Option<When> {
+        if self.mandatory {
+            Some(When::Always)
+        } else {
+            self.rule
+        }
+    }
+
+    /// The field that names it.
+    fn place(&self, instance: &Instance) -> String {
+        let name = &self.name;
+        match (self.listed, self.rule) {
+            (false, _) => format!("PolicyPlugin/{name} spec.mandatory"),
+            (true, Some(_)) => format!("ApimInstance/{} spec.plugins[{name}]", instance.name),
+            (true, None) => annotations::path("plugins"),
+        }
+    }
+}
+
+/// The names in the chain: what the object or the instance lists, and what is
+/// mandatory besides.
+fn listing(annotations: &Annotations, target: Target<'_>, catalog: &Catalog) -> Vec<Listed> {
+    let mandatory: BTreeSet<&PluginName> = catalog
+        .entries()
+        .filter(|(_, entry)| {
+            entry.governance.as_ref().is_some_and(|governance| {
+                governance.is_mandatory(target.namespace_labels, target.labels)
+            })
+        })
+        .map(|(name, _)| name)
+        .collect();
+    let listed = |name: &PluginName, rule| Listed {
+        name: name.clone(),
+        rule,
+        mandatory: mandatory.contains(name),
+        listed: true,
+    };
+    let mut all: Vec<Listed> = match &annotations.plugins {
+        Some(names) => names.iter().map(|name| listed(name, None)).collect(),
+        None => {
+            let defaults = target.instance.plugins.iter();
+            defaults.map(|p| listed(&p.name, Some(p.when))).collect()
+        }
+    };
+    for name in mandatory {
+        if !all.iter().any(|listed| listed.name == *name) {
+            all.push(Listed {
+                name: name.clone(),
+                rule: None,
+                mandatory: true,
+                listed: false,
+            });
+        }
+    }
+    all
 }
 
 fn instance_config(instance: &Instance, name: &PluginName) -> Value {
@@ -185,7 +285,7 @@ fn instance_config(instance: &Instance, name: &PluginName) -> Value {
 
 fn operation(
     entry: &OperationPlugins,
-    instance: &Instance,
+    target: Target<'_>,
     catalog: &Catalog,
     findings: &mut Vec<Finding>,
 ) -> PlannedOperation {
@@ -194,68 +294,93 @@ fn operation(
         annotations::path("operation-plugins"),
         crate::config::escape(&entry.operation)
     );
+    let plugin = |name: &PluginName| {
+        let governance = catalog.entry(name).and_then(|e| e.governance.as_ref());
+        let listed = Listed {
+            name: name.clone(),
+            rule: None,
+            mandatory: governance
+                .is_some_and(|g| g.is_mandatory(target.namespace_labels, target.labels)),
+            listed: true,
+        };
+        let (plugin, entry_of) = find(catalog, target, &listed, &place, findings)?;
+        Some(PlannedPlugin {
+            plugin,
+            governance: entry_of.governance.clone(),
+            mandatory: listed.mandatory,
+            instance_config: instance_config(target.instance, name),
+            config: entry.configs.get(name).cloned(),
+        })
+    };
     PlannedOperation {
         operation: entry.operation.clone(),
-        plugins: entry
-            .plugins
-            .iter()
-            .filter_map(|name| {
-                let plugin = find(catalog, name, &place, findings)?;
-                let config = entry.configs.get(name).cloned();
-                Some((plugin, instance_config(instance, name), config))
-            })
-            .collect(),
+        plugins: entry.plugins.iter().filter_map(plugin).collect(),
     }
 }
 
-fn find(
-    catalog: &Catalog,
-    name: &PluginName,
+/// A plugin that can be called and that the namespace may use, or a finding.
+fn find<'c>(
+    catalog: &'c Catalog,
+    target: Target<'_>,
+    listed: &Listed,
     place: &str,
     findings: &mut Vec<Finding>,
-) -> Option<Arc<PluginInfo>> {
+) -> Option<(Arc<PluginInfo>, &'c Entry)> {
+    let name = &listed.name;
     let problem = |message: String| Problem::of_plugin(name.as_str(), place, message);
-    findings.push(match catalog.get(name) {
-        Some(Listing::Ready(plugin)) => return Some(Arc::clone(plugin)),
-        Some(Listing::Loading) => Finding::waiting(
-            Reason::PluginLoading,
-            problem(format!("plugin `{name}` is still being loaded")),
-        ),
-        Some(Listing::Failed(why)) => Finding::invalid(
-            Reason::PluginFailed,
-            problem(format!("plugin `{name}` cannot be used: {why}")),
-        ),
-        None => Finding::invalid(
+    let Some(entry) = catalog.entry(name) else {
+        findings.push(Finding::invalid(
             Reason::PluginNotFound,
             problem(format!(
                 "there is no plugin `{name}`{}; loaded are {}",
                 did_you_mean(name.as_str(), catalog.names()).trim_end_matches('?'),
-                listed(catalog.names())
+                nearest::listed(catalog.names())
             )),
+        ));
+        return None;
+    };
+    let governance = entry.governance.as_deref();
+    if !listed.mandatory && !governance.is_none_or(|g| g.admits(target.namespace_labels)) {
+        findings.push(Finding::invalid(
+            Reason::Forbidden,
+            problem(format!(
+                "plugin `{name}` may not be used in namespace `{}`: PolicyPlugin/{name} spec.namespaceSelector \
+                 does not select it; its APIs may use {}",
+                target.namespace,
+                nearest::listed(catalog.usable(target.namespace_labels))
+            )),
+        ));
+        return None;
+    }
+    findings.push(match &entry.listing {
+        Listing::Ready(plugin) => return Some((Arc::clone(plugin), entry)),
+        Listing::Loading => Finding::waiting(
+            Reason::PluginLoading,
+            problem(format!("plugin `{name}` is still being loaded")),
+        ),
+        Listing::Failed(why) => Finding::invalid(
+            Reason::PluginFailed,
+            problem(format!("plugin `{name}` cannot be used: {why}")),
         ),
     });
     None
 }
 
-fn config_without_plugin(
-    name: &PluginName,
-    listing: &[(PluginName, Option<When>)],
-    catalog: &Catalog,
-) -> Finding {
-    let names = || listing.iter().map(|(name, _)| name.as_str());
+fn config_without_plugin(name: &PluginName, listing: &[Listed], catalog: &Catalog) -> Finding {
+    let names = || listing.iter().map(|listed| listed.name.as_str());
     let key = format!("plugin.{name}");
     // A name that is itself misspelt is no advice.
     let there = listing
         .iter()
-        .filter(|(name, _)| catalog.get(name).is_some());
-    let hint = did_you_mean(name.as_str(), there.map(|(name, _)| name.as_str()));
+        .filter(|listed| catalog.get(&listed.name).is_some());
+    let hint = did_you_mean(name.as_str(), there.map(|listed| listed.name.as_str()));
     Finding::invalid(
         Reason::InvalidAnnotation,
         Problem::new(
             annotations::path(&key),
             format!(
                 "`{name}` is not in the chain, which is {}{}",
-                listed(names()),
+                nearest::listed(names()),
                 if hint.is_empty() {
                     "; list it in the annotation `plugins`, or remove its config".to_owned()
                 } else {

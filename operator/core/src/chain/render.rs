@@ -46,7 +46,7 @@ pub fn render(
             plugin: plugin.name().as_str(),
             phase: descriptor.phase,
             mandatory: plugin.mandatory,
-            order: (0, plugin.position),
+            order: (i64::from(plugin.order), plugin.position),
             sections: &descriptor.sections,
             generated,
         });

@@ -1,3 +1,4 @@
+mod governance;
 mod rendering;
 
 use serde_json::json;

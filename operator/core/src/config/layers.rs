@@ -11,6 +11,8 @@ use crate::problem::Problem;
 /// Who wrote a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
+    /// The `PolicyPlugin`'s defaults.
+    PolicyPlugin,
     /// The instance's default list.
     Instance(InstanceName),
     /// A block of the object's spec, as the plugin read it.
@@ -86,6 +88,7 @@ impl Layers {
     #[must_use]
     pub fn locate(&self, pointer: &str) -> String {
         let place = match self.origin(pointer) {
+            Origin::PolicyPlugin => format!("PolicyPlugin/{} spec.defaults", self.plugin),
             Origin::Instance(instance) => format!(
                 "ApimInstance/{instance} spec.plugins[{}].config",
                 self.plugin

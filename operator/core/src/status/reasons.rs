@@ -47,6 +47,10 @@ reasons! {
     Forbidden,
     /// The instance's settings contradict themselves or the plugins.
     InvalidInstance,
+    /// The settings of a `PolicyPlugin` contradict the plugin.
+    InvalidPolicyPlugin,
+    /// A mandatory plugin does not let owners do this.
+    Locked,
     /// No instance is there, or none of the name.
     NoInstance,
     /// The instance where the API is published does not serve it any more.

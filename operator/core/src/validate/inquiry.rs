@@ -1,6 +1,6 @@
 //! What has to be looked up for an object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::apim::AppliedRecord;
 use crate::chain::{self, Catalog, Plan, SpecRequest};
 use crate::exposed_api::{self, ExposedApi, ObjectMeta};
 use crate::instance::{Instance, select_instance};
-use crate::names::ObjectKey;
+use crate::names::{ObjectKey, PluginName};
 use crate::policy::Grants;
 use crate::problem::Problem;
 use crate::status::reasons::Reason;
@@ -84,8 +84,15 @@ pub fn inquire(
         warnings.extend(super::plugins_without_api_management(&annotations));
     } else if let Some(instance) = &instance {
         let dialect = exposed_api::dialect(spec);
-        let (planned, found) =
-            chain::planned(&annotations, instance, dialect, spec, platform.catalog);
+        let target = chain::Target {
+            namespace: &key.namespace,
+            namespace_labels: platform.namespace_labels,
+            labels: &meta.labels,
+            instance,
+            dialect,
+            spec,
+        };
+        let (planned, found) = chain::planned(&annotations, target, platform.catalog);
         findings.extend(found);
         plan = Some(planned);
     }
@@ -144,6 +151,16 @@ impl Inquiry {
     #[must_use]
     pub fn spec_requests(&self) -> Vec<SpecRequest> {
         self.plan.iter().flat_map(Plan::requests).collect()
+    }
+
+    /// Every plugin that the object's chain names, also those that cannot be
+    /// used.
+    #[must_use]
+    pub fn plugin_names(&self) -> BTreeSet<PluginName> {
+        self.plan
+            .as_ref()
+            .map(|plan| plan.names().clone())
+            .unwrap_or_default()
     }
 
     /// What is known to be wrong already. Where there is something, nothing
