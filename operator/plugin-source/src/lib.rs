@@ -14,7 +14,6 @@
 //! buffers manifests of any size, follows redirects and token realms to any
 //! address, and drops `Retry-After`; what is needed of the protocol is small.
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "what signatures are found with")]
 
 pub mod auth;
 mod cache;
@@ -26,10 +25,14 @@ mod http;
 pub mod manifest;
 mod push;
 mod registry;
+pub mod signature;
 mod sources;
 
 pub use auth::{DockerConfig, DockerConfigError, RegistryAuth};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{Cause, SourceError, TlsFault};
 pub use push::{Artifact, Pushed};
+pub use signature::{
+    SigningKey, Verification, VerificationError, Verified, VerifyCause, VerifyError,
+};
 pub use sources::{Pulled, Resolved, Source, Sources, SourcesConfig};

@@ -10,8 +10,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use operator_core::class::ErrorClass;
+use operator_plugin_source::manifest::WASM_CONFIG;
+use operator_plugin_source::signature::Signer;
 use operator_plugin_source::{
-    Artifact, Cause, Digest, RegistryAuth, Source, SourceError, TlsFault,
+    Artifact, Cause, Digest, RegistryAuth, SigningKey, Source, SourceError, TlsFault, Verification,
+    VerifyCause,
 };
 use support::{Registry, docker_registry, foreign_registry, plugin, referrers_registry, sources};
 
@@ -53,11 +56,13 @@ async fn suite(registry: &mut Registry) {
     what_is_pushed_is_pulled(registry, &artifact, folder.path()).await;
     tags_are_listed_and_may_move(registry, &artifact).await;
     what_is_not_there_is_said(registry).await;
+    let trusted = what_is_signed_is_verified(registry, folder.path()).await;
+    cosign_accepts_what_is_signed_here(registry).await;
     if registry.is_ours() {
         who_may_not_is_told_what_to_do(registry).await;
         an_unknown_authority_is_not_trusted(registry).await;
         registry.stop();
-        what_is_cached_needs_no_registry(registry, &artifact, folder.path()).await;
+        what_is_cached_needs_no_registry(registry, &artifact, &trusted, folder.path()).await;
     }
 }
 
@@ -114,6 +119,96 @@ async fn tags_are_listed_and_may_move(registry: &Registry, artifact: &Artifact) 
     let before = registry.source(&format!("policies/cors@{}", old.manifest));
     let before = sources.resolve(&before).await.unwrap();
     assert_eq!(sources.pull(&before).await.unwrap().bytes, artifact.wasm);
+}
+
+async fn what_is_signed_is_verified(registry: &Registry, cache: &Path) -> Verification {
+    let cached = sources(Some(cache));
+    let sources = sources(None);
+    let source = registry.source("policies/cors:1.2.0");
+    let resolved = sources.resolve(&source).await.unwrap();
+    let manifest = resolved.manifest.unwrap();
+    let (ours, theirs) = (signing_key(), signing_key());
+    let trusted = |key: &SigningKey| Verification::new(vec![key.public().clone()], vec![], None);
+    let (trusts_us, trusts_them) = (trusted(&ours).unwrap(), trusted(&theirs).unwrap());
+
+    let unsigned = sources.verify(&resolved, &trusts_us).await.unwrap_err();
+    assert_eq!(
+        unsigned.to_string(),
+        format!(
+            "{}: it has no signature; sign it, for example with `apim-operator plugin push --key` or `cosign sign`",
+            resolved.reference
+        )
+    );
+    assert_eq!(unsigned.class(), ErrorClass::Waiting);
+
+    sources.sign(&source, manifest, &theirs).await.unwrap();
+    let wrong = sources.verify(&resolved, &trusts_us).await.unwrap_err();
+    assert_eq!(wrong.cause, VerifyCause::WrongKey);
+    assert_eq!(wrong.class(), ErrorClass::Denied);
+
+    // A second signature stands beside the first.
+    sources.sign(&source, manifest, &ours).await.unwrap();
+    for (verification, key) in [(&trusts_us, &ours), (&trusts_them, &theirs)] {
+        let verified = cached.verify(&resolved, verification).await.unwrap();
+        assert_eq!(verified.signer, Signer::Key(key.public().digest()));
+    }
+    // A signature of one digest is none of another.
+    let other = registry.source("policies/cors:stable");
+    let other = sources.resolve(&other).await.unwrap();
+    let unsigned = sources.verify(&other, &trusts_us).await.unwrap_err();
+    assert!(matches!(unsigned.cause, VerifyCause::NoSignature { .. }));
+    // The list of signatures is no version.
+    let tags = sources.tags(&source).await.unwrap();
+    assert_eq!(tags, ["1.2.0", "stable"]);
+    trusts_them
+}
+
+/// Asks the real cosign, where the environment variable `COSIGN` names one.
+async fn cosign_accepts_what_is_signed_here(registry: &Registry) {
+    let Some(cosign) = std::env::var_os("COSIGN") else {
+        return;
+    };
+    let sources = sources(None);
+    let source = registry.source("policies/cors:stable");
+    let resolved = sources.resolve(&source).await.unwrap();
+    let key = signing_key();
+    sources
+        .sign(&source, resolved.manifest.unwrap(), &key)
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let public = folder.path().join("cosign.pub");
+    std::fs::write(&public, key.public_pem()).unwrap();
+    let mut command = std::process::Command::new(cosign);
+    command.arg("verify").arg("--key").arg(&public);
+    command.arg("--insecure-ignore-tlog");
+    if let Some(ca) = &registry.ca_pem {
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, ca).unwrap();
+        command.arg("--registry-cacert").arg(path);
+    }
+    if let RegistryAuth::Basic { username, password } = &registry.auth {
+        command.args([
+            "--registry-username",
+            username,
+            "--registry-password",
+            password,
+        ]);
+    }
+    let output = command.arg(&resolved.reference).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    println!(
+        "{}: {said}{}",
+        registry.name,
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
+fn signing_key() -> SigningKey {
+    // rcgen writes PKCS#8, as openssl does.
+    let pair = rcgen::KeyPair::generate().unwrap();
+    SigningKey::from_pem(&pair.serialize_pem()).unwrap()
 }
 
 async fn what_is_not_there_is_said(registry: &Registry) {
@@ -195,7 +290,12 @@ async fn an_unknown_authority_is_not_trusted(registry: &Registry) {
     assert_eq!(error.class(), ErrorClass::Denied);
 }
 
-async fn what_is_cached_needs_no_registry(registry: &Registry, artifact: &Artifact, cache: &Path) {
+async fn what_is_cached_needs_no_registry(
+    registry: &Registry,
+    artifact: &Artifact,
+    trusted: &Verification,
+    cache: &Path,
+) {
     // A new process with the same folder.
     let sources = sources(Some(cache));
     let tag = sources
@@ -206,12 +306,15 @@ async fn what_is_cached_needs_no_registry(registry: &Registry, artifact: &Artifa
     assert_eq!(sources.cached(digest).unwrap().bytes, artifact.wasm);
     let manifest = std::fs::read_dir(cache).unwrap().find_map(|entry| {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        bytes
-            .starts_with(b"{\"schemaVersion")
-            .then(|| Digest::of(&bytes))
+        let is_plugin = bytes
+            .windows(WASM_CONFIG.len())
+            .any(|part| part == WASM_CONFIG.as_bytes());
+        is_plugin.then(|| Digest::of(&bytes))
     });
     let pinned = registry.source(&format!("policies/cors@{}", manifest.unwrap()));
     let resolved = sources.resolve(&pinned).await.unwrap();
     assert_eq!(resolved.digest, digest);
+    let verified = sources.verify(&resolved, trusted).await.unwrap();
+    assert!(matches!(verified.signer, Signer::Key(_)));
     assert_eq!(sources.pull(&resolved).await.unwrap().bytes, artifact.wasm);
 }
