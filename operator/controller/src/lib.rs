@@ -6,15 +6,18 @@
 //! evidence of ownership, and never know a policy plugin by name.
 #![forbid(unsafe_code)]
 
+pub mod config_maps;
 pub mod crd;
 pub mod events;
 pub mod instances;
 pub mod memory;
 pub mod metrics;
 pub mod plugins;
+pub mod policy_plugins;
 pub mod reconcile;
 pub mod resource;
 pub mod run;
 pub mod server;
+pub mod uses;
 pub mod watch;
 pub mod world;

@@ -49,6 +49,12 @@ struct CallLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LoadLabels {
+    plugin: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PluginLabels {
     plugin: String,
     result: &'static str,
@@ -82,6 +88,7 @@ pub struct Metrics {
     arm_seconds: Family<ArmKindLabels, Histogram>,
     plugin_calls: Family<PluginLabels, Counter>,
     plugin_seconds: Family<KindLabels, Histogram>,
+    plugin_loads: Family<LoadLabels, Counter>,
     plugins_loaded: Gauge,
     instances_ready: Gauge<i64, std::sync::atomic::AtomicI64>,
     arm_writes: Counter<u64, AtomicU64>,
@@ -119,6 +126,7 @@ impl Metrics {
         let arm_seconds = Family::<ArmKindLabels, Histogram>::new_with_constructor(histogram);
         let plugin_calls = Family::<PluginLabels, Counter>::default();
         let plugin_seconds = Family::<KindLabels, Histogram>::new_with_constructor(histogram);
+        let plugin_loads = Family::<LoadLabels, Counter>::default();
         let plugins_loaded = Gauge::default();
         let instances_ready = Gauge::default();
         let arm_writes = Counter::default();
@@ -184,6 +192,11 @@ impl Metrics {
             plugin_seconds.clone(),
         );
         registry.register(
+            "apim_operator_plugin_loads",
+            "Attempts to get a PolicyPlugin's plugin, by result",
+            plugin_loads.clone(),
+        );
+        registry.register(
             "apim_operator_plugins_loaded",
             "Plugins that can be used",
             plugins_loaded.clone(),
@@ -206,10 +219,20 @@ impl Metrics {
             arm_seconds,
             plugin_calls,
             plugin_seconds,
+            plugin_loads,
             plugins_loaded,
             instances_ready,
             arm_writes,
         }
+    }
+
+    /// Counts an attempt to get a plugin.
+    pub fn plugin_load(&self, plugin: &str, result: &'static str) {
+        let labels = LoadLabels {
+            plugin: plugin.to_owned(),
+            result,
+        };
+        self.plugin_loads.get_or_create(&labels).inc();
     }
 
     /// Counts a reconcile as under way until the guard is dropped.

@@ -5,7 +5,8 @@
 //! only for those that it uses. Calls block, so a reconcile makes them on a
 //! thread for that.
 
-use std::collections::BTreeMap;
+mod registry;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +24,8 @@ use operator_core::problem::Problem;
 use operator_core::status::{Step, reasons::Reason};
 use operator_core::validate::ValidatedApi;
 use operator_plugin_host::{CallError, LoadError, Plugin, PluginHost};
-use parking_lot::RwLock;
+
+pub use registry::{Registry, Version, View};
 
 use crate::metrics::Metrics;
 
@@ -80,16 +82,10 @@ impl RenderError {
     }
 }
 
-#[derive(Default)]
-struct Loaded {
-    catalog: Arc<Catalog>,
-    plugins: BTreeMap<PluginName, Plugin>,
-}
-
 /// The plugins of this process.
 pub struct Plugins {
     host: PluginHost,
-    loaded: RwLock<Loaded>,
+    registry: Registry,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -99,21 +95,36 @@ impl Plugins {
     pub fn new(host: PluginHost, metrics: Option<Arc<Metrics>>) -> Self {
         Self {
             host,
-            loaded: RwLock::default(),
+            registry: Registry::default(),
             metrics,
         }
+    }
+
+    /// Which plugin a name means.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What loads plugins.
+    #[must_use]
+    pub const fn host(&self) -> &PluginHost {
+        &self.host
     }
 
     /// What the plugins say of themselves.
     #[must_use]
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.loaded.read().catalog)
+        self.registry.catalog()
     }
 
     /// A plugin by name.
     #[must_use]
     pub fn get(&self, name: &PluginName) -> Option<Plugin> {
-        self.loaded.read().plugins.get(name).cloned()
+        match self.registry.catalog().get(name)? {
+            Listing::Ready(info) => self.registry.code(info),
+            Listing::Loading | Listing::Failed(_) => None,
+        }
     }
 
     /// Loads the plugins in the binary. Blocks.
@@ -145,13 +156,11 @@ impl Plugins {
         });
         files.sort();
         let names: Vec<Option<PluginName>> = files.iter().map(|file| name_of(file)).collect();
-        self.change(|catalog, _| {
-            for name in names.iter().flatten() {
-                if catalog.get(name).is_none() {
-                    catalog.insert(name.clone(), Listing::Loading);
-                }
+        for name in names.iter().flatten() {
+            if self.registry.base(name).is_none() {
+                self.registry.set_base(name, Listing::Loading, None);
             }
-        });
+        }
         let mut unusable = Vec::new();
         for (file, name) in files.iter().zip(&names) {
             let outcome = self.add(&file.display().to_string(), self.host.load_file(file));
@@ -186,44 +195,33 @@ impl Plugins {
             .map_err(|error| unusable(format!("its config schema cannot be used: {error}")))?;
         // A file may not take the place of what is there: whoever wrote an
         // annotation for that one would get another policy.
-        if self.get(&name).is_some() {
+        if matches!(self.registry.base(&name), Some(Listing::Ready(_))) {
             return Err(unusable(format!(
                 "a plugin named `{name}` is loaded already; give this one another name"
             )));
         }
-        self.change(|catalog, plugins| {
-            catalog.insert(name.clone(), Listing::Ready(Arc::new(info)));
-            plugins.insert(name, plugin);
-        });
+        self.registry
+            .set_base(&name, Listing::Ready(Arc::new(info)), Some(plugin));
+        self.count();
         Ok(())
     }
 
     /// Ends the state in which a file's name stood for a plugin.
     fn settle(&self, name: &PluginName, failure: Option<String>) {
-        self.change(|catalog, _| {
-            if catalog.get(name) != Some(&Listing::Loading) {
-                return;
-            }
-            let Some(failure) = failure else {
-                // It has another name than its file.
-                let others = catalog.iter().filter(|(other, _)| *other != name);
-                *catalog = others.fold(Catalog::default(), |mut rest, (name, listing)| {
-                    rest.insert(name.clone(), listing.clone());
-                    rest
-                });
-                return;
-            };
-            catalog.insert(name.clone(), Listing::Failed(failure));
-        });
+        if self.registry.base(name) != Some(Listing::Loading) {
+            return;
+        }
+        match failure {
+            Some(failure) => self.registry.set_base(name, Listing::Failed(failure), None),
+            // It has another name than its file.
+            None => self.registry.remove_base(name),
+        }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Catalog, &mut BTreeMap<PluginName, Plugin>)) {
-        let mut loaded = self.loaded.write();
-        let mut catalog = Catalog::clone(&loaded.catalog);
-        change(&mut catalog, &mut loaded.plugins);
-        loaded.catalog = Arc::new(catalog);
+    /// Tells how many plugins can be called.
+    pub fn count(&self) {
         if let Some(metrics) = &self.metrics {
-            metrics.set_plugins(loaded.plugins.len());
+            metrics.set_plugins(self.registry.ready());
         }
     }
 
@@ -314,8 +312,8 @@ impl Plugins {
 
     /// The plugin that the chain was decided with.
     fn same(&self, info: &PluginInfo) -> Result<Plugin, CallError> {
-        self.get(&info.name)
-            .filter(|plugin| plugin.digest().to_string() == info.digest)
+        self.registry
+            .code(info)
             .ok_or_else(|| CallError::InvalidOutput {
                 reason: "another version was loaded meanwhile; it is tried again".to_owned(),
             })

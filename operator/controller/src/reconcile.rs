@@ -37,6 +37,7 @@ use crate::memory::Memory;
 use crate::metrics::{Metrics, ReconcileResult};
 use crate::plugins::{Plugins, RenderError};
 use crate::resource::ExposedApis;
+use crate::uses::{Health, Uses};
 use crate::world::World;
 use operator_apim::specification::Fetcher;
 use subject::Subject;
@@ -53,6 +54,8 @@ pub struct Context {
     pub instances: Arc<Instances>,
     /// What makes policies.
     pub plugins: Arc<Plugins>,
+    /// Who uses which plugin.
+    pub uses: Arc<Uses>,
     /// Gets OpenAPI documents.
     pub fetcher: Fetcher,
     /// For people.
@@ -155,7 +158,13 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
 
     // dereference
     let mut claim = claim::claim(ctx, subject);
-    let input = dereference::dereference(ctx, subject, &mut claim).await?;
+    let view = ctx.plugins.registry().view(&subject.key);
+    let input = dereference::dereference(ctx, subject, &mut claim, &view.catalog).await?;
+    ctx.uses.seen(
+        &subject.key,
+        input.inquiry.plugin_names(),
+        input.inquiry.mandatory_plugins(),
+    );
 
     if let Some(instance) = input.inquiry.instance() {
         tracing::Span::current().record("instance", instance.name.as_str());
@@ -172,7 +181,15 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         {
             return Ok(End::DONE);
         }
-        Err(rejection) => return report::rejected(ctx, subject, &claim, &rejection).await,
+        Err(rejection) => {
+            let health = if rejection.class == ErrorClass::Invalid {
+                Health::Refused(rejection.to_string())
+            } else {
+                Health::Pending
+            };
+            ctx.uses.ended(&subject.key, health, view.staged);
+            return report::rejected(ctx, subject, &claim, &rejection).await;
+        }
     };
 
     // build
@@ -197,12 +214,17 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
             ctx, subject, &validated, &desired, &mut claim, &stages, &facts,
         )
         .await?;
+        if view.checked && stages.apim == Step::Done {
+            stages.apim = publish::read_back(ctx, &desired, &claim).await;
+        }
         if stages.apim == Step::Done || stages.apim == Step::NotNeeded {
             exposure::remove_unused(ctx, subject, &desired).await?;
         }
     }
 
     // report
+    ctx.uses
+        .ended(&subject.key, health(&stages), view.staged.clone());
     report::built(ctx, subject, &validated, &desired, &claim, &stages, &facts).await
 }
 
@@ -247,6 +269,24 @@ impl Default for Stages {
             policy: Step::Pending,
             apim: Step::Pending,
         }
+    }
+}
+
+/// How an object fares with the plugins that it has.
+fn health(stages: &Stages) -> Health {
+    let steps = [&stages.exposure, &stages.policy, &stages.apim];
+    let refused = steps.iter().find_map(|step| match step {
+        Step::Failed {
+            class: ErrorClass::Invalid | ErrorClass::Denied,
+            message,
+            ..
+        } => Some(message.clone()),
+        _ => None,
+    });
+    match refused {
+        Some(message) => Health::Refused(message),
+        None if matches!(stages.apim, Step::Done | Step::NotNeeded) => Health::Published,
+        None => Health::Pending,
     }
 }
 

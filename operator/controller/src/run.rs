@@ -17,16 +17,20 @@ use operator_apim::specification::{Fetcher, FetcherConfig};
 use operator_apim::{CloudSettings, Limits};
 use operator_core::names::ObjectKey;
 use operator_plugin_host::{HostConfig, PluginHost};
+use operator_plugin_source::{Sources, SourcesConfig};
 use tokio::sync::{mpsc, watch};
 
+use crate::config_maps::ConfigMaps;
 use crate::events::Events;
 use crate::instances::{InstanceSettings, Instances};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::plugins::{Plugins, instance_defaults};
+use crate::policy_plugins::{self, PolicyPlugins};
 use crate::reconcile::{Context, error_policy, reconcile, subject::Subject};
 use crate::resource::{ExposedApis, ResourceError, StatusMode};
 use crate::server::{self, Readiness};
+use crate::uses::Uses;
 use crate::watch::{self as watches, Trigger, Triggers};
 use crate::world::World;
 
@@ -34,6 +38,8 @@ use crate::world::World;
 const GRACE: Duration = Duration::from_secs(25);
 /// Between two looks for the ExposedAPI definition.
 const DEFINITION_PAUSE: Duration = Duration::from_secs(5);
+/// Below the folder for compiled plugins: the files they were compiled of.
+const FILES: &str = "files";
 /// Several changes that come at once are one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
@@ -76,6 +82,9 @@ pub enum RunError {
     /// The WebAssembly host does not start.
     #[error(transparent)]
     Host(#[from] operator_plugin_host::HostError),
+    /// The cache of plugins cannot be opened.
+    #[error(transparent)]
+    Sources(#[from] operator_plugin_source::SourceError),
     /// The list of default plugins is broken.
     #[error(transparent)]
     Defaults(#[from] crate::plugins::DefaultsError),
@@ -142,8 +151,11 @@ pub async fn run(
     let (triggers, pending) = Triggers::new(Arc::clone(&metrics));
     let world = Arc::new(World::default());
     let mut synced = watches::start(&client, &world, &triggers);
+    let uses = Arc::new(Uses::default());
+    let (config_maps, config_maps_synced) = ConfigMaps::start(client.clone(), &settings.namespace);
+    synced.push(config_maps_synced);
     let instance_settings = InstanceSettings {
-        namespace: settings.namespace,
+        namespace: settings.namespace.clone(),
         key_vault: settings.key_vault,
         cloud: settings.cloud,
         limits: settings.limits,
@@ -164,6 +176,21 @@ pub async fn run(
             unusable.error
         );
     }
+    let sources = Sources::new(SourcesConfig {
+        cache_dir: settings.cache_dir.as_ref().map(|folder| folder.join(FILES)),
+        ..SourcesConfig::default()
+    })?;
+    let (_policy_plugins, policy_plugins_synced) = PolicyPlugins::start(policy_plugins::Parts {
+        client: client.clone(),
+        namespace: settings.namespace,
+        sources,
+        plugins: Arc::clone(&plugins),
+        config_maps,
+        uses: Arc::clone(&uses),
+        triggers: triggers.clone(),
+        metrics: Arc::clone(&metrics),
+    });
+    synced.push(policy_plugins_synced);
     if let Some(folder) = settings.plugin_dir {
         load_folder(Arc::clone(&plugins), folder, triggers.clone());
     }
@@ -184,6 +211,7 @@ pub async fn run(
         world,
         instances,
         plugins,
+        uses,
         fetcher,
         metrics,
         memory: Memory::default(),
@@ -230,17 +258,22 @@ async fn control(
                 watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
                     let subject = Subject::of(object);
                     context
+                        .uses
+                        .exists(&subject.key, subject.published_plugins());
+                    context
                         .world
                         .exposed_api_seen(&subject.key, subject.implementation());
                 }
                 watcher::Event::Delete(object) => {
                     let key = Subject::of(object).key;
                     context.world.exposed_api_gone(&key);
+                    context.uses.gone(&key);
                     context.memory.forget(&key);
                     context.events.forget(&key);
                 }
                 watcher::Event::InitDone => {
                     tracing::info!(kind = resource.kind, "the view of the cluster is complete");
+                    context.uses.listed();
                     readiness.set();
                 }
                 watcher::Event::Init => {}

@@ -3,7 +3,7 @@
 //! A typo must not un-protect an API: whatever stands under our prefix and is
 //! not understood is an error, never ignored.
 
-pub(crate) mod nearest;
+pub mod nearest;
 mod operations;
 mod permit;
 #[cfg(test)]

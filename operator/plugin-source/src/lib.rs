@@ -35,4 +35,4 @@ pub use push::{Artifact, Pushed};
 pub use signature::{
     SigningKey, Verification, VerificationError, Verified, VerifyCause, VerifyError,
 };
-pub use sources::{Pulled, Resolved, Source, Sources, SourcesConfig};
+pub use sources::{Pulled, Resolved, Source, Sources, SourcesConfig, parse_reference};

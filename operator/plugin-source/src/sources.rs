@@ -409,7 +409,7 @@ impl Sources {
 }
 
 /// Reads a reference; what is wrong with it is said with an example.
-pub(crate) fn parse_reference(text: &str) -> Result<Reference, Cause> {
+pub fn parse_reference(text: &str) -> Result<Reference, Cause> {
     text.parse().map_err(|error| {
         Cause::BadReference(format!(
             "{error}; a reference is `<registry>/<repository>:<tag>` or `<registry>/<repository>@sha256:<digest>`, without a scheme"

@@ -7,12 +7,16 @@
 #![forbid(unsafe_code)]
 
 mod documents;
+mod greeting;
 mod journal;
 mod look;
 mod objects;
+mod policy_plugins;
 mod stage;
 
 pub use documents::Documents;
+pub use greeting::greeting;
 pub use journal::{Publishing, assert_protected, step_of};
 pub use objects::{conditions, document, exposed_api, status_of};
+pub use policy_plugins::{PolicyPlugins, config_map, policy_plugin};
 pub use stage::{Definition, PATIENCE, Stage, StageBuilder, Write};

@@ -10,10 +10,9 @@
 )]
 mod guest;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use e2e::{PATIENCE, Stage, exposed_api};
 use guest::{Guest, descriptor, words};
 use serde_json::{Value, json};
@@ -204,43 +203,6 @@ async fn a_neighbour_is_published_while_calls_loop(stage: &Stage) -> Result<()> 
     Ok(())
 }
 
-/// Builds the author's plugin as an author does, and says where its module is.
-fn greeting() -> Result<PathBuf> {
-    // Beside the other build results, so that it is compiled once.
-    let target = std::env::current_exe()?;
-    let target = target
-        .ancestors()
-        .nth(3)
-        .context("the test lies in target/<profile>/deps")?
-        .join("e2e-guests");
-    let output = Command::new(env!("CARGO"))
-        .current_dir(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../operator/plugin-host/tests/greeting"
-        ))
-        .args([
-            "build",
-            "--locked",
-            "--lib",
-            "--profile",
-            "plugin",
-            "--target",
-            "wasm32-unknown-unknown",
-        ])
-        .arg("--target-dir")
-        .arg(&target)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .output()?;
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(target.join("wasm32-unknown-unknown/plugin/plugin_greeting.wasm"))
-}
-
 /// A descriptor with this config schema.
 fn with_schema(name: &str, schema: &Value) -> Guest {
     let descriptor = json!({
@@ -257,7 +219,7 @@ fn with_schema(name: &str, schema: &Value) -> Guest {
 async fn a_plugin_nobody_knew_is_used_from_its_file_and_files_that_cannot_be_loaded_are_skipped()
 -> Result<()> {
     let folder = TempDir::new()?;
-    std::fs::copy(greeting()?, folder.path().join("greeting.wasm"))?;
+    write(folder.path(), "greeting", &e2e::greeting("0.1.0", "hello")?)?;
     let whole = Guest::default().component();
     let evil_pattern =
         json!({"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a+)+$"}}});

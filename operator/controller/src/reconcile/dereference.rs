@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use operator_core::chain::Readings;
+use operator_core::chain::{Catalog, Readings};
 use operator_core::mark::{self, OwnershipMark};
 use operator_core::validate::{
     Dereferenced, DocumentFacts, DocumentNeed, Inquiry, Platform, inquire,
@@ -18,17 +18,17 @@ pub(super) async fn dereference(
     ctx: &Context,
     subject: &Subject,
     claim: &mut Claim,
+    catalog: &Catalog,
 ) -> Result<Dereferenced, Error> {
     let instances = ctx.instances.list();
     if !claim.believed && !is_plausible(ctx, subject, claim, &instances).await {
         *claim = Claim::default();
     }
     let namespace_labels = ctx.world.namespace_labels(&subject.key.namespace);
-    let catalog = ctx.plugins.catalog();
     let platform = Platform {
         instances: &instances,
         namespace_labels: &namespace_labels,
-        catalog: &catalog,
+        catalog,
     };
     let inquiry = inquire(
         &subject.meta,

@@ -132,6 +132,27 @@ pub(super) async fn publish(
     }
 }
 
+/// Reads back what was written: of the first APIs that a new version of a
+/// plugin reaches, more is known than that Azure took the policy.
+pub(super) async fn read_back(ctx: &Context, desired: &Desired, claim: &Claim) -> Step {
+    let Ok(published) = Published::of(desired) else {
+        return Step::Done;
+    };
+    let (Some(record), Some(connection)) =
+        (&claim.record, ctx.instances.connection(published.instance))
+    else {
+        return Step::Done;
+    };
+    match connection.applier.confirm(desired, record).await {
+        Ok(confirmed) if apim::reads(published, Some(&confirmed)).is_none() => Step::Done,
+        Ok(_) => Step::failed(
+            ErrorClass::Invalid,
+            "API Management took the policy, but reading it back gives another one",
+        ),
+        Err(error) => failed(&error),
+    }
+}
+
 /// A move of what is published: APIM lets no two APIs hold one path, so it
 /// cannot be made before the old one is gone.
 fn moved(claim: &Claim, published: Published<'_>) -> Option<Step> {

@@ -67,6 +67,23 @@ impl Subject {
             .any(|finalizer| finalizer == FINALIZER)
     }
 
+    /// The plugins that its status says it is published with: name and digest.
+    #[must_use]
+    pub fn published_plugins(&self) -> Vec<(String, String)> {
+        let listed = self
+            .status
+            .as_ref()
+            .and_then(|status| status["plugins"].as_array());
+        listed
+            .into_iter()
+            .flatten()
+            .filter_map(|plugin| {
+                let text = |field: &str| Some(plugin[field].as_str()?.to_owned());
+                Some((text("name")?, text("digest")?))
+            })
+            .collect()
+    }
+
     /// The version part of its API version.
     #[must_use]
     pub fn version(&self) -> &str {

@@ -1,10 +1,7 @@
 //! What somebody probably meant.
 
 /// The choice that is most like what was written, if any is like it at all.
-pub(crate) fn nearest<'a>(
-    written: &str,
-    choices: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, choices: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Case is the commonest slip of all.
     let written = written.to_ascii_lowercase();
     choices
@@ -25,7 +22,7 @@ pub fn did_you_mean<'a>(written: &str, choices: impl IntoIterator<Item = &'a str
 }
 
 /// A list for a message, cut where it gets long.
-pub(crate) fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+pub fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     const MOST: usize = 20;
     let items: Vec<&str> = items.into_iter().collect();
     let shown: Vec<String> = items.iter().take(MOST).map(|i| format!("`{i}`")).collect();
@@ -37,7 +34,7 @@ pub(crate) fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// A value for a message, cut where it gets long.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const MOST: usize = 120;
     if text.chars().count() <= MOST {
         return text.to_owned();

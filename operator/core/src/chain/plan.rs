@@ -39,6 +39,7 @@ pub struct Plan {
     pub(super) instance: InstanceName,
     pub(super) dialect: Dialect,
     names: BTreeSet<PluginName>,
+    mandatory: BTreeSet<PluginName>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) operations: Vec<PlannedOperation>,
     pub(super) warnings: Vec<Problem>,
@@ -162,6 +163,11 @@ pub(crate) fn planned(
         instance: instance.name.clone(),
         dialect: target.dialect,
         names: names(annotations, &listing),
+        mandatory: listing
+            .iter()
+            .filter(|listed| listed.mandatory)
+            .map(|listed| listed.name.clone())
+            .collect(),
         candidates,
         operations,
         warnings,
@@ -189,6 +195,12 @@ impl Plan {
     #[must_use]
     pub const fn names(&self) -> &BTreeSet<PluginName> {
         &self.names
+    }
+
+    /// Those of them that are mandatory.
+    #[must_use]
+    pub const fn mandatory(&self) -> &BTreeSet<PluginName> {
+        &self.mandatory
     }
 
     /// The calls of `read-spec` that must be made: one for each candidate

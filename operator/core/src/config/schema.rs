@@ -101,6 +101,37 @@ impl CompiledSchema {
     }
 }
 
+impl CompiledSchema {
+    /// The first thing that is wrong with a part of a config, as defaults are:
+    /// what may still be added is not missed. The pointer and a sentence.
+    #[must_use]
+    pub fn wrong_in_part(&self, config: &Value) -> Option<(String, String)> {
+        use jsonschema::error::ValidationErrorKind as Kind;
+        if guard::deeper_than(config, MAX_DEPTH) {
+            let violation = self.violations(config).into_iter().next()?;
+            return Some((violation.pointer, violation.message));
+        }
+        let completed = |kind: &Kind| {
+            matches!(
+                kind,
+                Kind::Required { .. }
+                    | Kind::MinProperties { .. }
+                    | Kind::AnyOf { .. }
+                    | Kind::OneOfNotValid { .. }
+                    | Kind::OneOfMultipleValid { .. }
+                    | Kind::Not { .. }
+            )
+        };
+        self.validator
+            .iter_errors(config)
+            .find(|error| !completed(error.kind()))
+            .map(|error| {
+                let violation = report::violation(&error, &self.schema);
+                (violation.pointer, violation.message)
+            })
+    }
+}
+
 impl fmt::Debug for CompiledSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CompiledSchema")

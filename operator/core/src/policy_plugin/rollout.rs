@@ -76,6 +76,7 @@ pub struct Wave {
     pub admitted: BTreeSet<ObjectKey>,
     /// How far they have come.
     progress: BTreeMap<ObjectKey, Progress>,
+    excused: BTreeSet<ObjectKey>,
 }
 
 /// What comes next in a rollout.
@@ -93,17 +94,6 @@ pub enum Step {
 }
 
 impl Wave {
-    /// A rollout some of whose users have the new version already, as after a
-    /// restart.
-    pub fn resumed(done: impl IntoIterator<Item = ObjectKey>) -> Self {
-        let mut wave = Self::default();
-        for key in done {
-            wave.admitted.insert(key.clone());
-            wave.progress.insert(key, Progress::Done);
-        }
-        wave
-    }
-
     /// Gives users the new version.
     pub fn admit(&mut self, keys: &[ObjectKey]) {
         self.admitted.extend(keys.iter().cloned());
@@ -114,6 +104,12 @@ impl Wave {
         if self.admitted.contains(key) {
             self.progress.insert(key.clone(), progress);
         }
+    }
+
+    /// What becomes of this user does not count: it could not be published
+    /// with the version before either.
+    pub fn excuse(&mut self, key: &ObjectKey) {
+        self.excused.insert(key.clone());
     }
 
     /// How many users have the new version.
@@ -134,6 +130,7 @@ impl Wave {
         for key in admitted {
             match self.progress.get(key) {
                 Some(Progress::Done) => {}
+                _ if self.excused.contains(key) => {}
                 Some(Progress::Refused(why)) => return Step::Stop(key.clone(), why.clone()),
                 Some(Progress::Pending) | None => waits = true,
             }
@@ -222,6 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn a_user_that_was_broken_before_holds_nothing_up() {
+        let mut wave = Wave::default();
+        wave.admit(&[key("a")]);
+        wave.excuse(&key("a"));
+        wave.report(&key("a"), Progress::Refused("as before".to_owned()));
+        assert_eq!(
+            wave.next(&users(&["a", "b"]), Batch::Count(1)),
+            Step::Admit(vec![key("b")])
+        );
+    }
+
+    #[test]
     fn a_user_that_goes_away_holds_nothing_up() {
         let mut wave = Wave::default();
         wave.admit(&[key("a")]);
@@ -229,9 +238,12 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_rollout_goes_on_where_it_was() {
+    fn a_rollout_that_is_taken_up_again_waits_for_those_it_had_reached() {
         let users = users(&["a", "b", "c"]);
-        let wave = Wave::resumed([key("a")]);
+        let mut wave = Wave::default();
+        wave.admit(&[key("a")]);
+        assert_eq!(wave.next(&users, Batch::Count(1)), Step::Wait);
+        wave.report(&key("a"), Progress::Done);
         assert_eq!(wave.done(), 1);
         assert_eq!(
             wave.next(&users, Batch::Count(1)),

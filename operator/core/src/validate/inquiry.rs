@@ -163,6 +163,15 @@ impl Inquiry {
             .unwrap_or_default()
     }
 
+    /// Those of them that are mandatory.
+    #[must_use]
+    pub fn mandatory_plugins(&self) -> BTreeSet<PluginName> {
+        self.plan
+            .as_ref()
+            .map(|plan| plan.mandatory().clone())
+            .unwrap_or_default()
+    }
+
     /// What is known to be wrong already. Where there is something, nothing
     /// need be fetched.
     #[must_use]

@@ -79,8 +79,7 @@ fn by_key(
         (SignatureContent::MessageSignature(message), _) => {
             let declared = message.message_digest.as_ref();
             declared.is_none_or(|declared| {
-                declared.algorithm == HashAlgorithm::Sha2256
-                    && declared.digest == subject
+                declared.algorithm == HashAlgorithm::Sha2256 && declared.digest == subject
             })
         }
         (_, Some(statement)) => statement.matches_sha256(&subject),

@@ -1,7 +1,9 @@
 //! A plugin that no operator has heard of, for tests: it adds a header with a
 //! greeting to responses, and reads a spec block of its own, `greeting`.
 //!
-//! The text `panic` makes it panic, which no real plugin must ever do.
+//! The text `panic` makes it panic, which no real plugin must ever do. Its
+//! version and its default text can be set when it is built, so that tests have
+//! several versions of it.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +24,7 @@ pub struct Config {
 }
 
 fn hello() -> String {
-    "hello".to_owned()
+    option_env!("GREETING_TEXT").unwrap_or("hello").to_owned()
 }
 
 impl Plugin for GreetingPlugin {
@@ -31,7 +33,7 @@ impl Plugin for GreetingPlugin {
     fn descriptor() -> Descriptor {
         Descriptor::new(
             "greeting",
-            env!("CARGO_PKG_VERSION"),
+            option_env!("GREETING_VERSION").unwrap_or(env!("CARGO_PKG_VERSION")),
             "Adds a header with a greeting to responses.",
             Phase::Transformation,
         )

@@ -1,0 +1,146 @@
+//! The ConfigMaps of the operator's own namespace: plugins, templates and
+//! certificates that the platform put there. No other namespace is read.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
+use kube::api::Api;
+use kube::runtime::watcher;
+use operator_core::names::{ContentHash, ObjectKey};
+use operator_core::policy_plugin::spec::ConfigMapKey;
+use parking_lot::RwLock;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+use crate::watch::{Follow, Synced, follow};
+
+type Content = BTreeMap<String, Arc<[u8]>>;
+
+/// The ConfigMaps of the operator's namespace.
+#[derive(Debug)]
+pub struct ConfigMaps {
+    namespace: String,
+    content: RwLock<BTreeMap<String, Content>>,
+    changed: watch::Sender<u64>,
+}
+
+/// A key that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MissingKey {
+    /// There is no such ConfigMap.
+    #[error(
+        "ConfigMap `{name}` is not there in namespace `{namespace}`, the only one that is read"
+    )]
+    ConfigMap {
+        /// Its name.
+        name: String,
+        /// The operator's namespace.
+        namespace: String,
+    },
+    /// It has no such key.
+    #[error("ConfigMap `{namespace}/{name}` has no key `{key}`; it has {there}")]
+    Key {
+        /// Its name.
+        name: String,
+        /// The operator's namespace.
+        namespace: String,
+        /// The key.
+        key: String,
+        /// The keys that it has.
+        there: String,
+    },
+}
+
+impl ConfigMaps {
+    /// Starts to follow them.
+    #[must_use]
+    pub fn start(client: kube::Client, namespace: &str) -> (Arc<Self>, Synced) {
+        let this = Arc::new(Self {
+            namespace: namespace.to_owned(),
+            content: RwLock::default(),
+            changed: watch::Sender::new(0),
+        });
+        let api: Api<ConfigMap> = Api::namespaced(client, namespace);
+        let synced = follow(api, watcher::Config::default(), Follower(Arc::clone(&this)));
+        (this, synced)
+    }
+
+    /// What a key holds.
+    pub fn get(&self, key: &ConfigMapKey) -> Result<Arc<[u8]>, MissingKey> {
+        let content = self.content.read();
+        let Some(keys) = content.get(&key.name) else {
+            return Err(MissingKey::ConfigMap {
+                name: key.name.clone(),
+                namespace: self.namespace.clone(),
+            });
+        };
+        keys.get(&key.key).cloned().ok_or_else(|| MissingKey::Key {
+            name: key.name.clone(),
+            namespace: self.namespace.clone(),
+            key: key.key.clone(),
+            there: if keys.is_empty() {
+                "none".to_owned()
+            } else {
+                let names: Vec<String> = keys.keys().map(|key| format!("`{key}`")).collect();
+                names.join(", ")
+            },
+        })
+    }
+
+    /// A digest of what keys hold, to see whether that changed.
+    #[must_use]
+    pub fn fingerprint<'k>(&self, keys: impl Iterator<Item = &'k ConfigMapKey>) -> ContentHash {
+        let parts: Vec<_> = keys
+            .map(|key| self.get(key).ok().map(ContentHash::of))
+            .collect();
+        ContentHash::of_json(&parts)
+    }
+
+    /// Hears of every change from now on.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn set(&self, name: String, content: Option<Content>) {
+        let mut all = self.content.write();
+        let before = match content.clone() {
+            Some(content) => all.insert(name, content),
+            None => all.remove(&name),
+        };
+        drop(all);
+        if before != content {
+            self.changed
+                .send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+}
+
+struct Follower(Arc<ConfigMaps>);
+
+impl Follow for Follower {
+    type Kind = ConfigMap;
+
+    fn seen(&self, object: &ConfigMap) {
+        let texts = object.data.iter().flatten();
+        let bytes = object.binary_data.iter().flatten();
+        let content = texts
+            .map(|(key, text)| (key.clone(), Arc::from(text.as_bytes())))
+            .chain(bytes.map(|(key, bytes)| (key.clone(), Arc::from(bytes.0.as_slice()))))
+            .collect();
+        self.0.set(object.name_any(), Some(content));
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        self.0.set(key.name.clone(), None);
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        let content = self.0.content.read();
+        content
+            .keys()
+            .map(|name| ObjectKey::new(&self.0.namespace, name))
+            .collect()
+    }
+}

@@ -1,0 +1,209 @@
+//! What `PolicyPlugin`s say: which plugins there are beyond those of the binary
+//! and the plugin folder, and what the platform decides about all of them.
+//!
+//! Each object has a task of its own that gets the plugin, keeps it up to date
+//! and says on the object how that goes. What the platform decides (who may use
+//! a plugin, for whom it is mandatory) holds at once, whatever becomes of the
+//! plugin's code; new code takes the place of what serves only once it works.
+
+mod hold;
+mod keep;
+mod load;
+mod tell;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kube::api::Api;
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt as _};
+use operator_core::names::{ObjectKey, PluginName};
+use operator_core::policy_plugin::{Governance, PolicyPluginSpec};
+use operator_plugin_source::Sources;
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use crate::config_maps::ConfigMaps;
+use crate::crd::PolicyPlugin;
+use crate::crd::policy_plugin::PolicyPluginStatus;
+use crate::metrics::Metrics;
+use crate::plugins::Plugins;
+use crate::uses::Uses;
+use crate::watch::{Follow, Synced, Triggers, follow};
+
+/// What a trigger is called in metrics.
+const CAUSE: &str = "PolicyPlugin";
+
+/// The `PolicyPlugin`s of this process.
+pub struct PolicyPlugins {
+    client: Client,
+    /// The namespace whose Secrets and ConfigMaps may be named.
+    namespace: String,
+    sources: Sources,
+    plugins: Arc<Plugins>,
+    config_maps: Arc<ConfigMaps>,
+    uses: Arc<Uses>,
+    triggers: Triggers,
+    metrics: Arc<Metrics>,
+    entries: Mutex<HashMap<String, Kept>>,
+}
+
+/// One object, and the task that keeps its plugin.
+struct Kept {
+    spec: PolicyPluginSpec,
+    /// The object as it was last seen.
+    object: PolicyPlugin,
+    /// The status that was last written: the cache may be behind.
+    said: Option<PolicyPluginStatus>,
+    /// What serves.
+    serving: Option<load::Loaded>,
+    task: AbortHandle,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What [`PolicyPlugins`] work with.
+pub struct Parts {
+    /// Talks to the cluster.
+    pub client: Client,
+    /// The namespace whose Secrets and ConfigMaps may be named.
+    pub namespace: String,
+    /// Gets plugins.
+    pub sources: Sources,
+    /// Calls them.
+    pub plugins: Arc<Plugins>,
+    /// What the platform put into ConfigMaps.
+    pub config_maps: Arc<ConfigMaps>,
+    /// Who uses which plugin.
+    pub uses: Arc<Uses>,
+    /// Asks for reconciles.
+    pub triggers: Triggers,
+    /// For machines.
+    pub metrics: Arc<Metrics>,
+}
+
+impl PolicyPlugins {
+    /// Starts to follow `PolicyPlugin`s.
+    #[must_use]
+    pub fn start(parts: Parts) -> (Arc<Self>, Synced) {
+        let api: Api<PolicyPlugin> = Api::all(parts.client.clone());
+        let this = Arc::new(Self {
+            client: parts.client,
+            namespace: parts.namespace,
+            sources: parts.sources,
+            plugins: parts.plugins,
+            config_maps: parts.config_maps,
+            uses: parts.uses,
+            triggers: parts.triggers,
+            metrics: parts.metrics,
+            entries: Mutex::default(),
+        });
+        let synced = follow(api, watcher::Config::default(), Follower(Arc::clone(&this)));
+        tokio::spawn(Arc::clone(&this).count());
+        (this, synced)
+    }
+
+    fn changed(self: &Arc<Self>, object: &PolicyPlugin) {
+        let key = object.name_any();
+        let spec = object.spec.0.clone();
+        let mut entries = self.entries.lock();
+        if let Some(kept) = entries.get_mut(&key)
+            && kept.spec == spec
+        {
+            kept.object = object.clone();
+            drop(entries);
+            self.hold(object);
+            return;
+        }
+        let Ok(name) = PluginName::parse(&key) else {
+            // The definition refuses such names; an older one may be installed.
+            tracing::error!(plugin = key, "a PolicyPlugin of this name cannot be used");
+            return;
+        };
+        let governance = Governance::of(&spec);
+        let registry = self.plugins.registry();
+        let before = registry.entry(&name).and_then(|entry| entry.governance);
+        registry.govern(&name, &governance, spec.rollout.is_some());
+        let (said, serving) = entries.remove(&key).map_or((None, None), |mut kept| {
+            (kept.said.take(), kept.serving.take())
+        });
+        let said = said.or_else(|| object.status.clone());
+        let task = tokio::spawn(Arc::clone(self).keep(name.clone(), object.clone()));
+        entries.insert(
+            key,
+            Kept {
+                spec,
+                object: object.clone(),
+                said,
+                serving,
+                task: task.abort_handle(),
+            },
+        );
+        drop(entries);
+        self.hold(object);
+        // For whom it is mandatory and who may use it is read off all objects.
+        let reach = |governance: &Governance| {
+            (
+                governance.mandatory.clone(),
+                governance.namespace_selector.clone(),
+            )
+        };
+        if before.as_deref().map(reach) == Some(reach(&governance)) {
+            self.users(&name);
+        } else {
+            self.triggers.all(CAUSE);
+        }
+    }
+
+    fn removed(&self, key: &str) {
+        self.entries.lock().remove(key);
+        let Ok(name) = PluginName::parse(key) else {
+            return;
+        };
+        let governance = self.plugins.registry().entry(&name);
+        self.plugins.registry().forget(&name);
+        self.plugins.count();
+        let mandatory = governance
+            .and_then(|entry| entry.governance)
+            .is_some_and(|governance| governance.mandatory.is_some());
+        if mandatory {
+            self.triggers.all(CAUSE);
+        } else {
+            self.users(&name);
+        }
+    }
+
+    /// Asks for a reconcile of the users of a plugin, also those that wait for
+    /// it.
+    fn users(&self, name: &PluginName) {
+        for key in self.uses.of(name) {
+            self.triggers.one(key, CAUSE);
+        }
+    }
+}
+
+struct Follower(Arc<PolicyPlugins>);
+
+impl Follow for Follower {
+    type Kind = PolicyPlugin;
+
+    fn seen(&self, object: &PolicyPlugin) {
+        self.0.changed(object);
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        self.0.removed(&key.name);
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        let entries = self.0.entries.lock();
+        entries
+            .keys()
+            .map(|name| ObjectKey::new("", name))
+            .collect()
+    }
+}

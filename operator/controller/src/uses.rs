@@ -1,0 +1,261 @@
+//! Which API uses which plugin, and how it fares: who must be looked at when a
+//! plugin changes, and how far a rollout has come.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use operator_core::names::{ObjectKey, PluginName};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// How the last reconcile of an API ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Health {
+    /// It has not, or it is being tried again.
+    #[default]
+    Pending,
+    /// What should be published is.
+    Published,
+    /// It cannot be published as it is; the sentence says why.
+    Refused(String),
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Use {
+    names: BTreeSet<PluginName>,
+    mandatory: BTreeSet<PluginName>,
+    staged: BTreeSet<PluginName>,
+    health: Health,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// What is in the cluster and has not been looked at yet.
+    unseen: HashSet<ObjectKey>,
+    uses: HashMap<ObjectKey, Use>,
+    /// What was published before this process started: name and digest.
+    published: HashMap<ObjectKey, Vec<(String, String)>>,
+    listed: bool,
+}
+
+/// Who uses what.
+#[derive(Debug)]
+pub struct Uses {
+    inner: Mutex<Inner>,
+    changed: watch::Sender<u64>,
+}
+
+impl Default for Uses {
+    fn default() -> Self {
+        Self {
+            inner: Mutex::default(),
+            changed: watch::Sender::new(0),
+        }
+    }
+}
+
+/// How many APIs use a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// All of them.
+    pub users: u32,
+    /// Those for which it is mandatory.
+    pub mandatory: u32,
+}
+
+impl Uses {
+    /// An API is in the cluster; its status says that it is published with
+    /// plugins of these digests.
+    pub fn exists(&self, key: &ObjectKey, plugins: Vec<(String, String)>) {
+        let mut inner = self.inner.lock();
+        if !inner.listed {
+            inner.published.insert(key.clone(), plugins);
+        }
+        if !inner.uses.contains_key(key) {
+            inner.unseen.insert(key.clone());
+        }
+    }
+
+    /// All APIs that were there at the start have been named.
+    pub fn listed(&self) {
+        self.inner.lock().listed = true;
+        self.tell();
+    }
+
+    /// Waits until then.
+    pub async fn until_listed(&self) {
+        let mut changes = self.changes();
+        loop {
+            changes.mark_unchanged();
+            if self.inner.lock().listed || changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The APIs that were published with a version of a plugin before this
+    /// process started.
+    #[must_use]
+    pub fn published_with(&self, name: &PluginName, digest: &str) -> Vec<ObjectKey> {
+        let inner = self.inner.lock();
+        let with = inner.published.iter().filter(|(_, plugins)| {
+            plugins
+                .iter()
+                .any(|(plugin, found)| plugin == name.as_str() && found == digest)
+        });
+        with.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// A version that was staged is no longer.
+    pub fn forget_staged(&self, name: &PluginName) {
+        let mut inner = self.inner.lock();
+        for one in inner.uses.values_mut() {
+            one.staged.remove(name);
+        }
+    }
+
+    /// An API names these plugins, some of them because they are mandatory.
+    pub fn seen(
+        &self,
+        key: &ObjectKey,
+        names: BTreeSet<PluginName>,
+        mandatory: BTreeSet<PluginName>,
+    ) {
+        let mut inner = self.inner.lock();
+        let first = inner.unseen.remove(key);
+        let entry = inner.uses.entry(key.clone()).or_default();
+        let changed = first || entry.names != names || entry.mandatory != mandatory;
+        entry.names = names;
+        entry.mandatory = mandatory;
+        drop(inner);
+        if changed {
+            self.tell();
+        }
+    }
+
+    /// A reconcile of an API ended, for which these plugins were staged ones.
+    pub fn ended(&self, key: &ObjectKey, health: Health, staged: BTreeSet<PluginName>) {
+        let mut inner = self.inner.lock();
+        inner.unseen.remove(key);
+        let entry = inner.uses.entry(key.clone()).or_default();
+        let changed = entry.health != health || entry.staged != staged;
+        entry.health = health;
+        entry.staged = staged;
+        drop(inner);
+        if changed {
+            self.tell();
+        }
+    }
+
+    /// An API is gone.
+    pub fn gone(&self, key: &ObjectKey) {
+        let mut inner = self.inner.lock();
+        inner.unseen.remove(key);
+        let known = inner.uses.remove(key).is_some();
+        drop(inner);
+        if known {
+            self.tell();
+        }
+    }
+
+    /// The APIs that name a plugin, also those that wait for it.
+    #[must_use]
+    pub fn of(&self, name: &PluginName) -> BTreeSet<ObjectKey> {
+        let inner = self.inner.lock();
+        let uses = inner
+            .uses
+            .iter()
+            .filter(|(_, one)| one.names.contains(name));
+        uses.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// How an API fares, and whether that is with the staged version of the
+    /// plugin.
+    #[must_use]
+    pub fn health(&self, key: &ObjectKey, name: &PluginName) -> (Health, bool) {
+        let inner = self.inner.lock();
+        inner.uses.get(key).map_or_else(Default::default, |one| {
+            (one.health.clone(), one.staged.contains(name))
+        })
+    }
+
+    /// How many use a plugin; none until every API has been looked at.
+    #[must_use]
+    pub fn count(&self, name: &PluginName) -> Option<Count> {
+        let inner = self.inner.lock();
+        if !inner.listed || !inner.unseen.is_empty() {
+            return None;
+        }
+        let count = |chosen: fn(&Use) -> &BTreeSet<PluginName>| {
+            let chosen = inner.uses.values().filter(|one| chosen(one).contains(name));
+            u32::try_from(chosen.count()).unwrap_or(u32::MAX)
+        };
+        Some(Count {
+            users: count(|one| &one.names),
+            mandatory: count(|one| &one.mandatory),
+        })
+    }
+
+    /// Hears of every change from now on.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn tell(&self) {
+        self.changed
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> BTreeSet<PluginName> {
+        list.iter()
+            .map(|name| PluginName::parse(name).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn nothing_is_counted_before_every_api_has_been_looked_at() {
+        let uses = Uses::default();
+        let cors = PluginName::parse("cors").unwrap();
+        let (one, two) = (ObjectKey::new("a", "one"), ObjectKey::new("a", "two"));
+        uses.exists(&one, vec![]);
+        uses.exists(&two, vec![]);
+        uses.seen(&one, names(&["cors"]), names(&[]));
+        assert_eq!(uses.count(&cors), None);
+        uses.listed();
+        assert_eq!(uses.count(&cors), None);
+        uses.seen(&two, names(&["cors", "jwt"]), names(&["cors"]));
+        assert_eq!(
+            uses.count(&cors),
+            Some(Count {
+                users: 2,
+                mandatory: 1
+            })
+        );
+        uses.gone(&two);
+        assert_eq!(
+            uses.count(&cors),
+            Some(Count {
+                users: 1,
+                mandatory: 0
+            })
+        );
+    }
+
+    #[test]
+    fn only_changes_are_told() {
+        let uses = Uses::default();
+        let key = ObjectKey::new("a", "one");
+        uses.seen(&key, names(&["cors"]), names(&[]));
+        let mut changes = uses.changes();
+        changes.mark_unchanged();
+        uses.seen(&key, names(&["cors"]), names(&[]));
+        assert!(!changes.has_changed().unwrap());
+        uses.ended(&key, Health::Published, names(&[]));
+        assert!(changes.has_changed().unwrap());
+    }
+}
