@@ -22,6 +22,25 @@ pub struct Context {
     /// The operation that this call is about; none for the whole API.
     #[serde(default)]
     pub operation: Option<OperationRef>,
+    /// What the platform granted the plugin: `raw-xml`, `inline-templates`, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+    /// The text of the document that the `PolicyPlugin`'s `spec.template` names,
+    /// if it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The texts of the documents that the config names, by the pointers that
+    /// the descriptor lists.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub documents: BTreeMap<String, String>,
+}
+
+impl Context {
+    /// Whether the platform granted the plugin this.
+    #[must_use]
+    pub fn grants(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|one| one == capability)
+    }
 }
 
 /// The API that a policy is generated for.

@@ -81,6 +81,12 @@ pub struct Descriptor {
     /// Capabilities it asks for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
+    /// JSON pointers of config values that name documents of the platform.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<String>,
+    /// JSON pointers of config values that are templates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inline_templates: Vec<String>,
 }
 
 impl Descriptor {
@@ -102,6 +108,8 @@ impl Descriptor {
             spec_block: None,
             sku_features: Vec::new(),
             capabilities: Vec::new(),
+            documents: Vec::new(),
+            inline_templates: Vec::new(),
         }
     }
 
@@ -150,6 +158,24 @@ impl Descriptor {
     #[must_use]
     pub fn asks_for(mut self, capability: impl Into<String>) -> Self {
         self.capabilities.push(capability.into());
+        self
+    }
+
+    /// The JSON pointer of a config value `{configMap: {name, key}}`: it names
+    /// a document of the platform, whose text is then in
+    /// [`Context::documents`](crate::Context) under this pointer.
+    #[must_use]
+    pub fn document(mut self, pointer: impl Into<String>) -> Self {
+        self.documents.push(pointer.into());
+        self
+    }
+
+    /// The JSON pointer of a config value that is a template: the operator
+    /// refuses a config that sets it unless the platform granted the plugin
+    /// `inline-templates`.
+    #[must_use]
+    pub fn inline_template(mut self, pointer: impl Into<String>) -> Self {
+        self.inline_templates.push(pointer.into());
         self
     }
 }

@@ -36,6 +36,19 @@ fn the_context_fixture_is_valid() {
 }
 
 #[test]
+fn a_context_with_documents_and_capabilities_is_valid_and_understood() {
+    let mut full = serde_json::to_value(context()).expect("JSON");
+    full["capabilities"] = json!(["inline-templates"]);
+    full["template"] = json!("<inbound />");
+    full["documents"] = json!({"/template": "text"});
+    assert_valid("context", &full);
+    let context: Context = serde_json::from_value(full).expect("understood");
+    assert!(context.grants("inline-templates") && !context.grants("raw-xml"));
+    assert_eq!(context.template.as_deref(), Some("<inbound />"));
+    assert_eq!(context.documents["/template"], "text");
+}
+
+#[test]
 fn the_smallest_context_is_understood() {
     let smallest = json!({
         "interface": "1.7",
@@ -68,7 +81,9 @@ fn descriptors_are_valid() {
         ])
         .reads_block("CORS")
         .needs_feature("rate-limit-by-key")
-        .asks_for("raw-xml");
+        .asks_for("raw-xml")
+        .document("/template")
+        .inline_template("/a~1b/0");
     assert_valid(
         "descriptor",
         &serde_json::to_value(descriptor).expect("JSON"),

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use crate::config::Layers;
 use crate::names::PluginName;
 use crate::policy::Diagnostic;
+use crate::policy_plugin::Governance;
 use crate::problem::Problem;
 
 /// A plugin that runs, with the config it runs with.
@@ -40,6 +41,8 @@ pub struct ChainedPlugin {
     pub order: i32,
     /// Its place among those of the same order.
     pub position: usize,
+    /// What the platform says of it; absent where no `PolicyPlugin` names it.
+    pub governance: Option<Arc<Governance>>,
     /// Its merged config, valid by its schema.
     pub config: Value,
     /// Where the parts of the config come from.

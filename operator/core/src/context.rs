@@ -6,10 +6,11 @@
 #[cfg(test)]
 mod tests;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::chain::ChainedPlugin;
 use crate::desired::Desired;
+use crate::documents::{self, Documents};
 use crate::exposed_api::is_url;
 use crate::validate::ValidatedApi;
 
@@ -20,10 +21,22 @@ pub const INTERFACE: &str = "1.0";
 /// published in API Management.
 #[must_use]
 pub fn generate(api: &ValidatedApi, desired: &Desired, plugin: &ChainedPlugin) -> Option<Value> {
+    generate_with(api, desired, plugin, &Documents::none())
+}
+
+/// The context of one call of `generate`, with the texts of what
+/// [`documents::wanted`] lists for the plugin.
+#[must_use]
+pub fn generate_with(
+    api: &ValidatedApi,
+    desired: &Desired,
+    plugin: &ChainedPlugin,
+    documents: &Documents,
+) -> Option<Value> {
     let (instance, facts) = api.instance_with_context()?;
     let published = desired.api.as_ref()?;
     let object = api.api();
-    Some(json!({
+    let mut context = json!({
         "interface": INTERFACE,
         "api": {
             "name": object.key.name,
@@ -49,7 +62,26 @@ pub fn generate(api: &ValidatedApi, desired: &Desired, plugin: &ChainedPlugin) -
             "loginHost": instance.login_host(),
         },
         "operation": plugin.operation.as_ref().map(|id| json!({"id": id})),
-    }))
+    });
+    // What most plugins have not.
+    let granted = plugin
+        .governance
+        .as_ref()
+        .map(|governance| documents::granted(&governance.capabilities));
+    if let Some(granted) = granted.filter(|granted| !granted.is_empty()) {
+        context["capabilities"] = json!(granted);
+    }
+    if let Some(template) = documents.template() {
+        context["template"] = json!(template);
+    }
+    let texts: Map<String, Value> = documents
+        .of_config()
+        .map(|(pointer, text)| (pointer.to_owned(), json!(text)))
+        .collect();
+    if !texts.is_empty() {
+        context["documents"] = Value::Object(texts);
+    }
+    Some(context)
 }
 
 /// The spec without a document that stands in it: that may have megabytes, and

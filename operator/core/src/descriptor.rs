@@ -31,6 +31,14 @@ pub struct Descriptor {
     /// Capabilities it asks for (`raw-xml`, `passthrough-elements`, …).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
+    /// JSON pointers of config values `{configMap: {name, key}}`, which name
+    /// documents of the platform: their texts are put into the context.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<String>,
+    /// JSON pointers of config values that are templates: the platform must
+    /// grant the plugin that they may be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inline_templates: Vec<String>,
 }
 
 /// The dialect in which a spec block is written.

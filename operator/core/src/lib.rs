@@ -17,6 +17,7 @@ pub mod config;
 pub mod context;
 pub mod descriptor;
 pub mod desired;
+pub mod documents;
 pub mod exposed_api;
 pub mod exposure;
 pub mod instance;

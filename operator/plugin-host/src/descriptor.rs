@@ -10,6 +10,9 @@ const MAX_BYTES: usize = 256 << 10;
 /// An annotation's name has 63 characters, and `plugin.` takes 7 of them.
 const MAX_NAME: usize = 56;
 const MAX_SUMMARY: usize = 300;
+/// Pointers that one field may list, and how long each may be.
+const MAX_POINTERS: usize = 16;
+const MAX_POINTER: usize = 256;
 /// How deep and how large a config schema may be: it is compiled and run
 /// outside the sandbox.
 const MAX_SCHEMA_DEPTH: usize = 32;
@@ -87,8 +90,45 @@ pub(crate) fn parse(json: &str) -> Result<Descriptor, LoadError> {
             ));
         }
     }
+    for (field, pointers) in [
+        ("/documents", &descriptor.documents),
+        ("/inlineTemplates", &descriptor.inline_templates),
+    ] {
+        check_pointers(field, pointers)?;
+    }
     check_schema(&descriptor.config_schema)?;
     Ok(descriptor)
+}
+
+/// JSON pointers (RFC 6901) to parts of the config.
+fn check_pointers(field: &str, pointers: &[String]) -> Result<(), LoadError> {
+    if pointers.len() > MAX_POINTERS {
+        return Err(wrong(
+            field,
+            format!(
+                "it lists {}, and {MAX_POINTERS} are allowed",
+                pointers.len()
+            ),
+        ));
+    }
+    let odd = |pointer: &&String| {
+        let escapes_are_whole = pointer
+            .split('~')
+            .skip(1)
+            .all(|after| after.starts_with(['0', '1']));
+        !pointer.starts_with('/') || pointer.len() > MAX_POINTER || !escapes_are_whole
+    };
+    match pointers.iter().find(odd) {
+        None => Ok(()),
+        Some(odd) => Err(wrong(
+            field,
+            format!(
+                "`{}` is no JSON pointer into the config, such as `/template`, of at most \
+                 {MAX_POINTER} bytes",
+                shown(odd)
+            ),
+        )),
+    }
 }
 
 /// A DNS label (RFC 1123).
@@ -243,6 +283,20 @@ mod tests {
         assert!(with(|d| d["sections"] = json!([])).is_err());
         assert!(with(|d| d["sections"] = json!(["inbound", "inbound"])).is_err());
         assert!(with(|d| d["sections"] = json!(["sideways"])).is_err());
+    }
+
+    #[test]
+    fn what_names_documents_and_templates_are_pointers_into_the_config() {
+        for field in ["documents", "inlineTemplates"] {
+            assert_eq!(with(|d| d[field] = json!(["/a~1b/0", "/c"])), Ok(()));
+            for odd in ["", "a", "/a~2", "/~", &format!("/{}", "a".repeat(256))] {
+                let error = with(|d| d[field] = json!([odd])).expect_err(odd);
+                assert!(error.contains(&format!("`/{field}`")), "{error}");
+                assert!(error.contains("is no JSON pointer"), "{error}");
+            }
+            let error = with(|d| d[field] = json!(vec!["/a"; 17])).expect_err("many");
+            assert!(error.contains("it lists 17"), "{error}");
+        }
     }
 
     #[test]

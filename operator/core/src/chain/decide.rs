@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::plan::{Candidate, PlannedOperation};
-use super::{Chain, ChainedPlugin, Plan, layering};
+use super::{Chain, ChainedPlugin, Plan, PluginInfo, layering};
 use crate::annotations::nearest::did_you_mean;
 use crate::annotations::{self, nearest::listed};
 use crate::config::{Layers, Origin};
 use crate::descriptor::SpecReading;
 use crate::desired::Operation;
+use crate::documents;
 use crate::instance::{When, empty_object};
 use crate::names::PluginName;
 use crate::policy::{Diagnostic, Severity};
@@ -83,11 +84,13 @@ impl Plan {
                 &mut chain.warnings,
                 &mut findings,
             );
-            if let Some(config) = valid(&candidate.plugin.schema, &layers, &mut findings) {
+            let governance = candidate.governance.as_deref();
+            if let Some(config) = valid(&candidate.plugin, governance, &layers, &mut findings) {
                 chain.api.push(ChainedPlugin {
                     plugin: candidate.plugin.clone(),
                     mandatory: candidate.mandatory,
-                    order: order(candidate.governance.as_deref()),
+                    order: order(governance),
+                    governance: candidate.governance.clone(),
                     position,
                     config,
                     layers,
@@ -130,11 +133,13 @@ impl Plan {
                 &self.instance,
                 findings,
             );
-            if let Some(config) = valid(&plugin.schema, &layers, findings) {
+            let governance = planned_plugin.governance.as_deref();
+            if let Some(config) = valid(plugin, governance, &layers, findings) {
                 chain.operations.push(ChainedPlugin {
                     plugin: plugin.clone(),
                     mandatory: planned_plugin.mandatory,
-                    order: order(planned_plugin.governance.as_deref()),
+                    order: order(governance),
+                    governance: planned_plugin.governance.clone(),
                     position,
                     config,
                     layers,
@@ -268,29 +273,40 @@ const fn runs(when: Option<When>, enabled: Option<bool>) -> bool {
     }
 }
 
+/// The merged config, if it is valid by the plugin's schema and holds nothing
+/// that the platform must grant.
 fn valid(
-    schema: &crate::config::CompiledSchema,
+    plugin: &PluginInfo,
+    governance: Option<&Governance>,
     layers: &Layers,
     findings: &mut Vec<Finding>,
 ) -> Option<Value> {
     let config = layers.merged();
-    let violations = schema.violations(&config);
-    if violations.is_empty() {
-        return Some(config);
-    }
+    let before = findings.len();
+    let violations = plugin.schema.violations(&config);
     findings.extend(violations.into_iter().map(|violation| {
-        let reason = match layers.origin(&violation.pointer) {
-            Origin::PolicyPlugin => Reason::InvalidPolicyPlugin,
-            Origin::Instance(_) => Reason::InvalidInstance,
-            Origin::SpecBlock(_) => Reason::InvalidSpec,
-            Origin::Annotation | Origin::OperationAnnotation(_) => Reason::InvalidAnnotation,
-        };
         Finding::invalid(
-            reason,
+            config_reason(layers.origin(&violation.pointer)),
             layers.problem(&violation.pointer, violation.message),
         )
     }));
-    None
+    let forbidden = documents::forbidden_templates(plugin, governance, &config, layers);
+    findings.extend(
+        forbidden
+            .into_iter()
+            .map(|(origin, problem)| Finding::invalid(config_reason(&origin), problem)),
+    );
+    (findings.len() == before).then_some(config)
+}
+
+/// The reason for what is wrong with the config that `origin` wrote.
+const fn config_reason(origin: &Origin) -> Reason {
+    match origin {
+        Origin::PolicyPlugin => Reason::InvalidPolicyPlugin,
+        Origin::Instance(_) => Reason::InvalidInstance,
+        Origin::SpecBlock(_) => Reason::InvalidSpec,
+        Origin::Annotation | Origin::OperationAnnotation(_) => Reason::InvalidAnnotation,
+    }
 }
 
 /// The id in API Management of the operation that an annotation names.

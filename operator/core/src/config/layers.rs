@@ -23,6 +23,17 @@ pub enum Origin {
     OperationAnnotation(String),
 }
 
+impl Origin {
+    /// Whether it is the owner of the API, not the platform.
+    #[must_use]
+    pub const fn is_owners(&self) -> bool {
+        match self {
+            Self::PolicyPlugin | Self::Instance(_) => false,
+            Self::SpecBlock(_) | Self::Annotation | Self::OperationAnnotation(_) => true,
+        }
+    }
+}
+
 /// One layer of a config.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
@@ -82,6 +93,14 @@ impl Layers {
                     .is_some_and(|value| !value.is_null())
             })
             .map_or(&self.fallback, |layer| &layer.origin)
+    }
+
+    /// Whether the API's owner wrote the value at a pointer, or a part of it.
+    #[must_use]
+    pub fn is_owners(&self, pointer: &str) -> bool {
+        self.stack.iter().any(|layer| {
+            layer.origin.is_owners() && layer.value.pointer(pointer).is_some_and(|v| !v.is_null())
+        })
     }
 
     /// The path of a [`Problem`] at a pointer into the merged config.
