@@ -5,6 +5,7 @@
 //! are then fetched by that digest.
 
 mod bundle;
+mod cosign_key;
 mod error;
 mod find;
 mod policy;

@@ -208,7 +208,7 @@ async fn cosign_accepts_what_is_signed_here(registry: &Registry) {
 fn signing_key() -> SigningKey {
     // rcgen writes PKCS#8, as openssl does.
     let pair = rcgen::KeyPair::generate().unwrap();
-    SigningKey::from_pem(&pair.serialize_pem()).unwrap()
+    SigningKey::from_pem(&pair.serialize_pem(), None).unwrap()
 }
 
 async fn what_is_not_there_is_said(registry: &Registry) {

@@ -12,6 +12,7 @@ use serde_json::json;
 use sigstore_crypto::KeyPair;
 use sigstore_types::{Sha256Hash, pae};
 
+use super::cosign_key;
 use super::policy::PublicKey;
 use super::{BUNDLE, SIGNATURE_PREDICATE, STATEMENT};
 use crate::digest::Digest;
@@ -36,13 +37,23 @@ impl fmt::Debug for SigningKey {
 /// A private key that cannot be used. No message holds any of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It is encrypted in cosign's own way.
+    /// It is encrypted in cosign's way, and no password was given.
     #[error(
-        "the key is encrypted in cosign's own form, which is not read here; sign with `cosign sign --key` after the push, or use a key of `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
+        "the key is encrypted; its password is needed, as cosign takes it from COSIGN_PASSWORD (which may be empty)"
     )]
-    CosignEncrypted,
+    PasswordNeeded,
+    /// The password is another.
+    #[error("the key cannot be decrypted: the password is wrong, or the file was changed")]
+    Password,
+    /// It is encrypted in a way that is not known.
+    #[error(
+        "the key is encrypted in a way that is not known here (cosign's is known: scrypt and nacl/secretbox)"
+    )]
+    Encryption,
     /// It is encrypted.
-    #[error("the key is encrypted; decrypt it with `openssl pkcs8 -in KEY -out PLAIN.pem`")]
+    #[error(
+        "the key is encrypted by PKCS#8; decrypt it with `openssl pkcs8 -in KEY -out PLAIN.pem`"
+    )]
     Encrypted,
     /// It is in one of the older forms.
     #[error(
@@ -60,22 +71,30 @@ pub enum KeyError {
 }
 
 impl SigningKey {
-    /// Reads a private key: PKCS#8 in PEM, not encrypted, ECDSA P-256.
-    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        for (label, error) in [
-            ("ENCRYPTED SIGSTORE PRIVATE KEY", KeyError::CosignEncrypted),
-            ("ENCRYPTED COSIGN PRIVATE KEY", KeyError::CosignEncrypted),
-            ("ENCRYPTED PRIVATE KEY", KeyError::Encrypted),
-            ("EC PRIVATE KEY", KeyError::OldForm("EC PRIVATE KEY")),
-            ("RSA PRIVATE KEY", KeyError::OldForm("RSA PRIVATE KEY")),
-        ] {
-            if pem.contains(&format!("-----BEGIN {label}-----")) {
-                return Err(error);
+    /// Reads a private key in PEM, ECDSA P-256: PKCS#8, not encrypted, or what
+    /// `cosign generate-key-pair` writes, for which the password is needed (it
+    /// may be empty). Decrypting takes a moment and 64 MiB, on purpose.
+    pub fn from_pem(pem: &str, password: Option<&str>) -> Result<Self, KeyError> {
+        let is = |label: &str| pem.contains(&format!("-----BEGIN {label}-----"));
+        if is("ENCRYPTED SIGSTORE PRIVATE KEY") || is("ENCRYPTED COSIGN PRIVATE KEY") {
+            let password = password.ok_or(KeyError::PasswordNeeded)?;
+            return Self::from_pkcs8(&cosign_key::decrypt(pem, password)?);
+        }
+        if is("ENCRYPTED PRIVATE KEY") {
+            return Err(KeyError::Encrypted);
+        }
+        for form in ["EC PRIVATE KEY", "RSA PRIVATE KEY"] {
+            if is(form) {
+                return Err(KeyError::OldForm(form));
             }
         }
         let der =
             PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotAKey)?;
-        let pair = KeyPair::from_pkcs8_der(der.secret_pkcs8_der()).map_err(|_| KeyError::Kind)?;
+        Self::from_pkcs8(der.secret_pkcs8_der())
+    }
+
+    fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        let pair = KeyPair::from_pkcs8_der(der).map_err(|_| KeyError::Kind)?;
         let public = pair.public_key_der().map_err(|_| KeyError::Kind)?;
         Ok(Self {
             pair,
@@ -87,7 +106,8 @@ impl SigningKey {
     /// `verification.keys`.
     #[must_use]
     pub fn public_pem(&self) -> String {
-        self.public.der.to_pem()
+        // Some writers end lines as mail does, which YAML would keep.
+        self.public.der.to_pem().replace('\r', "")
     }
 
     /// The public key.

@@ -1,6 +1,8 @@
 //! Real registries for the tests, with a password and a private CA.
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 
+pub(crate) mod fake;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
