@@ -32,7 +32,7 @@ help: ## show this
 	@echo 'New here? `make demo` shows the whole thing in a minute, once it is built'
 	@echo '(the first build takes some minutes), and needs no cluster and no Azure.'
 
-setup: ## install what is missing: wasm target, kube-apiserver, etcd, kubectl, cargo-deny
+setup: ## install what is missing: wasm target, kube-apiserver, etcd, kubectl, cargo-deny, registries
 	@$(SETUP)/setup
 
 build: setup ## build the operator, its plugins and the test programs

@@ -420,3 +420,53 @@ fn chain(error: &reqwest::Error) -> String {
     }
     messages.join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(from: &str, location: &'static str) -> Result<String, String> {
+        let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))]);
+        next_hop(&Url::parse(from).unwrap(), &headers)
+            .map(|url| url.to_string())
+            .map_err(|cause| cause.to_string())
+    }
+
+    #[test]
+    fn a_redirect_never_leaves_tls() {
+        assert_eq!(
+            hop("https://a.example/x", "http://a.example/x"),
+            Err("is redirected from https to http, which is not followed".into())
+        );
+        for (from, location, to) in [
+            (
+                "https://a.example/x/y",
+                "z?q=1",
+                "https://a.example/x/z?q=1",
+            ),
+            ("https://a.example/x", "//b.example/", "https://b.example/"),
+            (
+                "http://a.example/x",
+                "https://a.example/x",
+                "https://a.example/x",
+            ),
+        ] {
+            assert_eq!(hop(from, location), Ok(to.to_owned()));
+        }
+    }
+
+    #[test]
+    fn credentials_belong_to_scheme_host_and_port() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let base = url("https://r.example/v2/");
+        for (other, same) in [
+            ("https://r.example:443/x", true),
+            ("https://R.example/x", true),
+            ("http://r.example/x", false),
+            ("https://r.example:8443/x", false),
+            ("https://r.example.evil/x", false),
+        ] {
+            assert_eq!(same_origin(&base, &url(other)), same, "{other}");
+        }
+    }
+}

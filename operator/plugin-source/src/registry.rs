@@ -300,8 +300,8 @@ impl Session {
         Ok(bytes)
     }
 
-    /// What refers to a manifest: by the referrers API, and by the tag that
-    /// takes its place where there is none or it knows nothing.
+    /// What refers to a manifest, by the referrers API; nothing where the
+    /// registry has none.
     pub(crate) async fn referrers(&self, subject: Digest) -> Result<Vec<Descriptor>, Cause> {
         let mut found = Vec::new();
         let mut next = Some(self.url(&format!("referrers/{subject}"))?);
@@ -317,13 +317,11 @@ impl Session {
             next = self.next_page(&response)?;
             found.extend(self.index(response).await?);
         }
-        if found.is_empty() {
-            found = self.referrers_tag(subject).await?;
-        }
         Ok(found)
     }
 
-    /// What the fall-back tag of a manifest lists.
+    /// What refers to a manifest, by the tag that takes the API's place in
+    /// registries that have none.
     pub(crate) async fn referrers_tag(&self, subject: Digest) -> Result<Vec<Descriptor>, Cause> {
         let url = self.url(&format!("manifests/{}", referrers_tag(subject)))?;
         let response = self.get(url, &[INDEX]).await?;

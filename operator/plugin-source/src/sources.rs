@@ -139,6 +139,19 @@ impl Resolved {
     pub fn descriptor(&self) -> Option<&str> {
         self.annotations.get(DESCRIPTOR).map(String::as_str)
     }
+
+    /// Refuses another file than the one that somebody pinned.
+    pub fn check_pin(&self, pinned: Digest) -> Result<(), SourceError> {
+        if pinned == self.digest {
+            return Ok(());
+        }
+        let cause = Cause::DigestMismatch {
+            what: "the plugin",
+            expected: pinned,
+            found: self.digest,
+        };
+        Err(SourceError::new(self.source.origin(), cause))
+    }
 }
 
 /// A plugin's file.
@@ -274,13 +287,18 @@ impl Sources {
     /// from the source by digest.
     pub async fn pull(&self, resolved: &Resolved) -> Result<Pulled, SourceError> {
         let digest = resolved.digest;
-        if let Some(pulled) = self.cached(digest) {
+        // A large file takes a while to hash.
+        let sources = self.clone();
+        let cached = tokio::task::spawn_blocking(move || sources.cached(digest));
+        if let Ok(Some(pulled)) = cached.await {
             return Ok(pulled);
         }
         let bytes = self
             .bounded(&resolved.source.origin(), self.pull_inner(resolved))
             .await?;
-        self.keep(&bytes);
+        let (sources, kept) = (self.clone(), bytes.clone());
+        // Only a panic there could fail it, and then it is not cached.
+        let _ = tokio::task::spawn_blocking(move || sources.keep(&kept)).await;
         Ok(Pulled { bytes, digest })
     }
 

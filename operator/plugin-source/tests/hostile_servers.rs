@@ -688,6 +688,12 @@ async fn a_file_is_what_its_digest_says() {
             Digest::of(b"another"),
         )
     );
+    // A pin is held against what was resolved, before anything is fetched.
+    let resolved = cached.resolve(&fake.file("/a.wasm", b"another")).await;
+    let resolved = resolved.unwrap();
+    assert_eq!(resolved.check_pin(Digest::of(b"another")), Ok(()));
+    let other = resolved.check_pin(Digest::of(&wasm)).unwrap_err();
+    assert_eq!(other.class(), ErrorClass::Invalid);
     let missing = outcome(&fake.file("/b.wasm", &content)).await.unwrap_err();
     assert_eq!(missing.class(), ErrorClass::Waiting);
 }

@@ -8,6 +8,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use operator_core::class::ErrorClass;
 use operator_plugin_source::manifest::WASM_CONFIG;
@@ -57,11 +58,13 @@ async fn suite(registry: &mut Registry) {
     tags_are_listed_and_may_move(registry, &artifact).await;
     what_is_not_there_is_said(registry).await;
     let trusted = what_is_signed_is_verified(registry, folder.path()).await;
-    cosign_accepts_what_is_signed_here(registry).await;
+    the_real_cosign_agrees(registry).await;
     if registry.is_ours() {
         who_may_not_is_told_what_to_do(registry).await;
         an_unknown_authority_is_not_trusted(registry).await;
+        let (signer, pinned) = thirteen_are_pulled(registry, folder.path()).await;
         registry.stop();
+        thirteen_start_again(registry, &signer, &pinned, folder.path()).await;
         what_is_cached_needs_no_registry(registry, &artifact, &trusted, folder.path()).await;
     }
 }
@@ -163,46 +166,82 @@ async fn what_is_signed_is_verified(registry: &Registry, cache: &Path) -> Verifi
     trusts_them
 }
 
-/// Asks the real cosign, where the environment variable `COSIGN` names one.
-async fn cosign_accepts_what_is_signed_here(registry: &Registry) {
-    let Some(cosign) = std::env::var_os("COSIGN") else {
+/// Asks the real cosign, where the environment variable `COSIGN` names one:
+/// it accepts what is signed here, and what it signs is accepted here.
+async fn the_real_cosign_agrees(registry: &Registry) {
+    let Some(program) = std::env::var_os("COSIGN") else {
         return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let cosign = |verb: &[&str], reference: &str| {
+        let mut command = std::process::Command::new(&program);
+        command.args(verb).current_dir(folder.path());
+        command.env("COSIGN_PASSWORD", "");
+        if let Some(ca) = &registry.ca_pem {
+            std::fs::write(folder.path().join("ca.pem"), ca).unwrap();
+            command.args(["--registry-cacert", "ca.pem"]);
+        }
+        if let RegistryAuth::Basic { username, password } = &registry.auth {
+            command.args([
+                "--registry-username",
+                username,
+                "--registry-password",
+                password,
+            ]);
+        }
+        if registry.plain_http {
+            command.arg("--allow-http-registry");
+        }
+        let output = command.arg(reference).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}", registry.name);
+        println!(
+            "{}: {said}{}",
+            registry.name,
+            String::from_utf8_lossy(&output.stdout)
+        );
     };
     let sources = sources(None);
     let source = registry.source("policies/cors:stable");
     let resolved = sources.resolve(&source).await.unwrap();
-    let key = signing_key();
-    sources
-        .sign(&source, resolved.manifest.unwrap(), &key)
-        .await
-        .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let public = folder.path().join("cosign.pub");
-    std::fs::write(&public, key.public_pem()).unwrap();
-    let mut command = std::process::Command::new(cosign);
-    command.arg("verify").arg("--key").arg(&public);
-    command.arg("--insecure-ignore-tlog");
-    if let Some(ca) = &registry.ca_pem {
-        let path = folder.path().join("ca.pem");
-        std::fs::write(&path, ca).unwrap();
-        command.arg("--registry-cacert").arg(path);
-    }
-    if let RegistryAuth::Basic { username, password } = &registry.auth {
-        command.args([
-            "--registry-username",
-            username,
-            "--registry-password",
-            password,
-        ]);
-    }
-    let output = command.arg(&resolved.reference).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    println!(
-        "{}: {said}{}",
-        registry.name,
-        String::from_utf8_lossy(&output.stdout)
-    );
+    let (ours, theirs) = (signing_key(), rcgen::KeyPair::generate().unwrap());
+    let theirs_pem = theirs.serialize_pem();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("ours.pub", &ours.public_pem());
+    write("plain.pem", &theirs_pem);
+    let config = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}"#;
+    write("signing.json", config);
+    // cosign signs with keys of its own form only.
+    let mut import = std::process::Command::new(&program);
+    import.args([
+        "import-key-pair",
+        "--key",
+        "plain.pem",
+        "--output-key-prefix",
+        "theirs",
+    ]);
+    import.env("COSIGN_PASSWORD", "").current_dir(folder.path());
+    assert!(import.output().unwrap().status.success());
+    let sign = [
+        "sign",
+        "--yes",
+        "--key",
+        "theirs.key",
+        "--signing-config",
+        "signing.json",
+    ];
+    cosign(&sign, &resolved.reference);
+    let theirs = SigningKey::from_pem(&theirs_pem, None).unwrap();
+    let trusted = Verification::new(vec![theirs.public().clone()], vec![], None).unwrap();
+    let verified = sources.verify(&resolved, &trusted).await.unwrap();
+    assert_eq!(verified.signer, Signer::Key(theirs.public().digest()));
+
+    // Ours stands beside it, in the list that cosign wrote.
+    let manifest = resolved.manifest.unwrap();
+    sources.sign(&source, manifest, &ours).await.unwrap();
+    let verify = ["verify", "--key", "ours.pub", "--insecure-ignore-tlog"];
+    cosign(&verify, &resolved.reference);
+    sources.verify(&resolved, &trusted).await.unwrap();
 }
 
 fn signing_key() -> SigningKey {
@@ -290,6 +329,52 @@ async fn an_unknown_authority_is_not_trusted(registry: &Registry) {
     assert_eq!(error.class(), ErrorClass::Denied);
 }
 
+/// What an operator of medium size has, each signed and pulled once.
+async fn thirteen_are_pulled(registry: &Registry, cache: &Path) -> (Verification, Vec<String>) {
+    let sources = sources(Some(cache));
+    let key = signing_key();
+    let trusted = Verification::new(vec![key.public().clone()], vec![], None).unwrap();
+    let mut pinned = Vec::new();
+    for number in 0..13 {
+        let artifact = Artifact {
+            wasm: plugin(&format!("one of thirteen: {number}")),
+            ..Artifact::default()
+        };
+        let source = registry.source(&format!("policies/p{number}:1.0.0"));
+        let pushed = sources.push(&source, &artifact).await.unwrap();
+        sources.sign(&source, pushed.manifest, &key).await.unwrap();
+        let resolved = sources.resolve(&source).await.unwrap();
+        sources.verify(&resolved, &trusted).await.unwrap();
+        sources.pull(&resolved).await.unwrap();
+        let rest = pushed.reference.strip_prefix(&registry.prefix).unwrap();
+        pinned.push(rest.trim_start_matches('/').to_owned());
+    }
+    (trusted, pinned)
+}
+
+/// A new process with the same folder, while the registry is away: what status
+/// says is resolved, verified and loaded from the cache alone.
+async fn thirteen_start_again(
+    registry: &Registry,
+    trusted: &Verification,
+    pinned: &[String],
+    cache: &Path,
+) {
+    let started = Instant::now();
+    let sources = sources(Some(cache));
+    for (number, rest) in pinned.iter().enumerate() {
+        let resolved = sources.resolve(&registry.source(rest)).await.unwrap();
+        sources.verify(&resolved, trusted).await.unwrap();
+        let pulled = sources.pull(&resolved).await.unwrap();
+        assert_eq!(pulled.bytes, plugin(&format!("one of thirteen: {number}")));
+    }
+    println!(
+        "{} plugins from the cache in {:?}",
+        pinned.len(),
+        started.elapsed()
+    );
+}
+
 async fn what_is_cached_needs_no_registry(
     registry: &Registry,
     artifact: &Artifact,
@@ -306,10 +391,13 @@ async fn what_is_cached_needs_no_registry(
     assert_eq!(sources.cached(digest).unwrap().bytes, artifact.wasm);
     let manifest = std::fs::read_dir(cache).unwrap().find_map(|entry| {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        let is_plugin = bytes
-            .windows(WASM_CONFIG.len())
-            .any(|part| part == WASM_CONFIG.as_bytes());
-        is_plugin.then(|| Digest::of(&bytes))
+        let holds = |part: &str| {
+            bytes
+                .windows(part.len())
+                .any(|found| found == part.as_bytes())
+        };
+        let is_its_manifest = holds(WASM_CONFIG) && holds(&digest.to_string());
+        is_its_manifest.then(|| Digest::of(&bytes))
     });
     let pinned = registry.source(&format!("policies/cors@{}", manifest.unwrap()));
     let resolved = sources.resolve(&pinned).await.unwrap();

@@ -116,6 +116,58 @@ fn identity(issuer: &str, subject: &str) -> Signer {
 }
 
 #[tokio::test]
+async fn signatures_are_found_as_each_registry_lists_them() {
+    let manifest = fixture("manifest.json");
+    let bundle = fixture("key.sigstore.json");
+    let carrier = carrier(&bundle);
+    let subject = Digest::of(&manifest);
+    let entry = |more: &str| {
+        let (digest, size) = (Digest::of(&carrier), carrier.len());
+        format!(r#"{{"mediaType":"{MANIFEST}","digest":"{digest}","size":{size}{more}}}"#)
+    };
+    let typed = |artifact: &str| entry(&format!(r#","artifactType":"{artifact}""#));
+    let index = |entries: &str| {
+        format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{entries}]}}"#)
+    };
+    let api = format!("/v2/a/b/referrers/{subject}");
+    let tag = format!("/v2/a/b/manifests/sha256-{}", subject.hex());
+    let gone = format!(
+        r#"{{"mediaType":"{MANIFEST}","digest":"{}","size":9,"artifactType":"{BUNDLE}"}}"#,
+        Digest::of(b"gone")
+    );
+    let sbom = typed("application/spdx+json");
+    for (path, list) in [
+        (&api, index(&typed(BUNDLE))),
+        // go-containerregistry takes the config's type.
+        (&api, index(&typed("application/vnd.oci.empty.v1+json"))),
+        // What was deleted may still be listed.
+        (&api, index(&format!("{gone},{}", typed(BUNDLE)))),
+        (&tag, index(&typed(BUNDLE))),
+        (&tag, index(&entry(""))),
+        (
+            &tag,
+            index(&entry(r#","artifactType":"","annotations":null"#)),
+        ),
+    ] {
+        for other in [None, Some((&api, index(&sbom))), Some((&api, index("")))] {
+            let mut files = Files::default()
+                .manifest("1", MANIFEST, &manifest)
+                .manifest("none", MANIFEST, &carrier)
+                .blob(&bundle);
+            if let Some((path, list)) = &other {
+                files = files.with(path, INDEX, list.as_bytes());
+            }
+            let fake = Fake::files(files.with(path, INDEX, list.as_bytes())).await;
+            let sources = sources(None);
+            let resolved = sources.resolve(&fake.source("a/b:1")).await.unwrap();
+            let trusted = trusting(&["cosign.pub"], &[]);
+            let verified = sources.verify(&resolved, &trusted).await.unwrap();
+            assert_eq!(verified.bundle, Digest::of(&bundle), "{path} {list}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_key_without_a_transparency_log_is_enough() {
     let verified = verify(&["key"], &trusting(&["cosign.pub"], &[]))
         .await

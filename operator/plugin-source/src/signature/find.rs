@@ -1,6 +1,8 @@
 //! Finding the signatures of something: the bundles that refer to an artifact
 //! in its registry, or the file beside a file.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use url::Url;
 
@@ -161,27 +163,41 @@ impl Sources {
         let session = self
             .session(&resolved.source, Access::Pull)
             .map_err(VerifyCause::Source)?;
-        let referrers = session
-            .referrers(search.subject)
-            .await
-            .map_err(VerifyCause::Source)?;
-        let bundles = referrers.iter().filter(|found| may_be_bundle(found));
-        for referrer in bundles.take(MAX_BUNDLES) {
-            match fetch(&session, referrer).await {
-                Ok(Some(bundle)) => {
-                    if let Some(verified) = search.try_bundle(&bundle) {
-                        return Ok((verified, bundle));
-                    }
+        let mut seen = BTreeSet::new();
+        // The tag may list what was signed before the registry had the API.
+        for place in [Place::Api, Place::Tag] {
+            let listed = match place {
+                Place::Api => session.referrers(search.subject).await,
+                Place::Tag => session.referrers_tag(search.subject).await,
+            };
+            let listed = listed.map_err(VerifyCause::Source)?;
+            for referrer in listed.iter().filter(|found| may_be_bundle(found)) {
+                if seen.len() >= MAX_BUNDLES || !seen.insert(referrer.digest) {
+                    continue;
                 }
-                // A list may name what is gone, or something else.
-                Ok(None) | Err(Cause::NotFound { .. }) => {}
-                Err(cause) => search.failed(VerifyCause::Source(cause)),
+                match fetch(&session, referrer).await {
+                    Ok(Some(bundle)) => {
+                        if let Some(verified) = search.try_bundle(&bundle) {
+                            return Ok((verified, bundle));
+                        }
+                    }
+                    // A list may name what is gone, or something else.
+                    Ok(None) | Err(Cause::NotFound { .. }) => {}
+                    Err(cause) => search.failed(VerifyCause::Source(cause)),
+                }
             }
         }
         Err(search.closest.take().unwrap_or(VerifyCause::NoSignature {
             hint: String::new(),
         }))
     }
+}
+
+/// Where a registry lists what refers to a manifest.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Api,
+    Tag,
 }
 
 /// Registries derive the type that they list in different ways: some take the
