@@ -107,7 +107,24 @@ fn unquoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_header_holds_it_is_read(text in r#"(Bearer|realm|=|"|\\|,| |é|x)*"#) {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_quoted_value_comes_back(value in r#"[ -~]*"#) {
+            let quoted = value.replace('\\', r"\\").replace('"', r#"\""#);
+            let found = parse(&format!("Bearer a=b, realm=\"{quoted}\", scope=\"s\""));
+            let expected = Challenge::Bearer { realm: value, service: None, scope: Some("s".into()) };
+            prop_assert_eq!(found, [expected]);
+        }
+    }
 
     #[test]
     fn challenges_are_read_as_registries_write_them() {

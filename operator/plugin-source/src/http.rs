@@ -358,7 +358,12 @@ pub(crate) fn shown(url: &Url) -> String {
 /// What went wrong on the way, from what reqwest wraps it in.
 pub(crate) fn failed(url: &Url, error: &reqwest::Error, limit: Duration) -> Cause {
     if error.is_timeout() {
-        return Cause::TimedOut { limit };
+        // Connecting has a limit of its own, which is shorter.
+        return if error.is_connect() {
+            Cause::Unreachable("the connection was not made in time".into())
+        } else {
+            Cause::TimedOut { limit }
+        };
     }
     for inner in causes(error) {
         if let Some(found) = inner.downcast_ref::<RefusedAddress>() {

@@ -14,7 +14,7 @@ use futures::stream;
 use operator_core::address::AddressKind;
 use operator_core::class::ErrorClass;
 use operator_plugin_source::{
-    Cause, Digest, RegistryAuth, Source, SourceError, Sources, SourcesConfig, TlsFault,
+    Artifact, Cause, Digest, RegistryAuth, Source, SourceError, Sources, SourcesConfig, TlsFault,
 };
 use support::fake::{EMPTY, Fake, Files, INDEX, MANIFEST, answer, manifest_of, manifest_with};
 use support::{certificate, plugin, sources};
@@ -606,6 +606,98 @@ async fn a_token_is_fetched_where_the_registry_says() {
         format!("{:?}", auth("geheim")),
     ] {
         assert!(!text.contains("geheim"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn tags_come_in_pages_and_from_the_registry_alone() {
+    let pages = |next: &'static str| {
+        Fake::start(move |request| match request.path.as_str() {
+            "/v2/a/b/tags/list" => {
+                let list = r#"{"name":"a/b","tags":["1.0.0","1.1.0"]}"#;
+                answer(200, &[("link", next)], list)
+            }
+            _ => answer(200, &[], r#"{"name":"a/b","tags":null}"#),
+        })
+    };
+    let fake = pages("</v2/a/b/tags/list?n=2&last=1.1.0>; rel=\"next\"").await;
+    let tags = sources(None).tags(&fake.source("a/b:1")).await.unwrap();
+    assert_eq!(tags, ["1.0.0", "1.1.0"]);
+    assert_eq!(
+        fake.paths(),
+        [
+            "GET /v2/a/b/tags/list",
+            "GET /v2/a/b/tags/list?n=2&last=1.1.0"
+        ]
+    );
+    let fake = pages("<http://127.0.0.1:1/v2/a/b/tags/list>; rel=\"next\"").await;
+    let error = sources(None).tags(&fake.source("a/b:1")).await.unwrap_err();
+    assert!(
+        error.to_string().contains("goes on at another place"),
+        "{error}"
+    );
+    // A list without an end is not followed for ever.
+    let fake = Fake::start(|_| {
+        answer(
+            200,
+            &[("link", "</v2/a/b/tags/list>; rel=next")],
+            r#"{"tags":["1"]}"#,
+        )
+    })
+    .await;
+    let tags = sources(None).tags(&fake.source("a/b:1")).await.unwrap();
+    assert_eq!(tags.len(), fake.seen().len());
+    assert!(tags.len() <= 50, "{}", tags.len());
+}
+
+#[tokio::test]
+async fn an_upload_goes_without_credentials_to_another_host() {
+    let store = Fake::start(|_| answer(201, &[], "")).await;
+    let place = format!("http://{}/upload?session=1", store.host);
+    let registry = Fake::start(move |request| {
+        if request.header("authorization").is_none() {
+            return answer(401, &[("www-authenticate", "Basic realm=\"r\"")], "");
+        }
+        match request.method.as_str() {
+            "POST" => answer(202, &[("location", &place)], ""),
+            "PUT" => answer(201, &[], ""),
+            _ => answer(404, &[], ""),
+        }
+    })
+    .await;
+    let auth = RegistryAuth::Basic {
+        username: "me".into(),
+        password: "pw".into(),
+    };
+    let artifact = Artifact {
+        wasm: Bytes::from_static(WASM),
+        ..Artifact::default()
+    };
+    let target = registry.source_as("a/b:1", auth);
+    let pushed = sources(None).push(&target, &artifact).await.unwrap();
+    assert_eq!(pushed.digest, Digest::of(WASM));
+    let uploads = store.seen();
+    assert_eq!(
+        uploads[0].path,
+        format!(
+            "/upload?session=1&digest={}",
+            pushed.digest.to_string().replace(':', "%3A")
+        )
+    );
+    assert!(
+        uploads
+            .iter()
+            .all(|seen| seen.header("authorization").is_none())
+    );
+    // Where it is pushed to must be a tag.
+    for reference in [
+        format!("a/b@{}", pushed.manifest),
+        format!("a/b:1@{}", pushed.manifest),
+    ] {
+        let error = sources(None)
+            .push(&registry.source(&reference), &artifact)
+            .await;
+        assert!(matches!(error.unwrap_err().cause, Cause::BadReference(_)));
     }
 }
 
