@@ -231,7 +231,7 @@ async fn the_real_cosign_agrees(registry: &Registry) {
         "signing.json",
     ];
     cosign(&sign, &resolved.reference);
-    let theirs = SigningKey::from_pem(&theirs_pem, None).unwrap();
+    let theirs = SigningKey::from_pem(&theirs_pem).unwrap();
     let trusted = Verification::new(vec![theirs.public().clone()], vec![], None).unwrap();
     let verified = sources.verify(&resolved, &trusted).await.unwrap();
     assert_eq!(verified.signer, Signer::Key(theirs.public().digest()));
@@ -247,7 +247,7 @@ async fn the_real_cosign_agrees(registry: &Registry) {
 fn signing_key() -> SigningKey {
     // rcgen writes PKCS#8, as openssl does.
     let pair = rcgen::KeyPair::generate().unwrap();
-    SigningKey::from_pem(&pair.serialize_pem(), None).unwrap()
+    SigningKey::from_pem(&pair.serialize_pem()).unwrap()
 }
 
 async fn what_is_not_there_is_said(registry: &Registry) {

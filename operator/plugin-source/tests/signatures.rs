@@ -449,7 +449,7 @@ async fn a_file_is_signed_by_the_file_beside_it() {
     assert_eq!(check().await.unwrap_err().cause, VerifyCause::OtherDigest);
     // Ours is read as cosign's is.
     let pair = rcgen::KeyPair::generate().unwrap();
-    let key = SigningKey::from_pem(&pair.serialize_pem(), None).unwrap();
+    let key = SigningKey::from_pem(&pair.serialize_pem()).unwrap();
     let bundle = key
         .file_bundle(Digest::of(&fixture("plugin.wasm")))
         .unwrap();
@@ -512,18 +512,14 @@ fn keys_that_cannot_sign_are_refused_with_the_command_that_helps() {
         (pem("PRIVATE KEY"), KeyError::Kind),
         (String::new(), KeyError::NotAKey),
     ] {
-        assert_eq!(
-            SigningKey::from_pem(&text, None).unwrap_err(),
-            expected,
-            "{text}"
-        );
+        assert_eq!(SigningKey::from_pem(&text).unwrap_err(), expected, "{text}");
     }
 }
 
 #[test]
 fn a_key_of_cosigns_making_signs_with_its_password() {
     let (pem, public) = (text("signer.key"), text("signer.pub"));
-    let key = SigningKey::from_pem(&pem, Some("open sesame")).unwrap();
+    let key = SigningKey::from_pem_with(&pem, Some("open sesame")).unwrap();
     assert_eq!(key.public_pem().trim(), public.trim());
     assert_eq!(
         format!("{key:?}"),
@@ -534,7 +530,10 @@ fn a_key_of_cosigns_making_signs_with_its_password() {
         (Some(""), KeyError::Password),
         (Some("open barley"), KeyError::Password),
     ] {
-        assert_eq!(SigningKey::from_pem(&pem, password).unwrap_err(), expected);
+        assert_eq!(
+            SigningKey::from_pem_with(&pem, password).unwrap_err(),
+            expected
+        );
     }
     // A key file that asks for a terabyte is not obeyed.
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
@@ -545,6 +544,6 @@ fn a_key_of_cosigns_making_signs_with_its_password() {
         "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n{}\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n",
         STANDARD.encode(greedy)
     );
-    let error = SigningKey::from_pem(&greedy, Some("open sesame")).unwrap_err();
+    let error = SigningKey::from_pem_with(&greedy, Some("open sesame")).unwrap_err();
     assert_eq!(error, KeyError::Encryption);
 }

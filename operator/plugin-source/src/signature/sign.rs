@@ -71,10 +71,15 @@ pub enum KeyError {
 }
 
 impl SigningKey {
-    /// Reads a private key in PEM, ECDSA P-256: PKCS#8, not encrypted, or what
-    /// `cosign generate-key-pair` writes, for which the password is needed (it
-    /// may be empty). Decrypting takes a moment and 64 MiB, on purpose.
-    pub fn from_pem(pem: &str, password: Option<&str>) -> Result<Self, KeyError> {
+    /// Reads a private key in PEM: PKCS#8, not encrypted, ECDSA P-256.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        Self::from_pem_with(pem, None)
+    }
+
+    /// Reads a private key in PEM, also one of `cosign generate-key-pair`,
+    /// which needs its password (it may be empty). Decrypting takes a moment
+    /// and 64 MiB, on purpose.
+    pub fn from_pem_with(pem: &str, password: Option<&str>) -> Result<Self, KeyError> {
         let is = |label: &str| pem.contains(&format!("-----BEGIN {label}-----"));
         if is("ENCRYPTED SIGSTORE PRIVATE KEY") || is("ENCRYPTED COSIGN PRIVATE KEY") {
             let password = password.ok_or(KeyError::PasswordNeeded)?;
