@@ -26,6 +26,7 @@ pub mod manifest;
 mod push;
 mod registry;
 pub mod signature;
+mod source;
 mod sources;
 
 pub use auth::{DockerConfig, DockerConfigError, RegistryAuth};
@@ -35,4 +36,5 @@ pub use push::{Artifact, Pushed};
 pub use signature::{
     SigningKey, Verification, VerificationError, Verified, VerifyCause, VerifyError,
 };
-pub use sources::{Pulled, Resolved, Source, Sources, SourcesConfig, parse_reference};
+pub use source::{Pulled, Resolved, Source};
+pub use sources::{Sources, SourcesConfig, parse_reference};

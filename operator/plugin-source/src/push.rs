@@ -9,7 +9,8 @@ use crate::digest::Digest;
 use crate::error::{Cause, SourceError};
 use crate::manifest::{DESCRIPTOR, Descriptor, MANIFEST, Manifest, WASM_CONFIG, WASM_LAYER};
 use crate::registry::Access;
-use crate::sources::{Source, Sources, parse_reference, pinned};
+use crate::source::Source;
+use crate::sources::{Sources, parse_reference, pinned};
 
 /// Registries take manifests of 4 MiB; what a person reads in a list of
 /// plugins is far smaller.

@@ -1,12 +1,16 @@
 //! The part of the OCI distribution protocol (distribution-spec 1.1) that
 //! plugins need.
 
+mod lists;
+mod upload;
+
+use std::time::Duration;
+
 use bytes::Bytes;
 use oci_client::Reference;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::Deserialize;
-use std::time::Duration;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -15,16 +19,13 @@ use crate::challenge::{Challenge, challenges};
 use crate::digest::Digest;
 use crate::error::Cause;
 use crate::http::{Request, read_capped, same_origin, send, successful};
-use crate::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Descriptor, INDEX, Index, MANIFEST};
+use crate::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, Descriptor, INDEX, MANIFEST};
 
 /// Registries themselves take no manifest above 4 MiB.
 pub(crate) const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 const MAX_TOKEN: u64 = 64 * 1024;
-/// How many pages of a list are read.
-const MAX_PAGES: usize = 50;
 
 const DIGEST_HEADER: HeaderName = HeaderName::from_static("docker-content-digest");
-const SUBJECT_HEADER: HeaderName = HeaderName::from_static("oci-subject");
 
 /// What is done in a repository, which a token is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,159 +299,6 @@ impl Session {
             });
         }
         Ok(bytes)
-    }
-
-    /// What refers to a manifest, by the referrers API; nothing where the
-    /// registry has none.
-    pub(crate) async fn referrers(&self, subject: Digest) -> Result<Vec<Descriptor>, Cause> {
-        let mut found = Vec::new();
-        let mut next = Some(self.url(&format!("referrers/{subject}"))?);
-        for _ in 0..MAX_PAGES {
-            let Some(url) = next.take() else { break };
-            let response = self.get(url, &[INDEX]).await?;
-            // 404 says that there is no such API; other registries say it in
-            // other ways.
-            if matches!(response.status().as_u16(), 400 | 404 | 405 | 501) {
-                break;
-            }
-            let response = self.successful(response, "the list of referrers").await?;
-            next = self.next_page(&response)?;
-            found.extend(self.index(response).await?);
-        }
-        Ok(found)
-    }
-
-    /// What refers to a manifest, by the tag that takes the API's place in
-    /// registries that have none.
-    pub(crate) async fn referrers_tag(&self, subject: Digest) -> Result<Vec<Descriptor>, Cause> {
-        let url = self.url(&format!("manifests/{}", referrers_tag(subject)))?;
-        let response = self.get(url, &[INDEX]).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(Vec::new());
-        }
-        let response = self.successful(response, "the list of referrers").await?;
-        self.index(response).await
-    }
-
-    async fn index(&self, response: Response) -> Result<Vec<Descriptor>, Cause> {
-        let what = "the list of referrers";
-        let bytes = read_capped(response, what, MAX_MANIFEST, None, self.limit).await?;
-        let index: Index = serde_json::from_slice(&bytes)
-            .map_err(|error| Cause::Protocol(format!("{what} cannot be read: {error}")))?;
-        Ok(index.manifests)
-    }
-
-    /// The tags of the repository, as the registry sorts them.
-    pub(crate) async fn tags(&self) -> Result<Vec<String>, Cause> {
-        #[derive(Deserialize)]
-        struct Answer {
-            // An empty list may be null.
-            tags: Option<Vec<String>>,
-        }
-        let mut found = Vec::new();
-        let mut next = Some(self.url("tags/list")?);
-        for _ in 0..MAX_PAGES {
-            let Some(url) = next.take() else { break };
-            let response = self.get(url, &[]).await?;
-            let what = format!("the repository {}", self.repository);
-            let response = self.successful(response, &what).await?;
-            next = self.next_page(&response)?;
-            let body =
-                read_capped(response, "the list of tags", MAX_MANIFEST, None, self.limit).await?;
-            let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
-                Cause::Protocol(format!("the list of tags cannot be read: {error}"))
-            })?;
-            found.extend(answer.tags.unwrap_or_default());
-        }
-        Ok(found)
-    }
-
-    /// `Link: </v2/…?last=x>; rel="next"`. Other hosts are not followed: the
-    /// request carries credentials.
-    fn next_page(&self, response: &Response) -> Result<Option<Url>, Cause> {
-        let Some(link) = response
-            .headers()
-            .get(LINK)
-            .and_then(|link| link.to_str().ok())
-        else {
-            return Ok(None);
-        };
-        let target = link
-            .split_once('<')
-            .and_then(|(_, rest)| rest.split_once('>'))
-            .filter(|(_, rest)| rest.replace('"', "").contains("rel=next"));
-        let Some((target, _)) = target else {
-            return Ok(None);
-        };
-        let url = response.url().join(target).ok();
-        match url.filter(|url| same_origin(url, &self.base)) {
-            Some(url) => Ok(Some(url)),
-            None => Err(Cause::Protocol(
-                "the registry's list goes on at another place".into(),
-            )),
-        }
-    }
-
-    /// Uploads a blob unless it is there.
-    pub(crate) async fn push_blob(&self, bytes: Bytes) -> Result<Digest, Cause> {
-        let digest = Digest::of(&bytes);
-        let url = self.url(&format!("blobs/{digest}"))?;
-        let known = self.call(Method::HEAD, url, HeaderMap::new(), None).await?;
-        if known.status().is_success() {
-            return Ok(digest);
-        }
-        let url = self.url("blobs/uploads/")?;
-        let response = self
-            .call(Method::POST, url, HeaderMap::new(), Some(Bytes::new()))
-            .await?;
-        let response = self.successful(response, "the repository").await?;
-        let location = response.headers().get(LOCATION);
-        let location = location.and_then(|location| location.to_str().ok());
-        let mut url = location
-            .and_then(|location| response.url().join(location).ok())
-            .ok_or_else(|| Cause::Protocol("the registry names no place to upload to".into()))?;
-        url.query_pairs_mut()
-            .append_pair("digest", &digest.to_string());
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
-        );
-        let response = self.call(Method::PUT, url, headers, Some(bytes)).await?;
-        self.successful(response, "the upload").await?;
-        Ok(digest)
-    }
-
-    /// Uploads a manifest under a tag or its digest.
-    pub(crate) async fn push_manifest(
-        &self,
-        tag_or_digest: &str,
-        media_type: &'static str,
-        bytes: Bytes,
-    ) -> Result<(Digest, Listed), Cause> {
-        let digest = Digest::of(&bytes);
-        let url = self.url(&format!("manifests/{tag_or_digest}"))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        let response = self.call(Method::PUT, url, headers, Some(bytes)).await?;
-        let response = self.successful(response, "the repository").await?;
-        let kept = response.headers().get(DIGEST_HEADER);
-        let kept = kept.and_then(|kept| Digest::parse(kept.to_str().ok()?).ok());
-        if let Some(found) = kept
-            && found != digest
-        {
-            return Err(Cause::DigestMismatch {
-                what: "the manifest that the registry kept",
-                expected: digest,
-                found,
-            });
-        }
-        let listed = if response.headers().contains_key(SUBJECT_HEADER) {
-            Listed::ByRegistry
-        } else {
-            Listed::No
-        };
-        Ok((digest, listed))
     }
 }
 

@@ -14,7 +14,8 @@ use crate::digest::Digest;
 use crate::error::Cause;
 use crate::manifest::{Descriptor, EMPTY, Manifest};
 use crate::registry::{Access, Session};
-use crate::sources::{Resolved, Source, Sources, read_file};
+use crate::source::{Resolved, Source};
+use crate::sources::{Sources, read_file};
 
 /// A bundle with its certificate and log entry is some 10 KiB.
 const MAX_BUNDLE: u64 = 1024 * 1024;

@@ -20,7 +20,8 @@ use crate::error::{Cause, SourceError};
 use crate::manifest::{Descriptor, EMPTY, INDEX, Index, MANIFEST, Manifest};
 use crate::push::{descriptor, to_json};
 use crate::registry::{Access, Listed, Session, referrers_tag};
-use crate::sources::{Source, Sources};
+use crate::source::Source;
+use crate::sources::Sources;
 
 /// A private key. Its `Debug` shows the public one only.
 pub struct SigningKey {
