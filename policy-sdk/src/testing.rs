@@ -192,6 +192,35 @@ pub fn print(policy: &Policy) -> String {
     text
 }
 
+/// Prints one statement for a person.
+#[must_use]
+pub fn element_text(statement: impl Into<Element>) -> String {
+    let mut text = String::new();
+    print_element(&mut text, &statement.into(), 0);
+    text
+}
+
+/// Renders a table of configs: an object with a name for each, or an array.
+/// Kept in files beside a plugin's tests, so that other tests can use the
+/// same configs.
+///
+/// # Panics
+/// When the text is neither.
+#[must_use]
+pub fn table<P: Plugin>(json: &str) -> String {
+    let rows: Vec<(String, Json)> = match serde_json::from_str(json) {
+        Ok(Json::Object(rows)) => rows.into_iter().collect(),
+        Ok(Json::Array(rows)) => rows.into_iter().map(|row| (row.to_string(), row)).collect(),
+        other => panic!("no table of configs: {other:?}"),
+    };
+    rows.into_iter()
+        .map(|(name, config)| {
+            let text = Call::of::<P>().config(config).generate_text();
+            format!("== {name}\n{text}")
+        })
+        .collect()
+}
+
 fn heading(text: &mut String, section: Section, target: &Target) {
     let section = match section {
         Section::Inbound => "inbound",

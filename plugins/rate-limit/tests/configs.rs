@@ -2,7 +2,7 @@
 
 use plugin_rate_limit::RateLimitPlugin;
 use policy_sdk::Dialect;
-use policy_sdk::testing::Call;
+use policy_sdk::testing::{Call, table};
 use serde_json::{Value, json};
 
 fn call(config: Value) -> Call {
@@ -11,31 +11,7 @@ fn call(config: Value) -> Call {
 
 #[test]
 fn configs_become_policies() {
-    let table = [
-        ("nothing", json!({})),
-        ("numbers", json!({"calls": 10, "renewalPeriod": 300})),
-        ("key ip", json!({"key": "IP"})),
-        ("key subscription", json!({"key": "subscription"})),
-        ("key of a claim", json!({"key": "jwt:oid"})),
-        ("key of a header", json!({"key": "header:X-Client"})),
-        (
-            "constant key",
-            json!({"key": "const:all \"@(1)\" {{secret}}"}),
-        ),
-        (
-            "claim with code in it",
-            json!({"key": "jwt:\", \"\") + Evil() + (\""}),
-        ),
-        (
-            "headers",
-            json!({"retryAfterHeader": "x-wait", "remainingCallsHeader": "x-left", "totalCallsHeader": "x-total"}),
-        ),
-    ];
-    let text: Vec<_> = table
-        .into_iter()
-        .map(|(name, config)| format!("== {name}\n{}", call(config).generate_text()))
-        .collect();
-    insta::assert_snapshot!(text.concat());
+    insta::assert_snapshot!(table::<RateLimitPlugin>(include_str!("good.json")));
 }
 
 #[test]
