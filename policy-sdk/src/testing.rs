@@ -213,12 +213,29 @@ pub fn table<P: Plugin>(json: &str) -> String {
         Ok(Json::Array(rows)) => rows.into_iter().map(|row| (row.to_string(), row)).collect(),
         other => panic!("no table of configs: {other:?}"),
     };
-    rows.into_iter()
-        .map(|(name, config)| {
-            let text = Call::of::<P>().config(config).generate_text();
-            format!("== {name}\n{text}")
-        })
-        .collect()
+    let mut text = String::new();
+    for (name, config) in rows {
+        let _ = writeln!(text, "== {name}");
+        text.push_str(&Call::of::<P>().config(config).generate_text());
+    }
+    text
+}
+
+/// What a plugin reads from spec blocks, each in both dialects.
+#[must_use]
+pub fn spec_table<P: Plugin>(blocks: impl IntoIterator<Item = Json>) -> String {
+    let mut text = String::new();
+    for block in blocks {
+        let _ = writeln!(text, "== {block}");
+        for (name, dialect) in [
+            ("canonical", Dialect::Canonical),
+            ("original", Dialect::Original),
+        ] {
+            let reading = Call::of::<P>().read_spec_text(dialect, block.clone());
+            let _ = write!(text, "{name}: {reading}");
+        }
+    }
+    text
 }
 
 fn heading(text: &mut String, section: Section, target: &Target) {

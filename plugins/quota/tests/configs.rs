@@ -1,8 +1,7 @@
 //! What the plugin makes of configs.
 
 use plugin_quota::QuotaPlugin;
-use policy_sdk::Dialect;
-use policy_sdk::testing::{Call, table};
+use policy_sdk::testing::{Call, spec_table, table};
 use serde_json::json;
 
 #[test]
@@ -38,7 +37,7 @@ fn an_operation_and_an_api_count_for_themselves() {
 
 #[test]
 fn spec_blocks_are_read_in_both_dialects() {
-    let table = [
+    insta::assert_snapshot!(spec_table::<QuotaPlugin>([
         json!({}),
         json!(null),
         json!({"identifier": "", "limit": ""}),
@@ -49,17 +48,5 @@ fn spec_blocks_are_read_in_both_dialects() {
         json!({"limit": "many"}),
         json!({"limit": 5, "enabled": false}),
         json!("1000"),
-    ];
-    let mut text = String::new();
-    for block in table {
-        text += &format!("== {block}\n");
-        for (name, dialect) in [
-            ("canonical", Dialect::Canonical),
-            ("original", Dialect::Original),
-        ] {
-            let reading = Call::of::<QuotaPlugin>().read_spec_text(dialect, block.clone());
-            text += &format!("{name}: {reading}");
-        }
-    }
-    insta::assert_snapshot!(text);
+    ]));
 }
