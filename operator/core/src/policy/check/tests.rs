@@ -397,7 +397,7 @@ fn what_the_reference_adds_to_the_schemas_is_checked() {
             "attribute 'count' of 'retry' is '51'; it must be from 1 to 50",
         ),
         (
-            r#"<authentication-managed-identity />"#,
+            r"<authentication-managed-identity />",
             "'authentication-managed-identity' lacks the attribute 'resource', which the service requires; add it",
         ),
         (
