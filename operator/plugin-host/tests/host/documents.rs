@@ -103,6 +103,9 @@ impl Case {
     fn composed(&self, grants: &Grants) -> Result<Documents, Vec<PolicyError>> {
         let mut context = operation_context();
         context["instance"]["sku"] = json!("Developer");
+        // Some configs make sense only where the platform lets owners write
+        // templates.
+        context["capabilities"] = json!(["inline-templates"]);
         if !self.operation {
             context["operation"] = Value::Null;
         }
