@@ -5,17 +5,28 @@
 //! every element and attribute either way.
 
 mod access;
+mod backend;
 mod content;
 mod flow;
+mod token;
 mod traffic;
+mod validation;
 
-pub use access::{CheckHeader, Claim, Cors, IpFilter, Match, ValidateAzureAdToken, ValidateJwt};
+pub use access::{CertificateIdentity, CheckHeader, Cors, IpFilter, ValidateClientCertificate};
+pub use backend::{AuthenticationCertificate, AuthenticationManagedIdentity};
 pub use content::{
     ExistsAction, IncludeFragment, MockResponse, RewriteUri, SetBackendService, SetBody, SetHeader,
     SetMethod, SetQueryParameter, SetStatus, SetVariable, Trace, TraceSeverity,
 };
 pub use flow::{Block, Choose, ForwardRequest, LimitConcurrency, Retry, ReturnResponse};
-pub use traffic::{CacheLookup, CacheStore, Quota, QuotaByKey, RateLimit, RateLimitByKey};
+pub use token::{Claim, Match, SigningKey, ValidateAzureAdToken, ValidateJwt};
+pub use traffic::{
+    CacheLookup, CacheStore, CachingType, DownstreamCaching, Quota, QuotaByKey, RateLimit,
+    RateLimitByKey,
+};
+pub use validation::{
+    Content, ParameterGroup, ValidateAs, ValidateContent, ValidateParameters, ValidationAction,
+};
 
 use crate::{IntoValue, Value};
 
@@ -49,6 +60,17 @@ pub enum Node {
 }
 
 /// Any element.
+///
+/// ```
+/// # use policy_sdk::prelude::*;
+/// let statement = Element::new("log-to-eventhub")
+///     .attribute("logger-id", "audit")
+///     .text(Expression::new("context.RequestId.ToString()"));
+/// assert_eq!(
+///     policy_sdk::testing::element_text(statement),
+///     "<log-to-eventhub logger-id=\"audit\">@(context.RequestId.ToString())</log-to-eventhub>\n"
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
     pub(crate) name: String,

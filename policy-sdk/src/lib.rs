@@ -55,6 +55,9 @@
 // Generated code names this crate as plugins see it.
 extern crate self as policy_sdk;
 
+mod caller;
+mod changes;
+mod claims;
 pub mod config;
 mod context;
 pub mod csharp;
@@ -64,7 +67,9 @@ pub mod elements;
 pub mod lenient;
 pub mod log;
 mod policy;
+mod reference;
 pub mod testing;
+pub mod text;
 mod value;
 
 #[doc(hidden)]
@@ -74,12 +79,16 @@ pub mod guest;
 
 use serde::de::DeserializeOwned;
 
+pub use caller::Caller;
+pub use changes::{Change, Changes};
+pub use claims::RequiredClaims;
 pub use context::{Api, Context, Instance, Operation, OperationRef};
 pub use descriptor::{Descriptor, Dialect, Phase, Section, SpecReading, SpecRequest};
 pub use diagnostic::{Diagnostic, Severity};
 pub use policy::{Policy, Target};
+pub use reference::{CertificateId, NamedValueName, Secret, TextOrSecret};
 pub use value::{
-    AllowsCode, At, Expression, Fixed, Form, IntoValue, Located, NamedValue, Part, Value,
+    AllowsCode, At, Expression, Fixed, Form, IntoValue, Located, NamedValue, Part, Value, each_at,
 };
 
 /// The version of the plugin interface that this crate speaks.
@@ -119,7 +128,7 @@ pub mod prelude {
     pub use crate::elements::*;
     pub use crate::{
         At, Context, Descriptor, Diagnostic, Dialect, Expression, NamedValue, Phase, Plugin,
-        Policy, Section, SpecReading, SpecRequest, Target, Value, csharp, lenient,
+        Policy, Section, SpecReading, SpecRequest, Target, Value, csharp, each_at, lenient,
     };
 }
 

@@ -192,6 +192,52 @@ pub fn print(policy: &Policy) -> String {
     text
 }
 
+/// Prints one statement for a person.
+#[must_use]
+pub fn element_text(statement: impl Into<Element>) -> String {
+    let mut text = String::new();
+    print_element(&mut text, &statement.into(), 0);
+    text
+}
+
+/// Renders a table of configs: an object with a name for each, or an array.
+/// Kept in files beside a plugin's tests, so that other tests can use the
+/// same configs.
+///
+/// # Panics
+/// When the text is neither.
+#[must_use]
+pub fn table<P: Plugin>(json: &str) -> String {
+    let rows: Vec<(String, Json)> = match serde_json::from_str(json) {
+        Ok(Json::Object(rows)) => rows.into_iter().collect(),
+        Ok(Json::Array(rows)) => rows.into_iter().map(|row| (row.to_string(), row)).collect(),
+        other => panic!("no table of configs: {other:?}"),
+    };
+    let mut text = String::new();
+    for (name, config) in rows {
+        let _ = writeln!(text, "== {name}");
+        text.push_str(&Call::of::<P>().config(config).generate_text());
+    }
+    text
+}
+
+/// What a plugin reads from spec blocks, each in both dialects.
+#[must_use]
+pub fn spec_table<P: Plugin>(blocks: impl IntoIterator<Item = Json>) -> String {
+    let mut text = String::new();
+    for block in blocks {
+        let _ = writeln!(text, "== {block}");
+        for (name, dialect) in [
+            ("canonical", Dialect::Canonical),
+            ("original", Dialect::Original),
+        ] {
+            let reading = Call::of::<P>().read_spec_text(dialect, block.clone());
+            let _ = write!(text, "{name}: {reading}");
+        }
+    }
+    text
+}
+
 fn heading(text: &mut String, section: Section, target: &Target) {
     let section = match section {
         Section::Inbound => "inbound",

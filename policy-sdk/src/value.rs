@@ -148,6 +148,23 @@ pub trait At: Sized {
     }
 }
 
+/// Names the entry of a config's list that each value was made from.
+///
+/// ```
+/// # use policy_sdk::prelude::*;
+/// let cors = Cors::new().allowed_origins(each_at("/allowOrigins", ["https://a.example"]));
+/// ```
+pub fn each_at<V: At>(
+    pointer: impl Into<String>,
+    values: impl IntoIterator<Item = V>,
+) -> impl Iterator<Item = Located<V>> {
+    let pointer = pointer.into();
+    values
+        .into_iter()
+        .enumerate()
+        .map(move |(index, value)| value.at(format!("{pointer}/{index}")))
+}
+
 impl<T: ?Sized, V: IntoValue<T>> IntoValue<T> for Located<V> {
     fn into_value(self) -> Value {
         self.value.into_value().at(self.pointer)

@@ -2,7 +2,7 @@
 
 use plugin_cors::CorsPlugin;
 use policy_sdk::Dialect;
-use policy_sdk::testing::Call;
+use policy_sdk::testing::{Call, spec_table, table};
 use serde_json::{Value, json};
 
 fn call(config: Value) -> Call {
@@ -11,30 +11,7 @@ fn call(config: Value) -> Call {
 
 #[test]
 fn configs_become_policies() {
-    let table = [
-        ("nothing", json!({})),
-        (
-            "everything",
-            json!({
-                "allowOrigins": ["https://WWW.example.com", "http://localhost:3000", "https://[::1]:8443"],
-                "allowMethods": ["get", "PATCH"],
-                "allowHeaders": ["x-client"],
-                "exposeHeaders": ["etag", "x-total-count"],
-                "maxAge": 0,
-                "allowCredentials": true,
-                "terminateUnmatchedRequest": false
-            }),
-        ),
-        (
-            "all methods and headers",
-            json!({"allowMethods": ["*"], "allowHeaders": ["*"]}),
-        ),
-    ];
-    let text: Vec<_> = table
-        .into_iter()
-        .map(|(name, config)| format!("== {name}\n{}", call(config).generate_text()))
-        .collect();
-    insta::assert_snapshot!(text.concat());
+    insta::assert_snapshot!(table::<CorsPlugin>(include_str!("good.json")));
 }
 
 #[test]
@@ -73,7 +50,7 @@ fn wrong_configs_are_refused_with_their_pointer() {
 
 #[test]
 fn spec_blocks_are_read_in_both_dialects() {
-    let table = [
+    insta::assert_snapshot!(spec_table::<CorsPlugin>([
         json!({}),
         json!({"enabled": true}),
         json!({
@@ -100,17 +77,5 @@ fn spec_blocks_are_read_in_both_dialects() {
         json!({"allowOrigins": 7}),
         json!({"handlePreflightRequests": {"maxAge": "soon"}}),
         json!({"handlePreflightRequests": []}),
-    ];
-    let mut text = Vec::new();
-    for block in table {
-        text.push(format!("== {block}\n"));
-        for (name, dialect) in [
-            ("canonical", Dialect::Canonical),
-            ("original", Dialect::Original),
-        ] {
-            let reading = call(json!({})).read_spec_text(dialect, block.clone());
-            text.push(format!("{name}: {reading}"));
-        }
-    }
-    insta::assert_snapshot!(text.concat());
+    ]));
 }

@@ -20,13 +20,11 @@
 
 #![forbid(unsafe_code)]
 
-mod claims;
 mod tenant;
 
+use policy_sdk::RequiredClaims;
 use policy_sdk::prelude::*;
 use serde::Deserialize;
-
-use claims::RequiredClaim;
 
 const FAILURE_MESSAGE: &str = "Unauthorized. Access token is missing or invalid.";
 
@@ -40,7 +38,7 @@ pub struct JwtEntraPlugin;
 pub struct Config {
     audiences: Option<Vec<String>>,
     issuers: Option<Vec<String>>,
-    required_claims: claims::Claims,
+    required_claims: RequiredClaims,
     required_roles: Vec<String>,
     required_scopes: Vec<String>,
     header: Option<String>,
@@ -154,19 +152,15 @@ fn required_claims(config: &Config) -> Result<Vec<Claim>, Vec<Diagnostic>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let mut claims = config.required_claims.statements();
+    let mut claims = config.required_claims.statements("/requiredClaims");
     if !config.required_roles.is_empty() {
-        claims.push(
-            RequiredClaim::all("roles", None)
-                .statement(listed("/requiredRoles", &config.required_roles)),
-        );
+        let roles = listed("/requiredRoles", &config.required_roles).into_iter();
+        claims.push(roles.fold(Claim::new("roles", Match::All), Claim::value));
     }
     if !config.required_scopes.is_empty() {
         // One claim, with spaces between the scopes.
-        claims.push(
-            RequiredClaim::all("scp", Some(" "))
-                .statement(listed("/requiredScopes", &config.required_scopes)),
-        );
+        let scopes = listed("/requiredScopes", &config.required_scopes).into_iter();
+        claims.push(scopes.fold(Claim::new("scp", Match::All).separator(" "), Claim::value));
     }
     Ok(claims)
 }

@@ -1,7 +1,7 @@
 //! What the plugin makes of configs.
 
 use plugin_jwt_entra::JwtEntraPlugin;
-use policy_sdk::testing::Call;
+use policy_sdk::testing::{Call, table};
 use serde_json::{Value, json};
 
 fn call(config: Value) -> Call {
@@ -10,41 +10,7 @@ fn call(config: Value) -> Call {
 
 #[test]
 fn configs_become_policies() {
-    let table = [
-        ("nothing", json!({})),
-        (
-            "everything",
-            json!({
-                "audiences": ["api://catalog"],
-                "issuers": ["https://issuer.example.com/"],
-                "requiredClaims": {
-                    "azp": "33333333-3333-3333-3333-333333333333",
-                    "groups": ["a", "b"],
-                    "amr": {"values": ["mfa", "fido"], "match": "any"},
-                    "scopes": {"values": ["x"], "separator": ","},
-                    "oid": {}
-                },
-                "requiredRoles": ["Catalog.Read"],
-                "requiredScopes": ["catalog.read", "catalog.write"],
-                "header": "Authorization",
-                "scheme": "DPoP",
-                "clockSkew": 30,
-                "failureCode": 403,
-                "failureMessage": "No.",
-                "outputVariable": "jwt"
-            }),
-        ),
-        ("another header", json!({"header": "x-token"})),
-        (
-            "validate-azure-ad-token",
-            json!({"element": "validate-azure-ad-token", "requiredRoles": ["a"]}),
-        ),
-    ];
-    let text: Vec<_> = table
-        .into_iter()
-        .map(|(name, config)| format!("== {name}\n{}", call(config).generate_text()))
-        .collect();
-    insta::assert_snapshot!(text.concat());
+    insta::assert_snapshot!(table::<JwtEntraPlugin>(include_str!("good.json")));
 }
 
 #[test]

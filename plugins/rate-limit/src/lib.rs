@@ -22,13 +22,11 @@
 
 #![forbid(unsafe_code)]
 
-mod key;
 mod spec;
 
+use policy_sdk::Caller;
 use policy_sdk::prelude::*;
 use serde::Deserialize;
-
-use key::Key;
 
 /// The longest period that API Management counts over, in seconds.
 const LONGEST_PERIOD: i64 = 300;
@@ -103,7 +101,7 @@ impl Plugin for RateLimitPlugin {
                 ),
             )
         });
-        let key = Key::parse(&config.key);
+        let key = Caller::parse(&config.key).map_err(|error| Diagnostic::error("/key", error));
         let mut keep = |result: Result<u32, Diagnostic>| result.map_err(|e| problems.push(e)).ok();
         let (calls, period) = (keep(calls), keep(period));
         let key = key.map_err(|e| problems.push(e)).ok();
@@ -129,7 +127,7 @@ fn within(number: i64, most: i64) -> Option<u32> {
         .flatten()
 }
 
-fn by_key(config: &Config, calls: u32, period: u32, key: &Key) -> RateLimitByKey {
+fn by_key(config: &Config, calls: u32, period: u32, key: &Caller) -> RateLimitByKey {
     let mut limit = RateLimitByKey::new(
         calls.at("/calls"),
         period.at("/renewalPeriod"),
@@ -152,7 +150,7 @@ fn per_subscription(
     config: &Config,
     calls: u32,
     period: u32,
-    key: &Key,
+    key: &Caller,
 ) -> Result<RateLimit, Vec<Diagnostic>> {
     if !context.api.subscription_required {
         return Err(Diagnostic::error(
@@ -163,7 +161,7 @@ fn per_subscription(
         .into());
     }
     // The default is not something that anybody asked for.
-    if !matches!(key, Key::Subscription | Key::Ip) {
+    if !matches!(key, Caller::Subscription | Caller::Ip) {
         return Err(Diagnostic::error(
             "/key",
             format!(

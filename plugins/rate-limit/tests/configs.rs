@@ -1,8 +1,7 @@
 //! What the plugin makes of configs and spec blocks.
 
 use plugin_rate_limit::RateLimitPlugin;
-use policy_sdk::Dialect;
-use policy_sdk::testing::Call;
+use policy_sdk::testing::{Call, spec_table, table};
 use serde_json::{Value, json};
 
 fn call(config: Value) -> Call {
@@ -11,31 +10,7 @@ fn call(config: Value) -> Call {
 
 #[test]
 fn configs_become_policies() {
-    let table = [
-        ("nothing", json!({})),
-        ("numbers", json!({"calls": 10, "renewalPeriod": 300})),
-        ("key ip", json!({"key": "IP"})),
-        ("key subscription", json!({"key": "subscription"})),
-        ("key of a claim", json!({"key": "jwt:oid"})),
-        ("key of a header", json!({"key": "header:X-Client"})),
-        (
-            "constant key",
-            json!({"key": "const:all \"@(1)\" {{secret}}"}),
-        ),
-        (
-            "claim with code in it",
-            json!({"key": "jwt:\", \"\") + Evil() + (\""}),
-        ),
-        (
-            "headers",
-            json!({"retryAfterHeader": "x-wait", "remainingCallsHeader": "x-left", "totalCallsHeader": "x-total"}),
-        ),
-    ];
-    let text: Vec<_> = table
-        .into_iter()
-        .map(|(name, config)| format!("== {name}\n{}", call(config).generate_text()))
-        .collect();
-    insta::assert_snapshot!(text.concat());
+    insta::assert_snapshot!(table::<RateLimitPlugin>(include_str!("good.json")));
 }
 
 #[test]
@@ -91,7 +66,7 @@ fn a_call_about_an_operation_targets_it() {
 
 #[test]
 fn spec_blocks_are_read_in_both_dialects() {
-    let table = [
+    insta::assert_snapshot!(spec_table::<RateLimitPlugin>([
         json!({}),
         json!(null),
         json!({"enabled": true}),
@@ -104,17 +79,5 @@ fn spec_blocks_are_read_in_both_dialects() {
         json!({"limit": "many"}),
         json!({"interval": "ph"}),
         json!("100"),
-    ];
-    let mut text = Vec::new();
-    for block in table {
-        text.push(format!("== {block}\n"));
-        for (name, dialect) in [
-            ("canonical", Dialect::Canonical),
-            ("original", Dialect::Original),
-        ] {
-            let reading = call(json!({})).read_spec_text(dialect, block.clone());
-            text.push(format!("{name}: {reading}"));
-        }
-    }
-    insta::assert_snapshot!(text.concat());
+    ]));
 }

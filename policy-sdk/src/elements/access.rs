@@ -1,11 +1,36 @@
 //! Who may call.
 
-use super::{Element, choice, list, statement};
+use super::{Element, list, statement};
 use crate::{Fixed, IntoValue};
 
 statement! {
     /// Answers preflight requests and adds the CORS headers. API Management
     /// wants it first.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = Cors::new()
+    ///     .allow_credentials(true)
+    ///     .allowed_origins(["https://shop.example.com"])
+    ///     .allowed_methods(["GET", "POST"], Some(600_u32))
+    ///     .allowed_headers(["content-type"]);
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<cors allow-credentials="true">
+    ///   <allowed-origins>
+    ///     <origin>https://shop.example.com</origin>
+    ///   </allowed-origins>
+    ///   <allowed-methods preflight-result-max-age="600">
+    ///     <method>GET</method>
+    ///     <method>POST</method>
+    ///   </allowed-methods>
+    ///   <allowed-headers>
+    ///     <header>content-type</header>
+    ///   </allowed-headers>
+    /// </cors>
+    /// "#
+    /// );
+    /// ```
     Cors = "cors" in [Inbound]
     ()
     {
@@ -48,142 +73,21 @@ impl Cors {
     }
 }
 
-choice! {
-    /// How many of a claim's values a token must have.
-    Match {
-        /// Every one.
-        All = "all",
-        /// At least one.
-        Any = "any",
-    }
-}
-
-/// A claim that a token must have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-pub struct Claim(Element);
-
-impl Claim {
-    /// A claim that must be there.
-    pub fn new(name: impl IntoValue<Fixed<str>>, matching: impl IntoValue<Match>) -> Self {
-        Self(
-            Element::new("claim")
-                .set("name", name)
-                .set("match", matching),
-        )
-    }
-
-    /// What splits one claim into several values.
-    pub fn separator(self, separator: impl IntoValue<Fixed<str>>) -> Self {
-        Self(self.0.set("separator", separator))
-    }
-
-    /// A value.
-    pub fn value(self, value: impl IntoValue<str>) -> Self {
-        Self(self.0.child(Element::new("value").put(value)))
-    }
-}
-
-impl From<Claim> for Element {
-    fn from(claim: Claim) -> Self {
-        claim.0
-    }
-}
-
-statement! {
-    /// Checks a JSON web token from a header. The lists stand in the order of
-    /// the methods.
-    ValidateJwt = "validate-jwt" in [Inbound]
-    (header: Fixed<str> => "header-name")
-    {
-        /// The status of the answer to a request without a valid token.
-        failed_code: u32 => "failed-validation-httpcode",
-        /// The message of that answer.
-        failed_message: str => "failed-validation-error-message",
-        /// The scheme before the token, `Bearer`.
-        require_scheme: Fixed<str> => "require-scheme",
-        /// Whether the token must say when it expires.
-        require_expiration_time: bool => "require-expiration-time",
-        /// Whether the token must be signed.
-        require_signed_tokens: bool => "require-signed-tokens",
-        /// The seconds by which clocks may differ.
-        clock_skew: u32 => "clock-skew",
-        /// The variable that holds the token.
-        output_variable: Fixed<str> => "output-token-variable-name",
-    }
-}
-
-impl ValidateJwt {
-    /// Where issuer and keys are looked up.
-    pub fn openid_config(self, url: impl IntoValue<Fixed<str>>) -> Self {
-        Self(self.0.child(Element::new("openid-config").set("url", url)))
-    }
-
-    /// The audiences of which the token must have one.
-    pub fn audiences<V: IntoValue<str>>(self, audiences: impl IntoIterator<Item = V>) -> Self {
-        Self(self.0.child(list("audiences", "audience", audiences)))
-    }
-
-    /// The issuers beside those of the OpenID configurations.
-    pub fn issuers<V: IntoValue<str>>(self, issuers: impl IntoIterator<Item = V>) -> Self {
-        Self(self.0.child(list("issuers", "issuer", issuers)))
-    }
-
-    /// The claims the token must have.
-    pub fn required_claims(self, claims: impl IntoIterator<Item = Claim>) -> Self {
-        Self(
-            self.0
-                .child(Element::new("required-claims").children(claims)),
-        )
-    }
-}
-
-statement! {
-    /// Checks a token of Microsoft Entra. The lists stand in the order of the
-    /// methods.
-    ValidateAzureAdToken = "validate-azure-ad-token" in [Inbound]
-    (tenant: Fixed<str> => "tenant-id")
-    {
-        /// The header that holds the token.
-        header: Fixed<str> => "header-name",
-        /// The login service, in other clouds than the public one.
-        authentication_endpoint: Fixed<str> => "authentication-endpoint",
-        /// The scheme before the token, `Bearer`.
-        require_scheme: Fixed<str> => "require-scheme",
-        /// The status of the answer to a request without a valid token.
-        failed_code: u32 => "failed-validation-httpcode",
-        /// The message of that answer.
-        failed_message: str => "failed-validation-error-message",
-        /// The variable that holds the token.
-        output_variable: Fixed<str> => "output-token-variable-name",
-    }
-}
-
-impl ValidateAzureAdToken {
-    /// The applications of which the caller must be one.
-    pub fn client_applications<V: IntoValue<str>>(self, ids: impl IntoIterator<Item = V>) -> Self {
-        Self(
-            self.0
-                .child(list("client-application-ids", "application-id", ids)),
-        )
-    }
-
-    /// The audiences of which the token must have one.
-    pub fn audiences<V: IntoValue<str>>(self, audiences: impl IntoIterator<Item = V>) -> Self {
-        Self(self.0.child(list("audiences", "audience", audiences)))
-    }
-
-    /// The claims the token must have.
-    pub fn required_claims(self, claims: impl IntoIterator<Item = Claim>) -> Self {
-        Self(
-            self.0
-                .child(Element::new("required-claims").children(claims)),
-        )
-    }
-}
-
 statement! {
     /// Refuses a request whose header is absent or has another value.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement =
+    ///     CheckHeader::new("X-Api-Key", 401_u32, "Unknown key.", false).value(NamedValue::new("partner-key"));
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<check-header name="X-Api-Key" failed-check-httpcode="401" failed-check-error-message="Unknown key." ignore-case="false">
+    ///   <value>{{partner-key}}</value>
+    /// </check-header>
+    /// "#
+    /// );
+    /// ```
     CheckHeader = "check-header" in [Inbound]
     (name: str => "name",
      failed_code: u32 => "failed-check-httpcode",
@@ -200,6 +104,21 @@ impl CheckHeader {
 }
 
 /// Lets callers in, or keeps them out, by their address.
+///
+/// ```
+/// # use policy_sdk::prelude::*;
+/// let statement = IpFilter::allow()
+///     .address("203.0.113.7")
+///     .range("198.51.100.0", "198.51.100.255");
+/// assert_eq!(
+///     policy_sdk::testing::element_text(statement),
+///     r#"<ip-filter action="allow">
+///   <address>203.0.113.7</address>
+///   <address-range from="198.51.100.0" to="198.51.100.255" />
+/// </ip-filter>
+/// "#
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct IpFilter(Element);
@@ -239,3 +158,120 @@ impl From<IpFilter> for Element {
 }
 
 impl super::AllowedIn<super::Inbound> for IpFilter {}
+
+/// What a client's certificate must be. Every claim that is set must hold.
+///
+/// See [`ValidateClientCertificate`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct CertificateIdentity(Element);
+
+impl CertificateIdentity {
+    /// Any certificate, as long as no claim is added.
+    #[allow(
+        clippy::new_without_default,
+        reason = "a default would be an odd policy"
+    )]
+    pub fn new() -> Self {
+        Self(Element::new("identity"))
+    }
+
+    fn claim(self, name: &str, value: impl IntoValue<Fixed<str>>) -> Self {
+        Self(self.0.set(name, value))
+    }
+
+    /// The SHA-1 thumbprint of the certificate, in hexadecimal.
+    pub fn thumbprint(self, value: impl IntoValue<Fixed<str>>) -> Self {
+        self.claim("thumbprint", value)
+    }
+
+    /// The serial number, in hexadecimal.
+    pub fn serial_number(self, value: impl IntoValue<Fixed<str>>) -> Self {
+        self.claim("serial-number", value)
+    }
+
+    /// The common name in the subject.
+    pub fn common_name(self, value: impl IntoValue<Fixed<str>>) -> Self {
+        self.claim("common-name", value)
+    }
+
+    /// The subject, as a distinguished name.
+    pub fn subject(self, value: impl IntoValue<Fixed<str>>) -> Self {
+        self.claim("subject", value)
+    }
+
+    /// A DNS name among the subject's alternative names.
+    pub fn dns_name(self, value: impl IntoValue<Fixed<str>>) -> Self {
+        self.claim("dns-name", value)
+    }
+
+    /// The issuer, as a distinguished name.
+    pub fn issuer_subject(self, value: impl IntoValue<Fixed<str>>) -> Self {
+        self.claim("issuer-subject", value)
+    }
+
+    /// The SHA-1 thumbprint of the issuer's certificate.
+    pub fn issuer_thumbprint(self, value: impl IntoValue<Fixed<str>>) -> Self {
+        self.claim("issuer-thumbprint", value)
+    }
+
+    /// The id of a certificate of the instance, which must have been granted:
+    /// the issuer's. Not beside the other claims about the issuer.
+    pub fn issuer_certificate_id(self, value: impl IntoValue<Fixed<str>>) -> Self {
+        self.claim("issuer-certificate-id", value)
+    }
+
+    /// Names the config value this was made from: errors name it too.
+    pub fn at(self, pointer: impl Into<String>) -> Self {
+        Self(self.0.at(pointer))
+    }
+}
+
+impl From<CertificateIdentity> for Element {
+    fn from(identity: CertificateIdentity) -> Self {
+        identity.0
+    }
+}
+
+statement! {
+    /// Refuses a request whose client certificate is not valid, or none of
+    /// those named.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = ValidateClientCertificate::new()
+    ///     .validate_revocation(true)
+    ///     .identities([CertificateIdentity::new().common_name("partner.example.com")]);
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<validate-client-certificate validate-revocation="true">
+    ///   <identities>
+    ///     <identity common-name="partner.example.com" />
+    ///   </identities>
+    /// </validate-client-certificate>
+    /// "#
+    /// );
+    /// ```
+    ValidateClientCertificate = "validate-client-certificate" in [Inbound]
+    ()
+    {
+        /// Whether the issuer's revocation list is asked.
+        validate_revocation: Fixed<bool> => "validate-revocation",
+        /// Whether the chain must end at a trusted authority.
+        validate_trust: Fixed<bool> => "validate-trust",
+        /// Whether a certificate that is not valid yet is refused.
+        validate_not_before: Fixed<bool> => "validate-not-before",
+        /// Whether a certificate that has expired is refused.
+        validate_not_after: Fixed<bool> => "validate-not-after",
+    }
+}
+
+impl ValidateClientCertificate {
+    /// The identities of which the certificate must be one; at most ten.
+    pub fn identities(self, identities: impl IntoIterator<Item = CertificateIdentity>) -> Self {
+        Self(
+            self.0
+                .child(Element::new("identities").children(identities)),
+        )
+    }
+}

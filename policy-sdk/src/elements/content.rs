@@ -19,6 +19,19 @@ choice! {
 
 statement! {
     /// Sets a header of the request (`inbound`, `backend`) or the response.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement =
+    ///     SetHeader::new("X-Team").exists_action(ExistsAction::Skip).value("catalog".at("/team"));
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<set-header name="X-Team" exists-action="skip">
+    ///   <value>catalog</value>
+    /// </set-header>
+    /// "#
+    /// );
+    /// ```
     SetHeader = "set-header" in [Inbound, Backend, Outbound, OnError]
     (name: str => "name")
     {
@@ -37,6 +50,15 @@ impl SetHeader {
 
 statement! {
     /// Sets a parameter of the request's query.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = SetQueryParameter::new("debug").exists_action(ExistsAction::Delete);
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<set-query-parameter name="debug" exists-action="delete" />"#.to_owned() + "\n"
+    /// );
+    /// ```
     SetQueryParameter = "set-query-parameter" in [Inbound, Backend, Outbound, OnError]
     (name: str => "name")
     {
@@ -55,6 +77,15 @@ impl SetQueryParameter {
 
 statement! {
     /// Sets a variable of the context.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = SetVariable::new("user", Expression::new("context.User?.Id"));
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<set-variable name="user" value="@(context.User?.Id)" />"#.to_owned() + "\n"
+    /// );
+    /// ```
     SetVariable = "set-variable" in [Inbound, Backend, Outbound, OnError]
     (name: Fixed<str> => "name", value: str => "value")
     {}
@@ -62,6 +93,15 @@ statement! {
 
 statement! {
     /// Sets the status of the response.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = SetStatus::new(404_u32, "Not Found");
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<set-status code="404" reason="Not Found" />"#.to_owned() + "\n"
+    /// );
+    /// ```
     SetStatus = "set-status" in [Inbound, Backend, Outbound, OnError]
     (code: u32 => "code", reason: str => "reason")
     {}
@@ -69,6 +109,15 @@ statement! {
 
 statement! {
     /// Sends the request to another backend.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = SetBackendService::new().base_url("https://orders.example.com/v2");
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<set-backend-service base-url="https://orders.example.com/v2" />"#.to_owned() + "\n"
+    /// );
+    /// ```
     SetBackendService = "set-backend-service" in [Inbound, Backend, Outbound, OnError]
     ()
     {
@@ -81,6 +130,15 @@ statement! {
 
 statement! {
     /// Rewrites the path below the backend's URL.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = RewriteUri::new("/v2/items/{id}").copy_unmatched_params(false);
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<rewrite-uri template="/v2/items/{id}" copy-unmatched-params="false" />"#.to_owned() + "\n"
+    /// );
+    /// ```
     RewriteUri = "rewrite-uri" in [Inbound]
     (template: str => "template")
     {
@@ -92,6 +150,15 @@ statement! {
 statement! {
     /// Includes a policy fragment of the instance, which must have been
     /// granted.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = IncludeFragment::new("common");
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<include-fragment fragment-id="common" />"#.to_owned() + "\n"
+    /// );
+    /// ```
     IncludeFragment = "include-fragment" in [Inbound, Backend, Outbound, OnError]
     (fragment_id: Fixed<str> => "fragment-id")
     {}
@@ -99,6 +166,15 @@ statement! {
 
 statement! {
     /// Answers with an example from the API's document.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = MockResponse::new().status_code(200_u32).content_type("application/json");
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<mock-response status-code="200" content-type="application/json" />"#.to_owned() + "\n"
+    /// );
+    /// ```
     MockResponse = "mock-response" in [Inbound, Outbound, OnError]
     ()
     {
@@ -106,6 +182,8 @@ statement! {
         status_code: Fixed<u32> => "status-code",
         /// The media type of the answer.
         content_type: Fixed<str> => "content-type",
+        /// Which of several examples is taken, from 0.
+        index: Fixed<u32> => "index",
     }
 }
 
@@ -123,6 +201,18 @@ choice! {
 
 statement! {
     /// Writes to the gateway's trace.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = Trace::new("catalog", TraceSeverity::Information).message("started");
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<trace source="catalog" severity="information">
+    ///   <message>started</message>
+    /// </trace>
+    /// "#
+    /// );
+    /// ```
     Trace = "trace" in [Inbound, Backend, Outbound, OnError]
     (source: Fixed<str> => "source", severity: TraceSeverity => "severity")
     {}
@@ -163,10 +253,28 @@ macro_rules! text_statement {
 
 text_statement! {
     /// Sets the body of the request (`inbound`, `backend`) or the response.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = SetBody::new("<none & nothing>");
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<set-body>&lt;none &amp; nothing></set-body>"#.to_owned() + "\n"
+    /// );
+    /// ```
     SetBody = "set-body" in [Inbound, Backend, Outbound, OnError]
 }
 
 text_statement! {
     /// Sets the method of the request.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = SetMethod::new("POST");
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<set-method>POST</set-method>"#.to_owned() + "\n"
+    /// );
+    /// ```
     SetMethod = "set-method" in [Inbound, Backend, Outbound, OnError]
 }

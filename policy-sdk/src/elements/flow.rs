@@ -9,6 +9,22 @@ use super::{
 use crate::{Fixed, IntoValue};
 
 /// Statements for the section `S`.
+///
+/// ```
+/// # use policy_sdk::prelude::*;
+/// let block: Block<Outbound> = Block::of(SetStatus::new(200_u32, "OK")).then(SetBody::new("done"));
+/// let statement = Choose::when(true, block);
+/// assert_eq!(
+///     policy_sdk::testing::element_text(statement),
+///     r#"<choose>
+///   <when condition="true">
+///     <set-status code="200" reason="OK" />
+///     <set-body>done</set-body>
+///   </when>
+/// </choose>
+/// "#
+/// );
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Block<S> {
@@ -33,6 +49,31 @@ impl<S> Block<S> {
 }
 
 /// Runs the first block whose condition holds.
+///
+/// ```
+/// # use policy_sdk::prelude::*;
+/// let statement = Choose::<Inbound>::when(
+///     Expression::new("context.Request.Method == \"TRACE\""),
+///     Block::of(ReturnResponse::new(SetStatus::new(405_u32, "Method Not Allowed"))),
+/// )
+/// .otherwise(Block::of(SetHeader::new("x-seen").value("1")));
+/// assert_eq!(
+///     policy_sdk::testing::element_text(statement),
+///     r#"<choose>
+///   <when condition="@(context.Request.Method == "TRACE")">
+///     <return-response>
+///       <set-status code="405" reason="Method Not Allowed" />
+///     </return-response>
+///   </when>
+///   <otherwise>
+///     <set-header name="x-seen">
+///       <value>1</value>
+///     </set-header>
+///   </otherwise>
+/// </choose>
+/// "#
+/// );
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Choose<S> {
@@ -92,6 +133,24 @@ impl<S> AllowedIn<S> for Choose<S> {}
 impl<S> AllowedIn<S> for Otherwise<S> {}
 
 /// Ends the processing with a response of its own.
+///
+/// ```
+/// # use policy_sdk::prelude::*;
+/// let statement = ReturnResponse::new(SetStatus::new(410_u32, "Gone"))
+///     .header(SetHeader::new("x-gone").value("1"))
+///     .body(SetBody::new("gone"));
+/// assert_eq!(
+///     policy_sdk::testing::element_text(statement),
+///     r#"<return-response>
+///   <set-status code="410" reason="Gone" />
+///   <set-header name="x-gone">
+///     <value>1</value>
+///   </set-header>
+///   <set-body>gone</set-body>
+/// </return-response>
+/// "#
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct ReturnResponse {
@@ -139,6 +198,15 @@ impl AllowedIn<OnError> for ReturnResponse {}
 
 statement! {
     /// Sends the request to the backend.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = ForwardRequest::new().timeout(30_u32);
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<forward-request timeout="30" />"#.to_owned() + "\n"
+    /// );
+    /// ```
     ForwardRequest = "forward-request" in [Backend]
     ()
     {
@@ -190,14 +258,63 @@ macro_rules! block_statement {
 }
 
 block_statement! {
-    /// Runs a block again while the condition holds, at most `count` times,
-    /// `interval` seconds apart.
+    /// Runs a block again while the condition holds, at most `count` times
+    /// (1 to 50), `interval` seconds apart.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement = Retry::new(
+    ///     Expression::new("context.Response.StatusCode == 503"),
+    ///     3_u32,
+    ///     1_u32,
+    ///     Block::of(ForwardRequest::new().buffer_request_body(true)),
+    /// )
+    /// .max_interval(10_u32);
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<retry condition="@(context.Response.StatusCode == 503)" count="3" interval="1" max-interval="10">
+    ///   <forward-request buffer-request-body="true" />
+    /// </retry>
+    /// "#
+    /// );
+    /// ```
     Retry = "retry"
     (condition: bool => "condition", count: u32 => "count", interval: u32 => "interval")
 }
 
+impl<S> Retry<S> {
+    /// The seconds by which each wait is longer than the one before; with
+    /// [`max_interval`](Self::max_interval) they double.
+    pub fn delta(self, seconds: impl IntoValue<u32>) -> Self {
+        Self(self.0.set("delta", seconds), PhantomData)
+    }
+
+    /// The longest wait, in seconds.
+    pub fn max_interval(self, seconds: impl IntoValue<u32>) -> Self {
+        Self(self.0.set("max-interval", seconds), PhantomData)
+    }
+
+    /// Whether the first repetition follows at once.
+    pub fn first_fast(self, first_fast: impl IntoValue<bool>) -> Self {
+        Self(self.0.set("first-fast-retry", first_fast), PhantomData)
+    }
+}
+
 block_statement! {
     /// Runs a block for at most `max_count` requests at a time, per key.
+    ///
+    /// ```
+    /// # use policy_sdk::prelude::*;
+    /// let statement: LimitConcurrency<Backend> =
+    ///     LimitConcurrency::new("orders", 10_u32, Block::of(ForwardRequest::new()));
+    /// assert_eq!(
+    ///     policy_sdk::testing::element_text(statement),
+    ///     r#"<limit-concurrency key="orders" max-count="10">
+    ///   <forward-request />
+    /// </limit-concurrency>
+    /// "#
+    /// );
+    /// ```
     LimitConcurrency = "limit-concurrency"
     (key: str => "key", max_count: Fixed<u32> => "max-count")
 }

@@ -193,6 +193,11 @@ impl Found<'_> {
             "authentication-token" if element.attribute("resource-url").is_none() => {
                 self.push(ReferenceKind::ManagedIdentity, None, pointer);
             }
+            // A data source that lets the instance's identity in; which
+            // resource that is stands in the connection string.
+            "connection-string" if element.attribute("use-managed-identity").is_some() => {
+                self.push(ReferenceKind::ManagedIdentity, None, pointer);
+            }
             "get-authorization-context" => {
                 let part = |name| element.attribute(name).and_then(plain);
                 let name = part("provider-id")
@@ -240,6 +245,7 @@ fn kind_of(element: &str, attribute: &str) -> Option<ReferenceKind> {
         (_, "certificate-id" | "issuer-certificate-id")
         | ("authentication-certificate", "thumbprint") => Some(ReferenceKind::Certificate),
         ("authentication-managed-identity", "resource" | "client-id")
+        | ("connection-string", "client-id" | "scope")
         | ("authentication-token", "resource-url")
         | ("authentication-token-store", "token-id" | "client-id") => {
             Some(ReferenceKind::ManagedIdentity)
@@ -299,7 +305,16 @@ mod tests {
                 <authentication-managed-identity />
                 <log-to-eventhub logger-id="log">x</log-to-eventhub>
                 <get-authorization-context provider-id="p" authorization-id="a" context-variable-name="c" />
-                <validate-jwt header-name="A"><issuer-signing-keys><key certificate-id="k" /></issuer-signing-keys></validate-jwt>
+                <validate-jwt header-name="A"><issuer-signing-keys><key certificate-id="k" /><key>{{hmac}}</key></issuer-signing-keys><decryption-keys><key certificate-id="d" /></decryption-keys></validate-jwt>
+                <validate-client-certificate><identities><identity issuer-certificate-id="ca" /></identities></validate-client-certificate>
+                <check-header name="K" failed-check-httpcode="401"><value>{{key}}</value></check-header>
+                <send-request><authentication-managed-identity resource="nested" /><authentication-certificate certificate-id="inner" /></send-request>
+                <authentication-token resource-url="token" />
+                <authentication-token />
+                <authentication-token-store token-id="store" />
+                <llm-semantic-cache-lookup score-threshold="1" embeddings-backend-id="embeddings" />
+                <cosmosdb-data-source><connection-info><connection-string use-managed-identity="true" client-id="reader">x</connection-string></connection-info></cosmosdb-data-source>
+                <sql-data-source><connection-info><connection-string use-managed-identity="true" scope="https://sql">x</connection-string></connection-info></sql-data-source>
                 <set-variable name="v" value="@(context.Deployment.Certificates["x"].Subject)" />
                 <set-variable name="v" value="{{ odd }}" />"#
             ),
@@ -317,6 +332,20 @@ mod tests {
                 name(K::Logger, "log"),
                 name(K::Authorization, "p/a"),
                 name(K::Certificate, "k"),
+                name(K::NamedValue, "hmac"),
+                name(K::Certificate, "d"),
+                name(K::Certificate, "ca"),
+                name(K::NamedValue, "key"),
+                name(K::ManagedIdentity, "nested"),
+                name(K::Certificate, "inner"),
+                name(K::ManagedIdentity, "token"),
+                (K::ManagedIdentity, None),
+                name(K::ManagedIdentity, "store"),
+                name(K::Backend, "embeddings"),
+                name(K::ManagedIdentity, "reader"),
+                (K::ManagedIdentity, None),
+                name(K::ManagedIdentity, "https://sql"),
+                (K::ManagedIdentity, None),
                 (K::Certificate, None),
                 (K::NamedValue, None),
             ]

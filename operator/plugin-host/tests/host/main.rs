@@ -11,6 +11,7 @@
 mod author;
 mod builtin;
 mod cache;
+mod documents;
 mod guest;
 mod hostile;
 mod loading;
@@ -33,6 +34,18 @@ static HOST: LazyLock<PluginHost> = LazyLock::new(|| {
         ..HostConfig::default()
     })
     .expect("a host")
+});
+
+/// The plugins that come with the operator, by their folder. Compiled once for
+/// all tests.
+static BUILT_IN: LazyLock<Vec<(&'static str, Plugin)>> = LazyLock::new(|| {
+    HOST.load_builtin()
+        .into_iter()
+        .map(|(folder, plugin)| match plugin {
+            Ok(plugin) => (folder, plugin),
+            Err(error) => panic!("{folder}: {error}"),
+        })
+        .collect()
 });
 
 fn load(bytes: &[u8]) -> Result<Plugin, LoadError> {

@@ -74,12 +74,18 @@ pub(super) fn takes_no_expression(element: &str, attribute: &str) -> bool {
         }
         "quota-by-key" => attribute == "renewal-period",
         "validate-jwt" | "validate-azure-ad-token" => attribute == "output-token-variable-name",
+        "authentication-managed-identity" => {
+            matches!(attribute, "client-id" | "output-token-variable-name")
+        }
+        "validate-content" | "validate-parameters" => attribute == "errors-variable-name",
         _ => attribute == "id",
     }
 }
 
 /// The longest window of a rate limit, in seconds (docs).
 const MAX_RATE_PERIOD: i64 = 300;
+/// How often `retry` may repeat at most (docs).
+const MAX_RETRIES: i64 = 50;
 /// The shortest period of a quota, in seconds; 0 means forever (docs).
 const MIN_QUOTA_PERIOD: i64 = 300;
 
@@ -97,6 +103,10 @@ pub(super) fn element(element: &Element) -> Vec<Problem> {
             .collect(),
         "cors" => cors(element),
         "check-header" => required(element, &["failed-check-error-message", "ignore-case"]),
+        "authentication-managed-identity" => required(element, &["resource"]),
+        "ip-filter" => ip_filter(element).into_iter().collect(),
+        "validate-client-certificate" => client_certificate(element),
+        "retry" => retry(element).into_iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -353,6 +363,54 @@ fn cors(element: &Element) -> Vec<Problem> {
     problems
 }
 
+/// Docs: "At least one address or address-range element is required".
+fn ip_filter(element: &Element) -> Option<Problem> {
+    element.elements().next().is_none().then(|| {
+        Problem::here(
+            "'ip-filter' names no address; add 'address' or 'address-range' elements".to_owned(),
+        )
+    })
+}
+
+/// Docs: `issuer-certificate-id` is "mutually exclusive with other issuer
+/// attributes".
+fn client_certificate(element: &Element) -> Vec<Problem> {
+    element
+        .elements()
+        .flat_map(Element::elements)
+        .filter(|identity| {
+            identity.attribute("issuer-certificate-id").is_some()
+                && ["issuer-subject", "issuer-thumbprint"]
+                    .iter()
+                    .any(|name| identity.attribute(name).is_some())
+        })
+        .map(|identity| {
+            Problem::at(
+                identity,
+                "'identity' says in 'issuer-certificate-id' and in another attribute who the \
+                 issuer is; keep one of them"
+                    .to_owned(),
+            )
+        })
+        .collect()
+}
+
+/// Docs: "A positive number between 1 and 50".
+fn retry(element: &Element) -> Option<Problem> {
+    let value = element.attribute("count")?;
+    number(value)
+        .is_some_and(|count| count > MAX_RETRIES)
+        .then(|| {
+            Problem::value(
+                value,
+                format!(
+                    "attribute 'count' of 'retry' is '{}'; it must be from 1 to {MAX_RETRIES}",
+                    plain(value).unwrap_or_default()
+                ),
+            )
+        })
+}
+
 /// How often a policy may stand in a document or section (docs: "Usage
 /// notes").
 pub(super) fn once(document: &PolicyDocument, target: &Target) -> Vec<PolicyError> {
@@ -361,7 +419,9 @@ pub(super) fn once(document: &PolicyDocument, target: &Target) -> Vec<PolicyErro
         errors.extend(repeated(document, target, policy, None));
     }
     for section in document.sections.keys() {
-        errors.extend(repeated(document, target, "cors", Some(*section)));
+        for policy in ["cors", "cache-lookup", "validate-parameters"] {
+            errors.extend(repeated(document, target, policy, Some(*section)));
+        }
     }
     errors
 }

@@ -380,3 +380,43 @@ fn a_plugin_writes_neither_base_nor_comments() {
         ]
     );
 }
+
+#[test]
+fn what_the_reference_adds_to_the_schemas_is_checked() {
+    for (text, problem) in [
+        (
+            r#"<ip-filter action="allow" />"#,
+            "'ip-filter' names no address; add 'address' or 'address-range' elements",
+        ),
+        (
+            r#"<validate-client-certificate><identities><identity issuer-certificate-id="a" issuer-subject="CN=b" /></identities></validate-client-certificate>"#,
+            "'identity' says in 'issuer-certificate-id' and in another attribute who the issuer is; keep one of them",
+        ),
+        (
+            r#"<retry condition="@(true)" count="51" interval="1"><set-method>GET</set-method></retry>"#,
+            "attribute 'count' of 'retry' is '51'; it must be from 1 to 50",
+        ),
+        (
+            r"<authentication-managed-identity />",
+            "'authentication-managed-identity' lacks the attribute 'resource', which the service requires; add it",
+        ),
+        (
+            r#"<authentication-managed-identity resource="a" client-id="@(context.RequestId.ToString())" />"#,
+            "attribute 'client-id' of 'authentication-managed-identity' may not be an expression; write the value itself",
+        ),
+        (
+            r#"<validate-parameters specified-parameter-action="prevent" unspecified-parameter-action="ignore" errors-variable-name="@("a")" />"#,
+            "attribute 'errors-variable-name' of 'validate-parameters' may not be an expression; write the value itself",
+        ),
+        (
+            r#"<validate-parameters specified-parameter-action="prevent" unspecified-parameter-action="ignore" /><validate-parameters specified-parameter-action="prevent" unspecified-parameter-action="ignore" />"#,
+            "'validate-parameters' stands 2 times, but may stand once in a section; keep one of them",
+        ),
+        (
+            r#"<cache-lookup vary-by-developer="false" vary-by-developer-groups="false" /><cache-lookup vary-by-developer="false" vary-by-developer-groups="false" />"#,
+            "'cache-lookup' stands 2 times, but may stand once in a section; keep one of them",
+        ),
+    ] {
+        assert_eq!(one(text), problem);
+    }
+}

@@ -1,0 +1,14 @@
+//! What the plugin makes of configs.
+
+use plugin_api_key::ApiKeyPlugin;
+use policy_sdk::testing::table;
+
+#[test]
+fn configs_become_policies() {
+    insta::assert_snapshot!(table::<ApiKeyPlugin>(include_str!("good.json")));
+}
+
+#[test]
+fn wrong_configs_are_refused_with_their_pointer() {
+    insta::assert_snapshot!(table::<ApiKeyPlugin>(include_str!("bad.json")));
+}

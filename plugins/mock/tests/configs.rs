@@ -1,0 +1,14 @@
+//! What the plugin makes of configs.
+
+use plugin_mock::MockPlugin;
+use policy_sdk::testing::table;
+
+#[test]
+fn configs_become_policies() {
+    insta::assert_snapshot!(table::<MockPlugin>(include_str!("good.json")));
+}
+
+#[test]
+fn wrong_configs_are_refused_with_their_pointer() {
+    insta::assert_snapshot!(table::<MockPlugin>(include_str!("bad.json")));
+}
