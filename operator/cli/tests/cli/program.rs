@@ -44,6 +44,18 @@ impl Ended {
     }
 }
 
+/// The built-in plugins: the folders of `plugins/`.
+pub(crate) fn built_in() -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(workspace().join("plugins"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("Cargo.toml").is_file())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
 /// The workspace, which is the working folder of all runs.
 pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
