@@ -38,3 +38,28 @@ work_folder() {
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
 }
+
+# Installs one package from PyPI into a virtual environment of its own, unless
+# the command in "$@" works. Not in a work folder: an environment's scripts
+# name its place, so it is made where it stays.
+# usage: python_package FOLDER PACKAGE==VERSION COMMAND…
+python_package() {
+  local environment=$1 package=$2
+  shift 2
+  "$@" >/dev/null 2>&1 && return
+  have python3 || fail "python3 is missing, which $package needs: for example apt-get install python3 python3-venv"
+  step "installing $package into $environment"
+  mkdir -p "$cache"
+  # Two runs at once must not write into one folder.
+  exec 9>"$environment.lock"
+  if have flock; then flock 9; fi
+  "$@" >/dev/null 2>&1 && return
+  rm -rf "$environment"
+  if ! { python3 -m venv "$environment" &&
+    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$package"; } >&2 ||
+    ! "$@" >/dev/null 2>&1; then
+    rm -rf "$environment"
+    fail "$package could not be installed; see above." \
+      "pip's index must be reachable, and python3 must have venv (apt-get install python3-venv)"
+  fi
+}
