@@ -117,6 +117,7 @@ pub trait Plugin {
 /// Everything that a plugin's source usually names.
 pub mod prelude {
     pub use crate::elements::*;
+    pub use crate::export_plugin;
     pub use crate::{
         At, Context, Descriptor, Diagnostic, Dialect, Expression, NamedValue, Phase, Plugin,
         Policy, Section, SpecReading, SpecRequest, Target, Value, csharp, lenient,
