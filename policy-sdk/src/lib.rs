@@ -43,9 +43,58 @@
 //! # }
 //! ```
 //!
-//! The crate is a library of crate types `cdylib` and `rlib`; it is built for
-//! `wasm32-unknown-unknown` and tested on any machine with [`testing`], where
-//! no WebAssembly is involved.
+//! # From nothing to a policy in the cluster
+//!
+//! ```sh
+//! apim-operator plugin new greeting && cd greeting
+//! apim-operator plugin test
+//! apim-operator plugin push registry.example.com/policies/greeting:1.0.0 | kubectl apply -f -
+//! ```
+//!
+//! `new` writes a folder with this crate in it, so nothing else is needed than
+//! cargo and the target `wasm32-unknown-unknown`. `test` builds the plugin and
+//! runs its golden cases in the operator's sandbox, then `cargo test`. `push`
+//! prints the PolicyPlugin that makes the plugin known to the cluster.
+//!
+//! # What happens to a config
+//!
+//! 1. [`Plugin::descriptor`] is asked once. It names the plugin, its
+//!    [`Phase`], the [`Section`]s it writes, and the JSON Schema of its config.
+//! 2. Where the descriptor names a block of an ExposedAPI's spec
+//!    ([`Descriptor::reads_block`]) and the block is there,
+//!    [`Plugin::read_spec`] says what it means in the plugin's own config;
+//!    [`lenient`] reads what people write there.
+//! 3. The operator merges what the platform, the block and the annotation
+//!    `plugin.<name>` say, checks it against the schema, and calls
+//!    [`Plugin::generate`] with it and with the [`Context`]: the API, its
+//!    operations, the API Management instance. Every call starts in a fresh
+//!    instance.
+//! 4. `generate` returns a [`Policy`]: statements from [`elements`], in
+//!    sections that take them. The operator puts them in their place among
+//!    those of other plugins, checks the document and publishes it.
+//!
+//! # Text, code and stored values
+//!
+//! API Management reads the same text as itself, as C# or as the name of a
+//! stored value. Here the type decides: a `String` is text, an [`Expression`]
+//! is code, a [`NamedValue`] is a stored value. Text from a config gets into
+//! code only through [`csharp::string`]. Text that API Management would read as
+//! code is refused by the operator; a value with [`At::at`] is then named by
+//! its place in the config.
+//!
+//! # Errors
+//!
+//! `generate` and `read_spec` return [`Diagnostic`]s with JSON pointers into
+//! the config or the block. A config that does not fit [`Plugin::Config`] makes
+//! one by itself. They reach the API's status with the place where the value
+//! was written. A panic is shown there with file and line, and fails no other
+//! API.
+//!
+//! # Tests
+//!
+//! [`testing`] calls the plugin on any machine, where no WebAssembly is
+//! involved, and [`testing::run_cases`] runs golden cases. The plugin's crate
+//! is of the types `cdylib` and `rlib`.
 //!
 //! This crate must never give a plugin a clock, randomness, files or a
 //! network: the same request must give the same policy. It knows no plugin.
@@ -126,6 +175,7 @@ pub trait Plugin {
 /// Everything that a plugin's source usually names.
 pub mod prelude {
     pub use crate::elements::*;
+    pub use crate::export_plugin;
     pub use crate::{
         At, Context, Descriptor, Diagnostic, Dialect, Expression, NamedValue, Phase, Plugin,
         Policy, Section, SpecReading, SpecRequest, Target, Value, csharp, each_at, lenient,

@@ -13,6 +13,21 @@
 //!
 //! The text is for reading and for snapshots. It looks like a policy document,
 //! but it is the operator that prints those.
+//!
+//! [`run_cases`] runs golden cases: files that say what the plugin is given
+//! and which documents must come of it. `apim-operator plugin test` runs the
+//! same files in the operator's sandbox, with all of the operator's checks.
+
+#[cfg(not(target_arch = "wasm32"))]
+mod case;
+#[cfg(not(target_arch = "wasm32"))]
+mod diff;
+#[cfg(not(target_arch = "wasm32"))]
+mod document;
+#[cfg(not(target_arch = "wasm32"))]
+mod outcome;
+#[cfg(not(target_arch = "wasm32"))]
+mod run;
 
 use std::fmt::Write as _;
 
@@ -23,6 +38,15 @@ use crate::{
     Context, Descriptor, Diagnostic, Dialect, Form, OperationRef, Part, Plugin, Policy, Section,
     Severity, SpecReading, SpecRequest, Target, Value, guest,
 };
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use case::{Budget, Case, CaseError};
+#[cfg(not(target_arch = "wasm32"))]
+pub use diff::diff;
+#[cfg(not(target_arch = "wasm32"))]
+pub use outcome::{Outcome, Reads, Said, Speaker};
+#[cfg(not(target_arch = "wasm32"))]
+pub use run::run_cases;
 
 /// A context as for an API in a Developer tier instance, with two operations.
 ///

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use url::Url;
 
+use crate::plugin::args::PluginCommand;
+
 /// Publishes ExposedAPI objects: an Ingress, an API in Azure API Management and
 /// the policies that protect it, each made by a sandboxed WebAssembly plugin.
 #[derive(Debug, Parser)]
@@ -71,7 +73,14 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// Print the CustomResourceDefinitions.
     Crd(CrdArgs),
-    /// Look at plugins.
+    /// Write, test, publish and look at plugins.
+    #[command(after_help = "\
+Examples:
+  apim-operator plugin new acme-headers && cd acme-headers
+  apim-operator plugin test                           build it and run its cases
+  apim-operator plugin run . -f api.yaml              the policy of one API with it
+  apim-operator plugin inspect rate-limit             what a plugin can be told
+  apim-operator plugin list")]
     Plugin {
         /// What about them.
         #[command(subcommand)]
@@ -270,40 +279,6 @@ pub(crate) struct CrdArgs {
     pub(crate) exposedapi: bool,
 }
 
-/// The subcommands of `plugin`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PluginCommand {
-    /// List the plugins.
-    #[command(after_help = "\
-Examples:
-  apim-operator plugin list
-  apim-operator plugin list --plugin-dir ./plugins -o json")]
-    List {
-        /// Plugins.
-        #[command(flatten)]
-        sources: PluginSources,
-        /// How to print them.
-        #[arg(short, long, value_enum, default_value_t = ListOutput::Text)]
-        output: ListOutput,
-    },
-    /// Show what a plugin says of itself: phase, sections, config schema.
-    #[command(after_help = "\
-Examples:
-  apim-operator plugin inspect rate-limit
-  apim-operator plugin inspect ./target/acme_headers.wasm
-  apim-operator plugin inspect rate-limit -o json | jq .configSchema")]
-    Inspect {
-        /// A plugin's name, or a *.wasm file.
-        plugin: String,
-        /// Plugins.
-        #[command(flatten)]
-        sources: PluginSources,
-        /// How to print it.
-        #[arg(short, long, value_enum, default_value_t = ListOutput::Text)]
-        output: ListOutput,
-    },
-}
-
 /// Text or JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ListOutput {
@@ -321,7 +296,7 @@ fn per_second(text: &str) -> Result<f64, String> {
     }
 }
 
-fn http_url(text: &str) -> Result<Url, String> {
+pub(crate) fn http_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(url),
         Ok(_) => Err("an https or http URL is wanted, as `https://backend.example.com`".to_owned()),

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Cli, Command, PluginCommand};
+use args::{Cli, Command};
 
 /// What a command has to say in its exit code.
 pub(crate) enum Done {
@@ -67,30 +67,19 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
     // A one-off command says by itself what is wrong; a process that runs for
     // months tells what it does. The Kubernetes client logs each error that it
     // returns, and we report those.
-    let quiet = !matches!(cli.command, Command::Run(_));
     logging::start(
         cli.log.as_deref(),
         cli.log_format,
-        if quiet {
-            "error"
-        } else {
-            "info,kube_runtime=warn,kube_client=off"
+        match &cli.command {
+            Command::Run(_) => "info,kube_runtime=warn,kube_client=off",
+            Command::Plugin { command } => plugin::log_filter(command),
+            Command::Render(_) | Command::Crd(_) => "error",
         },
     )?;
     match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Render(args) => render::render(args),
         Command::Crd(args) => crd::print(args),
-        Command::Plugin {
-            command: PluginCommand::List { sources, output },
-        } => plugin::list(sources, *output),
-        Command::Plugin {
-            command:
-                PluginCommand::Inspect {
-                    plugin,
-                    sources,
-                    output,
-                },
-        } => plugin::inspect(plugin, sources, *output),
+        Command::Plugin { command } => plugin::dispatch(command),
     }
 }

@@ -17,6 +17,7 @@ use operator_core::validate::{
     Dereferenced, DocumentFacts, DocumentNeed, Platform, inquire, validate,
 };
 use serde_json::Value;
+use url::Url;
 
 use crate::Done;
 use crate::args::{RenderArgs, RenderOutput};
@@ -29,8 +30,7 @@ const NO_CLUSTER: &str = "00000000-0000-0000-0000-000000000000";
 /// Prints the desired state of all ExposedAPIs of all files.
 pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
     let (plugins, complete) = plugin::load(&args.plugins)?;
-    let (instance, context) = instance(args.instance.as_deref())?;
-    let origin = args.backend_url.as_str().trim_end_matches('/').to_owned();
+    let setting = Setting::new(args.instance.as_deref(), &args.backend_url)?;
     let mut fine = complete;
     let mut seen = false;
     let mut all = Vec::new();
@@ -47,19 +47,9 @@ pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
                 continue;
             }
             seen = true;
-            match one(&document, &plugins, &instance, &context, &origin) {
-                Ok(desired) => {
-                    for warning in &desired.warnings {
-                        eprintln!("{}: warning: {warning}", document.place);
-                    }
-                    all.push(desired);
-                }
-                Err(problems) => {
-                    fine = false;
-                    for problem in problems {
-                        eprintln!("{}: {problem}", document.place);
-                    }
-                }
+            match shown(&document, &plugins, &setting) {
+                Some(desired) => all.push(desired),
+                None => fine = false,
             }
         }
     }
@@ -70,6 +60,50 @@ pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
     }
     print(&all, args.output)?;
     Ok(if fine { Done::Fine } else { Done::Problems })
+}
+
+/// Where an API is rendered for.
+pub(crate) struct Setting {
+    instance: Arc<Instance>,
+    context: InstanceContext,
+    origin: String,
+}
+
+impl Setting {
+    /// The instance of a file, or the example.
+    pub(crate) fn new(file: Option<&Path>, backend: &Url) -> anyhow::Result<Self> {
+        let (instance, context) = instance(file)?;
+        Ok(Self {
+            instance,
+            context,
+            origin: backend.as_str().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+/// The desired state of one ExposedAPI; warnings and problems go to stderr,
+/// and where there are problems there is no state.
+pub(crate) fn shown(document: &Document, plugins: &Plugins, setting: &Setting) -> Option<Desired> {
+    match one(
+        document,
+        plugins,
+        &setting.instance,
+        &setting.context,
+        &setting.origin,
+    ) {
+        Ok(desired) => {
+            for warning in &desired.warnings {
+                eprintln!("{}: warning: {warning}", document.place);
+            }
+            Some(desired)
+        }
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{}: {problem}", document.place);
+            }
+            None
+        }
+    }
 }
 
 fn instance(path: Option<&Path>) -> anyhow::Result<(Arc<Instance>, InstanceContext)> {
@@ -84,7 +118,8 @@ fn instance(path: Option<&Path>) -> anyhow::Result<(Arc<Instance>, InstanceConte
     };
     let Some(path) = path else {
         eprintln!(
-            "note: no --instance; this is what an example instance (tier {}, gateway {}) would publish",
+            "note: no --instance; this is what an example instance (tier {}, gateway {}) would publish, \
+             which lets owners do everything; a real one allows less",
             context.sku, context.gateway_url
         );
         return Ok((Arc::new(instance), context));
@@ -240,7 +275,7 @@ fn selected_labels(
     labels
 }
 
-fn print(all: &[Desired], output: RenderOutput) -> anyhow::Result<()> {
+pub(crate) fn print(all: &[Desired], output: RenderOutput) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match output {
         RenderOutput::Json => {

@@ -177,6 +177,21 @@ impl Plugins {
         unusable
     }
 
+    /// Loads one file and adds it to the catalog. Blocks.
+    pub fn add_file(&self, file: &Path) -> Result<PluginName, Unusable> {
+        let origin = file.display().to_string();
+        let plugin = self.host.load_file(file);
+        let name = plugin
+            .as_ref()
+            .map(|plugin| plugin.descriptor().name.clone())
+            .unwrap_or_default();
+        self.add(&origin, plugin)?;
+        PluginName::parse(&name).map_err(|error| Unusable {
+            origin,
+            error: error.to_string(),
+        })
+    }
+
     /// Loads one file. Blocks.
     pub fn load_file(&self, file: &Path) -> Result<Plugin, LoadError> {
         self.host.load_file(file)

@@ -11,7 +11,7 @@ mod tests;
 pub use guard::SchemaError;
 pub use layers::{Layer, Layers, Origin};
 pub use merge::merge;
-pub use schema::CompiledSchema;
+pub use schema::{CompiledSchema, Violation};
 
 /// A key as a step of a JSON pointer (RFC 6901).
 #[must_use]

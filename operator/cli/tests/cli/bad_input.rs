@@ -55,7 +55,7 @@ fn config_that_fails_the_schema_has_plugin_and_pointer() {
     let files = Files::new(&[("api.yaml", &exposed_api("api", config, ""))]);
     insta::assert_snapshot!(files.refused("api.yaml"), @r"
     api.yaml:1: metadata.annotations[apim.oda.tmforum.org/plugin.rate-limit] /calls: [rate-limit] expected a whole number, got the text `many`
-    api.yaml:1: metadata.annotations[apim.oda.tmforum.org/plugin.rate-limit] /key: [rate-limit] expected at least 1 characters, got the text ``
+    api.yaml:1: metadata.annotations[apim.oda.tmforum.org/plugin.rate-limit] /key: [rate-limit] expected at least 1 character, got the text ``
     api.yaml:1: metadata.annotations[apim.oda.tmforum.org/plugin.rate-limit]: [rate-limit] unknown field `windw`; the fields are `calls`, `renewalPeriod`, `key`, `retryAfterHeader`, `remainingCallsHeader`, `totalCallsHeader`
     ");
 }

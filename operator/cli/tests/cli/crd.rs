@@ -32,55 +32,69 @@ fn the_shipped_definitions_are_what_the_types_say() {
 #[test]
 fn definitions_have_the_names_and_versions_that_others_rely_on() {
     let names = |args: &[&str]| {
-        let crd: Value = serde_saphyr::from_str(&run(args).fine().stdout).unwrap();
-        let versions: Vec<String> = crd["spec"]["versions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|version| {
-                assert!(
-                    version["schema"]["openAPIV3Schema"]["type"] == "object",
-                    "{version}"
-                );
-                let storage = if version["storage"] == true {
-                    " stored"
-                } else {
-                    ""
-                };
-                format!("{}{storage}", version["name"].as_str().unwrap())
-            })
-            .collect();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        assert_eq!(crd["kind"], "CustomResourceDefinition");
-        assert_eq!(crd["apiVersion"], "apiextensions.k8s.io/v1");
-        [
-            text(&crd["metadata"]["name"]),
-            text(&crd["spec"]["group"]),
-            text(&crd["spec"]["names"]["kind"]),
-            text(&crd["spec"]["scope"]),
-            versions.join(", "),
-        ]
+        let all: Vec<Value> = serde_saphyr::from_multiple(&run(args).fine().stdout).unwrap();
+        all.iter().map(names_of).collect::<Vec<_>>()
     };
     assert_eq!(
         names(&["crd"]),
         [
-            "apiminstances.apim.oda.tmforum.org",
-            "apim.oda.tmforum.org",
-            "ApimInstance",
-            "Cluster",
-            "v1alpha1 stored"
+            [
+                "apiminstances.apim.oda.tmforum.org",
+                "apim.oda.tmforum.org",
+                "ApimInstance",
+                "Cluster",
+                "v1alpha1 stored"
+            ],
+            [
+                "policyplugins.apim.oda.tmforum.org",
+                "apim.oda.tmforum.org",
+                "PolicyPlugin",
+                "Cluster",
+                "v1alpha1 stored"
+            ]
         ]
     );
     assert_eq!(
         names(&["crd", "--exposedapi"]),
-        [
+        [[
             "exposedapis.oda.tmforum.org",
             "oda.tmforum.org",
             "ExposedAPI",
             "Namespaced",
             "v1beta3, v1beta4, v1 stored"
-        ]
+        ]]
     );
+}
+
+/// Name, group, kind, scope and versions of a definition.
+fn names_of(crd: &Value) -> [String; 5] {
+    let versions: Vec<String> = crd["spec"]["versions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|version| {
+            assert!(
+                version["schema"]["openAPIV3Schema"]["type"] == "object",
+                "{version}"
+            );
+            let storage = if version["storage"] == true {
+                " stored"
+            } else {
+                ""
+            };
+            format!("{}{storage}", version["name"].as_str().unwrap())
+        })
+        .collect();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    assert_eq!(crd["kind"], "CustomResourceDefinition");
+    assert_eq!(crd["apiVersion"], "apiextensions.k8s.io/v1");
+    [
+        text(&crd["metadata"]["name"]),
+        text(&crd["spec"]["group"]),
+        text(&crd["spec"]["names"]["kind"]),
+        text(&crd["spec"]["scope"]),
+        versions.join(", "),
+    ]
 }
 
 #[test]

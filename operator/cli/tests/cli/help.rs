@@ -4,12 +4,20 @@ use crate::program::{help, run, run_with};
 
 #[test]
 fn each_subcommand_explains_itself() {
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 15] = [
         &[],
         &["run"],
         &["render"],
         &["crd"],
         &["plugin"],
+        &["plugin", "new"],
+        &["plugin", "build"],
+        &["plugin", "test"],
+        &["plugin", "run"],
+        &["plugin", "bench"],
+        &["plugin", "push"],
+        &["plugin", "pull"],
+        &["plugin", "verify"],
         &["plugin", "list"],
         &["plugin", "inspect"],
     ];

@@ -7,10 +7,12 @@
     reason = "a test may end this way"
 )]
 
+mod author;
 mod bad_input;
 mod crd;
 mod help;
 mod plugin;
 mod program;
+mod registry;
 mod render;
 mod run;

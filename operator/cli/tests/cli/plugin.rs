@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::{Files, built_in, run, workspace};
+use crate::program::{Files, built_in, run, without_sizes, workspace};
 
 /// The text without the digest, which changes with every build of a plugin.
 fn without_digest(text: &str) -> String {
@@ -13,6 +13,7 @@ fn without_digest(text: &str) -> String {
         }
         None => line.to_owned(),
     };
+    let text = without_sizes(text);
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 

@@ -90,6 +90,35 @@ pub(crate) fn help(command: &[&str]) -> Ended {
     ended(program.output().unwrap())
 }
 
+/// Runs the program in a folder, with what cargo needs.
+pub(crate) fn run_in(folder: &Path, args: &[&str], environment: &[(&str, &str)]) -> Ended {
+    let mut program = program();
+    for variable in [
+        "PATH",
+        "HOME",
+        "CARGO_HOME",
+        "RUSTUP_HOME",
+        "RUSTUP_TOOLCHAIN",
+    ] {
+        if let Some(value) = std::env::var_os(variable) {
+            program.env(variable, value);
+        }
+    }
+    program
+        // Everything that a new plugin needs was needed to build this program.
+        .env("CARGO_NET_OFFLINE", "true")
+        // One for all tests and runs: dependencies are compiled once.
+        .env(
+            "CARGO_TARGET_DIR",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-plugins"),
+        )
+        .envs(environment.iter().copied())
+        .current_dir(folder)
+        .args(args)
+        .stdin(Stdio::null());
+    ended(program.output().unwrap())
+}
+
 /// Runs the program.
 pub(crate) fn run<A: AsRef<str>>(args: impl IntoIterator<Item = A>) -> Ended {
     run_with(args, "", &[])
@@ -175,4 +204,23 @@ pub(crate) fn exposed_api(name: &str, annotations: &str, spec: &str) -> String {
          annotations: {{{annotations}}}\nspec:\n  apiType: openapi\n  path: /{name}\n  implementation: {name}\n  \
          port: 8080\n{spec}"
     )
+}
+
+/// What was said, with `N` for the sizes of files, which change with each
+/// version of the compiler.
+pub(crate) fn without_sizes(said: &str) -> String {
+    let mut out = String::new();
+    let mut rest = said;
+    while let Some(at) = [" KiB", " MiB"]
+        .iter()
+        .filter_map(|unit| rest.find(unit))
+        .min()
+    {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'));
+        out.push('N');
+        out.push_str(&after[..4]);
+        rest = &after[4..];
+    }
+    out + rest
 }

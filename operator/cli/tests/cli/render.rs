@@ -21,7 +21,7 @@ fn examples(kind: &str) -> Vec<String> {
 }
 
 const NO_INSTANCE: &str = "note: no --instance; this is what an example instance (tier Developer, gateway \
-                           https://example.azure-api.net) would publish\n";
+                           https://example.azure-api.net) would publish, which lets owners do everything; a real one allows less\n";
 
 #[test]
 fn every_example_renders_with_the_example_instance_and_with_each_shipped_one() {

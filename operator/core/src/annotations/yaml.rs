@@ -71,7 +71,8 @@ fn explain(error: &Error) -> String {
         other => {
             let text = other.to_string();
             let line = text.lines().next().unwrap_or_default();
-            super::nearest::shown(line.split(" at line ").next().unwrap_or(line))
+            let line = super::nearest::shown(line.split(" at line ").next().unwrap_or(line));
+            format!("is not valid YAML: {line}")
         }
     };
     format!("{what}{place}")

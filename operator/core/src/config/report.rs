@@ -60,16 +60,32 @@ fn message(error: &ValidationError<'_>, schema: &Value) -> String {
             format!("expected less than {limit}, got {}", got())
         }
         ValidationErrorKind::MinLength { limit } => {
-            format!("expected at least {limit} characters, got {}", got())
+            format!(
+                "expected at least {}, got {}",
+                counted(*limit, "character", "characters"),
+                got()
+            )
         }
         ValidationErrorKind::MaxLength { limit } => {
-            format!("expected at most {limit} characters, got {}", got())
+            format!(
+                "expected at most {}, got {}",
+                counted(*limit, "character", "characters"),
+                got()
+            )
         }
         ValidationErrorKind::MinItems { limit } => {
-            format!("expected at least {limit} entries, got {}", got())
+            format!(
+                "expected at least {}, got {}",
+                counted(*limit, "entry", "entries"),
+                got()
+            )
         }
         ValidationErrorKind::MaxItems { limit } => {
-            format!("expected at most {limit} entries, got {}", got())
+            format!(
+                "expected at most {}, got {}",
+                counted(*limit, "entry", "entries"),
+                got()
+            )
         }
         ValidationErrorKind::UniqueItems => "an entry is listed twice".to_owned(),
         ValidationErrorKind::Pattern { pattern } => {
@@ -100,6 +116,10 @@ fn message(error: &ValidationError<'_>, schema: &Value) -> String {
         // is shown.
         _ => short(&error.to_string()),
     }
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn unknown_fields(unexpected: &[String], known: &[String]) -> String {

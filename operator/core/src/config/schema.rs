@@ -30,9 +30,11 @@ pub struct CompiledSchema {
 
 /// What is wrong with a config, at a JSON pointer into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Violation {
-    pub(crate) pointer: String,
-    pub(crate) message: String,
+pub struct Violation {
+    /// Where.
+    pub pointer: String,
+    /// A sentence.
+    pub message: String,
 }
 
 impl CompiledSchema {
@@ -63,7 +65,8 @@ impl CompiledSchema {
     }
 
     /// Everything that is wrong with a config, up to a bound.
-    pub(crate) fn violations(&self, config: &Value) -> Vec<Violation> {
+    #[must_use]
+    pub fn violations(&self, config: &Value) -> Vec<Violation> {
         if guard::deeper_than(config, MAX_DEPTH) {
             return vec![Violation {
                 pointer: String::new(),

@@ -245,7 +245,7 @@ fn a_violation_says_where_what_was_expected_and_what_is_there() {
         ),
         (
             json!({"calls": 1, "origins": []}),
-            "/origins: expected at least 1 entries, got a list of 0",
+            "/origins: expected at least 1 entry, got a list of 0",
         ),
         (
             json!({"calls": 1, "origins": ["https://a", "https://a"]}),

@@ -1,0 +1,168 @@
+//! `plugin run`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+use operator_controller::plugins::Plugins;
+use operator_core::names::PluginName;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::host_of;
+use super::project::Project;
+use crate::Done;
+use crate::args::{RenderOutput, http_url};
+use crate::manifest::{self, Document};
+use crate::render::{self, Setting};
+
+/// The annotations' prefix.
+const PREFIX: &str = "apim.oda.tmforum.org/";
+
+/// Arguments of `plugin run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  apim-operator plugin run . -f api.yaml --config 'team: catalog'
+  apim-operator plugin run cors jwt-entra ./acme-headers.wasm -f api.yaml
+  apim-operator plugin run . -f api.yaml --trace              with the lines that the plugin logs")]
+pub(crate) struct RunArgs {
+    /// The chain: names of built-in plugins, *.wasm files, and folders of
+    /// plugins, which are built first. It takes the place of the chain that
+    /// the ExposedAPI or the instance names.
+    #[arg(required = true, value_name = "PLUGIN")]
+    pub(crate) plugins: Vec<String>,
+
+    /// A file with one ExposedAPI, YAML or JSON, or `-` for stdin.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Config, YAML or JSON, in place of the ExposedAPI's; for a chain of one.
+    #[arg(long, value_name = "CONFIG")]
+    pub(crate) config: Option<String>,
+
+    /// An ApimInstance manifest. Without it a documented example is used.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) instance: Option<PathBuf>,
+
+    /// Show what the plugins log.
+    #[arg(long)]
+    pub(crate) trace: bool,
+
+    /// The URL that the gateway would send requests to.
+    #[arg(long, default_value = "https://backend.invalid", value_name = "URL", value_parser = http_url)]
+    pub(crate) backend_url: Url,
+
+    /// Keep compiled plugins in this folder. It must be private: compiled code
+    /// is trusted code.
+    #[arg(long, env = "APIM_OPERATOR_CACHE_DIR", value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// What to print: the policy documents alone, or the whole desired state.
+    #[arg(short, long, value_enum, default_value_t = RenderOutput::Policy)]
+    pub(crate) output: RenderOutput,
+}
+
+/// Prints the policy of one ExposedAPI as one chain makes it.
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
+    let documents = manifest::read(&args.file)?;
+    let mut documents: Vec<Document> = documents
+        .into_iter()
+        .filter(|document| document.object["kind"] == "ExposedAPI")
+        .collect();
+    let (Some(mut document), true) = (documents.pop(), documents.is_empty()) else {
+        bail!(
+            "{}: one ExposedAPI is wanted; for several there is `apim-operator render`",
+            args.file.display()
+        );
+    };
+    let (plugins, chain) = chain(args)?;
+    select(&mut document, &chain, args)?;
+    let setting = Setting::new(args.instance.as_deref(), &args.backend_url)?;
+    Ok(match render::shown(&document, &plugins, &setting) {
+        Some(desired) => {
+            render::print(&[desired], args.output)?;
+            Done::Fine
+        }
+        None => Done::Problems,
+    })
+}
+
+/// Loads the plugins of the chain. What is given as a file takes the place of
+/// a built-in plugin of the same name.
+fn chain(args: &RunArgs) -> anyhow::Result<(Plugins, Vec<PluginName>)> {
+    let plugins = Plugins::new(host_of(args.cache_dir.clone(), false)?, None);
+    let mut chain = Vec::new();
+    let mut named = false;
+    for given in &args.plugins {
+        let path = Path::new(given);
+        let file = if path.is_dir() {
+            let project = Project::open(path)?;
+            eprintln!("building {}", project.name);
+            Some(
+                project
+                    .build(&host_of(args.cache_dir.clone(), false)?)?
+                    .file,
+            )
+        } else if given.contains('/') || path.extension().is_some_and(|ending| ending == "wasm") {
+            Some(path.to_owned())
+        } else {
+            None
+        };
+        chain.push(if let Some(file) = file {
+            plugins
+                .add_file(&file)
+                .map_err(|unusable| anyhow::anyhow!("{}: {}", unusable.origin, unusable.error))?
+        } else {
+            named = true;
+            PluginName::parse(given)?
+        });
+    }
+    if named {
+        // Those whose place is taken are refused, and that is what is wanted.
+        plugins.load_builtin();
+    }
+    Ok((plugins, chain))
+}
+
+/// Writes the chain and its config into the object's annotations.
+fn select(document: &mut Document, chain: &[PluginName], args: &RunArgs) -> anyhow::Result<()> {
+    let names: Vec<&str> = chain.iter().map(PluginName::as_str).collect();
+    let annotations = &mut document.object["metadata"]["annotations"];
+    if !annotations.is_object() {
+        *annotations = json!({});
+    }
+    let Some(annotations) = annotations.as_object_mut() else {
+        return Ok(());
+    };
+    let others: Vec<String> = annotations
+        .keys()
+        .filter(|key| {
+            let Some(key) = key.strip_prefix(PREFIX) else {
+                return false;
+            };
+            key == "operation-plugins"
+                || key
+                    .strip_prefix("plugin.")
+                    .is_some_and(|name| !names.contains(&name))
+        })
+        .cloned()
+        .collect();
+    for key in others {
+        annotations.shift_remove(&key);
+        eprintln!("{}: note: {key} is left out", document.place);
+    }
+    annotations.insert(format!("{PREFIX}plugins"), Value::from(names.join(", ")));
+    if let Some(config) = &args.config {
+        let [name] = names.as_slice() else {
+            bail!(
+                "--config is for a chain of one plugin; write the annotations plugin.NAME into the ExposedAPI"
+            )
+        };
+        annotations.insert(
+            format!("{PREFIX}plugin.{name}"),
+            Value::from(config.clone()),
+        );
+    }
+    Ok(())
+}
