@@ -11,8 +11,12 @@
 mod author;
 mod builtin;
 mod cache;
+mod compile;
+mod evolution;
+mod generated;
 mod guest;
 mod hostile;
+mod limits;
 mod loading;
 mod usage;
 
