@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use url::Url;
 
+use crate::compile::CompileArgs;
+
 /// Publishes ExposedAPI objects: an Ingress, an API in Azure API Management and
 /// the policies that protect it, each made by a sandboxed WebAssembly plugin.
 #[derive(Debug, Parser)]
@@ -71,6 +73,9 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// Print the CustomResourceDefinitions.
     Crd(CrdArgs),
+    /// Compile a plugin from stdin to stdout. Only ever started by this program.
+    #[command(hide = true)]
+    CompilePlugin(CompileArgs),
     /// Look at plugins.
     Plugin {
         /// What about them.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod compile;
 mod crd;
 mod logging;
 mod manifest;
@@ -81,6 +82,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
         Command::Run(args) => run::run(args),
         Command::Render(args) => render::render(args),
         Command::Crd(args) => crd::print(args),
+        Command::CompilePlugin(args) => compile::run(args),
         Command::Plugin {
             command: PluginCommand::List { sources, output },
         } => plugin::list(sources, *output),

@@ -11,8 +11,8 @@ use operator_core::names::PluginName;
 use operator_plugin_host::{HostConfig, PluginHost};
 use serde_json::{Value, json};
 
-use crate::Done;
 use crate::args::{ListOutput, PluginSources};
+use crate::{Done, compile};
 
 /// Loads all plugins there are; what cannot be loaded is told on stderr.
 pub(crate) fn load(sources: &PluginSources) -> anyhow::Result<(Plugins, bool)> {
@@ -30,6 +30,7 @@ pub(crate) fn load(sources: &PluginSources) -> anyhow::Result<(Plugins, bool)> {
 fn host(sources: &PluginSources) -> anyhow::Result<Plugins> {
     let config = HostConfig {
         cache_dir: sources.cache_dir.clone(),
+        compiler: Some(compile::compiler()?),
         ..HostConfig::default()
     };
     let host = PluginHost::new(config).context("the WebAssembly host")?;
