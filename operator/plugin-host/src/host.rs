@@ -123,6 +123,11 @@ impl PluginHost {
         let digest = Digest::of(bytes);
         let prepared = self.prepare(bytes, &digest)?;
         let descriptor = self.descriptor(&prepared, &source, &digest)?;
+        let component = prepared.instance_pre().component();
+        let interface = component
+            .component_type()
+            .exports(&shared.engine)
+            .find_map(|(name, _)| inspect::supported_version(name));
         Ok(Plugin {
             limits: CallLimits::of_host(&shared.limits),
             capabilities: Arc::default(),
@@ -131,6 +136,7 @@ impl PluginHost {
                 shared: Arc::clone(shared),
                 prepared,
                 descriptor,
+                interface,
                 digest,
                 source,
                 slots: Slots::new((shared.max_concurrency / 2).max(1)),
@@ -271,7 +277,7 @@ impl PluginHost {
                 .map_err(|error| LoadError::Compile(inspect::sentence(&format!("{error:#}"))))
         };
         let component = catch_unwind(AssertUnwindSafe(compile))
-            .unwrap_or_else(|_| Err(compiler::panicked()))?;
+            .unwrap_or_else(|panic| Err(compiler::panicked(&*panic)))?;
         shared.compiled.fetch_add(1, Ordering::Relaxed);
         if let Some(cache) = &shared.cache {
             match component.serialize() {

@@ -233,6 +233,12 @@ fn check_exports(exports: &[String]) -> Result<(), LoadError> {
     last
 }
 
+/// The version that an export has, if it is an interface that can be called.
+pub(crate) fn supported_version(export: &str) -> Option<String> {
+    let version = export.strip_prefix(GENERATOR)?.strip_prefix('@')?;
+    check_version(export).ok().map(|()| version.to_owned())
+}
+
 fn check_version(name: &str) -> Result<(), LoadError> {
     let version = name
         .split_once('@')

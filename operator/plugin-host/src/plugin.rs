@@ -55,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) prepared: PluginPre<State>,
     pub(crate) descriptor: Descriptor,
+    pub(crate) interface: Option<String>,
     pub(crate) digest: Digest,
     pub(crate) source: PluginSource,
     pub(crate) name: Arc<str>,
@@ -77,6 +78,13 @@ impl Plugin {
     #[must_use]
     pub fn descriptor(&self) -> &Descriptor {
         &self.inner.descriptor
+    }
+
+    /// The version of the interface that it was built against and is called
+    /// through, such as `1.0.0`. Absent where it names none.
+    #[must_use]
+    pub fn interface(&self) -> Option<&str> {
+        self.inner.interface.as_deref()
     }
 
     /// The digest of its file.

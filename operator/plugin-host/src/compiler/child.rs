@@ -1,5 +1,6 @@
 //! The compiler's side.
 
+use std::any::Any;
 use std::fs;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -99,16 +100,22 @@ pub fn compile_plugin(limits: CompilerLimits) -> io::Result<()> {
         })
     } else {
         catch_unwind(AssertUnwindSafe(|| compile(&bytes, limits.metered)))
-            .unwrap_or_else(|_| Err(panicked()))
+            .unwrap_or_else(|panic| Err(panicked(&*panic)))
     };
     wire::write(io::stdout().lock(), code.as_deref())
 }
 
 /// What a panic of the compiler is told as.
-pub(crate) fn panicked() -> LoadError {
-    LoadError::Compile(
-        "the compiler panicked; that is a fault of it, and this file meets it".to_owned(),
-    )
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> LoadError {
+    let said = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it does not say why");
+    LoadError::Compile(format!(
+        "the compiler panicked, which is a fault of it that this file meets: {}",
+        inspect::sentence(said)
+    ))
 }
 
 fn compile(bytes: &[u8], metered: bool) -> Result<Vec<u8>, LoadError> {
@@ -118,4 +125,21 @@ fn compile(bytes: &[u8], metered: bool) -> Result<Vec<u8>, LoadError> {
     // Without a pool: it would reserve more address space than there is.
     let engine = Engine::new(&engine::settings(metered)).map_err(failed)?;
     engine.precompile_component(&component).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_in_its_own_words() {
+        let panic = catch_unwind(|| {
+            let place = 7;
+            panic!("no block\n{place}")
+        });
+        assert_eq!(
+            panicked(&*panic.expect_err("it panics")).to_string(),
+            "it cannot be compiled: the compiler panicked, which is a fault of it that this file meets: no block 7"
+        );
+    }
 }

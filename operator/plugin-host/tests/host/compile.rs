@@ -51,12 +51,6 @@ fn error(host: &PluginHost, bytes: &[u8]) -> LoadError {
 /// A module with one function that is far too large to be compiled in the time
 /// or memory that the tests give.
 fn laborious() -> Vec<u8> {
-    let mut types = TypeSection::new();
-    types.ty().function([ValType::I32], [ValType::I32]);
-    let mut functions = FunctionSection::new();
-    functions.function(0);
-    let mut exports = ExportSection::new();
-    exports.export("f", ExportKind::Func, 0);
     let locals = 200;
     let mut body = Function::new([(locals, ValType::I32)]);
     let mut instructions = body.instructions();
@@ -76,17 +70,32 @@ fn laborious() -> Vec<u8> {
             .end();
     }
     instructions.local_get(1).end();
-    let mut code = CodeSection::new();
-    code.function(&body);
+    beside_a_plugin(&functions(std::iter::once(body)))
+}
+
+/// A module of functions from number to number; the first is exported.
+fn functions(bodies: impl Iterator<Item = Function>) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([ValType::I32], [ValType::I32]);
+    let (mut functions, mut code) = (FunctionSection::new(), CodeSection::new());
+    for body in bodies {
+        functions.function(0);
+        code.function(&body);
+    }
+    let mut exports = ExportSection::new();
+    exports.export("f", ExportKind::Func, 0);
     let mut module = Module::new();
     module
         .section(&types)
         .section(&functions)
         .section(&exports)
         .section(&code);
-    // Beside a plugin that is in order: a component may hold any number of
-    // modules, and all are compiled.
-    let module = module.finish();
+    module.finish()
+}
+
+/// A plugin that is in order, and in the same file another module: a component
+/// may hold any number of them, and all are compiled.
+fn beside_a_plugin(module: &[u8]) -> Vec<u8> {
     let mut bytes = Guest::default().component();
     bytes.push(1); // the section of a core module
     leb128(module.len(), &mut bytes);
@@ -197,6 +206,71 @@ fn a_file_that_takes_too_long_is_given_up_and_a_neighbour_works_meanwhile() {
         ..Guest::default()
     };
     host.load(&other.component(), source()).expect("loads");
+}
+
+#[test]
+fn files_made_to_hurt_the_compiler_hurt_nobody_else() {
+    use wasm_encoder::{BlockType, Instruction};
+    let function = |instructions: &dyn Fn(&mut Function)| {
+        let mut body = Function::new([]);
+        instructions(&mut body);
+        body.instruction(&Instruction::I32Const(0));
+        body.instruction(&Instruction::End);
+        body
+    };
+    let nested = function(&|body| {
+        for _ in 0..400_000 {
+            body.instruction(&Instruction::Block(BlockType::Empty));
+        }
+        for _ in 0..400_000 {
+            body.instruction(&Instruction::End);
+        }
+    });
+    let wide = function(&|body| {
+        for _ in 0..20 {
+            body.instruction(&Instruction::Block(BlockType::Empty));
+        }
+        for _ in 0..30 {
+            body.instruction(&Instruction::LocalGet(0));
+            body.instruction(&Instruction::BrTable(
+                (0..60_000).map(|at| at % 20).collect::<Vec<_>>().into(),
+                0,
+            ));
+        }
+        for _ in 0..20 {
+            body.instruction(&Instruction::End);
+        }
+    });
+    let many = (0..300_000).map(|_| function(&|_| ()));
+    let calls = function(&|body| {
+        for _ in 0..300_000 {
+            body.instruction(&Instruction::I32Const(1));
+            body.instruction(&Instruction::Call(0));
+            body.instruction(&Instruction::Drop);
+        }
+    });
+    let host = host(CompilerCommand {
+        timeout: Duration::from_secs(2),
+        memory_bytes: 96 << 20,
+        ..real()
+    });
+    let neighbour = host
+        .load(&Guest::default().component(), source())
+        .expect("loads");
+    for module in [
+        functions(std::iter::once(nested)),
+        functions(std::iter::once(wide)),
+        functions(many),
+        functions(std::iter::once(calls)),
+    ] {
+        if let Err(error) = host.load(&beside_a_plugin(&module), source()) {
+            assert_eq!(error.reason(), "CompileFailed", "{error}");
+            assert!(!error.is_transient(), "{error}");
+        }
+        neighbour
+            .generate(&context(), &json!({}))
+            .expect("works as before");
+    }
 }
 
 #[test]

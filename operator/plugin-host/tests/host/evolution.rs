@@ -131,6 +131,10 @@ fn a_plugin_with_a_function_of_a_later_minor_version_works_beside_one_without() 
             .load(&bytes, PluginSource::Registry("r".into()))
             .expect("loads");
         assert_eq!(later.descriptor().name, "later");
+        assert_eq!(
+            (first.interface(), later.interface()),
+            (Some("1.0.0"), Some("1.1.0"))
+        );
         assert_eq!(works(&later), Ok(0));
         assert_eq!(works(&first), Ok(1));
     }
