@@ -64,7 +64,7 @@ fn no_place_of_any_policy_takes_a_text_that_could_be_code_or_a_secret() {
     let mut all = Vec::new();
     for name in rules().names() {
         let rule = rules().policy(name).expect("it is in the table");
-        places(&[name.clone()], rule, &mut all);
+        places(std::slice::from_ref(name), rule, &mut all);
     }
     let mut tried = 0;
     for (path, rule) in &all {
