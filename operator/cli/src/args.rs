@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use url::Url;
 
+use crate::compile::CompileArgs;
 use crate::plugin::args::PluginCommand;
 
 /// Publishes ExposedAPI objects: an Ingress, an API in Azure API Management and
@@ -73,6 +74,9 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// Print the CustomResourceDefinitions.
     Crd(CrdArgs),
+    /// Compile a plugin from stdin to stdout. Only ever started by this program.
+    #[command(hide = true)]
+    CompilePlugin(CompileArgs),
     /// Write, test, publish and look at plugins.
     #[command(after_help = "\
 Examples:

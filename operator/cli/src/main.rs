@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod compile;
 mod crd;
 mod logging;
 mod manifest;
@@ -80,6 +81,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
         Command::Run(args) => run::run(args),
         Command::Render(args) => render::render(args),
         Command::Crd(args) => crd::print(args),
+        Command::CompilePlugin(args) => compile::run(args),
         Command::Plugin { command } => plugin::dispatch(command),
     }
 }

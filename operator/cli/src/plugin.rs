@@ -22,8 +22,8 @@ use anyhow::Context as _;
 use operator_controller::plugins::Plugins;
 use operator_plugin_host::{HostConfig, PluginHost};
 
-use crate::Done;
 use crate::args::PluginSources;
+use crate::{Done, compile};
 use args::PluginCommand;
 
 /// Does what a subcommand says.
@@ -68,6 +68,7 @@ pub(crate) fn host_of(cache_dir: Option<PathBuf>, metered: bool) -> anyhow::Resu
     PluginHost::new(HostConfig {
         cache_dir,
         metered,
+        compiler: Some(compile::compiler()?),
         ..HostConfig::default()
     })
     .context("the WebAssembly host")

@@ -5,8 +5,8 @@ use operator_apim::{BucketSize, CloudSettings, Limits};
 use operator_controller::run::{RunError, Settings, run as run_operator};
 use url::Url;
 
-use crate::Done;
 use crate::args::RunArgs;
+use crate::{Done, compile};
 
 /// Runs the operator until SIGTERM or Ctrl-C.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
@@ -76,6 +76,7 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         },
         plugin_dir: args.plugins.plugin_dir.clone(),
         cache_dir: args.plugins.cache_dir.clone(),
+        compiler: Some(compile::compiler()?),
     })
 }
 

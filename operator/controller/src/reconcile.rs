@@ -174,7 +174,13 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     if is_early(ctx, subject, &input) {
         return Ok(End::DONE);
     }
-    let validated = match validate(&input) {
+    // A config may be large, and its schema is anybody's.
+    let (input, validated) = tokio::task::spawn_blocking(move || {
+        let validated = validate(&input);
+        (input, validated)
+    })
+    .await?;
+    let validated = match validated {
         Ok(validated) => validated,
         Err(rejection)
             if rejection.reason == Reason::PluginLoading && is_restored(ctx, subject, &claim) =>

@@ -16,7 +16,7 @@ use kube::{Client, ResourceExt as _};
 use operator_apim::specification::{Fetcher, FetcherConfig};
 use operator_apim::{CloudSettings, Limits};
 use operator_core::names::ObjectKey;
-use operator_plugin_host::{HostConfig, PluginHost};
+use operator_plugin_host::{CompilerCommand, HostConfig, PluginHost};
 use operator_plugin_source::{Sources, SourcesConfig};
 use tokio::sync::{mpsc, watch};
 
@@ -63,6 +63,8 @@ pub struct Settings {
     pub plugin_dir: Option<PathBuf>,
     /// Where compiled plugins are kept.
     pub cache_dir: Option<PathBuf>,
+    /// The program that compiles plugins; none: this process.
+    pub compiler: Option<CompilerCommand>,
 }
 
 /// Why the operator does not run.
@@ -124,6 +126,7 @@ pub async fn run(
 
     let host = PluginHost::new(HostConfig {
         cache_dir: settings.cache_dir.clone(),
+        compiler: settings.compiler.clone(),
         ..HostConfig::default()
     })?;
     let plugins = Arc::new(Plugins::new(host, Some(Arc::clone(&metrics))));

@@ -22,12 +22,12 @@ pub(crate) use plan::planned;
 pub use plan::{Plan, SpecRequest, Target};
 pub use render::{Rendered, render};
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::config::Layers;
 use crate::names::PluginName;
 use crate::policy::Diagnostic;
-use crate::policy_plugin::Governance;
+use crate::policy_plugin::{Capabilities, Governance};
 use crate::problem::Problem;
 
 /// A plugin that runs, with the config it runs with.
@@ -57,6 +57,16 @@ impl ChainedPlugin {
     #[must_use]
     pub fn name(&self) -> &PluginName {
         &self.plugin.name
+    }
+
+    /// What the platform lets it do beyond writing known policies in their
+    /// usual places; nothing where no `PolicyPlugin` names it.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        static NONE: LazyLock<Capabilities> = LazyLock::new(Capabilities::default);
+        self.governance
+            .as_ref()
+            .map_or(&*NONE, |governance| &governance.capabilities)
     }
 
     /// What the plugin said of its config, at the place where that was

@@ -26,7 +26,7 @@ pub use model::{
     Attribute, Diagnostic, Element, Form, Fragment, Generated, Node, Part, Phase, Section,
     Severity, Target, Value,
 };
-pub use parse::{Format, ParseError, Tree, parse, parse_tree};
+pub use parse::{Format, ParseError, Tree, parse, parse_statements, parse_tree};
 pub use print::{print, print_element};
 pub use references::{Grants, Reference, ReferenceKind, check_references, references};
 pub use text::is_named_value_name;

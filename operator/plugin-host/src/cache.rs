@@ -2,8 +2,13 @@
 //!
 //! Compiled code is trusted code: whoever can write it can run anything in
 //! this process. So the folder is the host's own, and every file carries a
-//! digest of its content, which finds damage. The digest is no defence against
-//! somebody who can write the folder; the folder's owner and mode are.
+//! digest of its content and of its own name, which finds damage and files
+//! that were moved. The digest is no defence against somebody who can write
+//! the folder; the folder's owner and mode are.
+//!
+//! Beside the code of a plugin lies its descriptor, so that a start runs and
+//! parses nothing. A file that was not used for longest goes when there is too
+//! much.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -12,64 +17,88 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 
 use crate::digest::{Digest, hex};
 use crate::error::HostError;
+use crate::inspect;
 
 /// Tells files of this format apart from anything else.
-const MAGIC: &[u8; 16] = b"oda-plugin-aot-1";
+const MAGIC: &[u8; 16] = b"oda-plugin-aot-2";
+/// Compiled code.
+const CODE: &str = "cwasm";
+/// What a plugin says of itself.
+const DESCRIPTOR: &str = "json";
+/// The mark of a use is renewed when it is older than this: a start need not
+/// write.
+const MARK_AGE: Duration = Duration::from_hours(1);
+/// A file half-written is a leftover when it is older than this.
+const LEFTOVER_AGE: Duration = Duration::from_hours(1);
 
 /// The folder.
 #[derive(Debug)]
 pub(crate) struct DiskCache {
     folder: PathBuf,
-    /// What must be equal for compiled code to run: the compiler's version and
-    /// settings, and this machine's processor.
+    /// What must be equal for a file to be of use: the compiler's version and
+    /// settings, this machine's processor, this crate's version and the
+    /// interface that it loads.
     compatibility: String,
+    /// How much the folder may hold.
+    bytes: u64,
     counter: AtomicU64,
 }
 
 impl DiskCache {
     /// Takes a folder, made if need be.
-    pub(crate) fn open(folder: &Path, engine: &Engine) -> Result<Self, HostError> {
+    pub(crate) fn open(folder: &Path, bytes: u64, engine: &Engine) -> Result<Self, HostError> {
         prepare(folder).map_err(|reason| HostError::Cache {
             path: folder.display().to_string(),
             reason,
         })?;
         let mut hasher = ShaHasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
+        (env!("CARGO_PKG_VERSION"), inspect::SUPPORTED).hash(&mut hasher);
         let hash: [u8; 32] = hasher.0.finalize().into();
         let compatibility = hex(&hash[..8]);
-        Ok(Self {
+        let cache = Self {
             folder: folder.to_owned(),
             compatibility,
+            bytes,
             counter: AtomicU64::new(0),
-        })
+        };
+        cache.prune(None);
+        Ok(cache)
     }
 
     /// The compiled code of a plugin, if it is there and whole.
-    pub(crate) fn load(&self, digest: &Digest) -> Option<Vec<u8>> {
-        let path = self.path(digest);
-        match read(&path) {
-            Ok(code) => Some(code),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a compiled plugin on disk is not used");
-                None
-            }
-        }
+    pub(crate) fn code(&self, digest: &Digest) -> Option<Vec<u8>> {
+        load(&self.path(digest, CODE))
+    }
+
+    /// What a plugin says of itself, if that is there and whole.
+    pub(crate) fn descriptor(&self, digest: &Digest) -> Option<String> {
+        String::from_utf8(load(&self.path(digest, DESCRIPTOR))?).ok()
     }
 
     /// Keeps the compiled code of a plugin. Failing costs the next start a
     /// compilation and nothing else.
-    pub(crate) fn store(&self, digest: &Digest, code: &[u8]) {
-        let path = self.path(digest);
+    pub(crate) fn keep_code(&self, digest: &Digest, code: &[u8]) {
+        self.store(&self.path(digest, CODE), code);
+        self.prune(Some(digest));
+    }
+
+    /// Keeps what a plugin says of itself.
+    pub(crate) fn keep_descriptor(&self, digest: &Digest, json: &str) {
+        self.store(&self.path(digest, DESCRIPTOR), json.as_bytes());
+    }
+
+    fn store(&self, path: &Path, content: &[u8]) {
         let serial = self.counter.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(format!(".{}-{serial}.tmp", process::id()));
-        let result = write(&temporary, code).and_then(|()| fs::rename(&temporary, &path));
+        let result = write(&temporary, path, content).and_then(|()| fs::rename(&temporary, path));
         if let Err(error) = result {
             tracing::warn!(path = %path.display(), %error, "a compiled plugin cannot be kept on disk");
             // It may not even exist.
@@ -77,9 +106,70 @@ impl DiskCache {
         }
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
+    fn path(&self, digest: &Digest, kind: &str) -> PathBuf {
         self.folder
-            .join(format!("{}-{}.cwasm", digest.hex(), self.compatibility))
+            .join(format!("{}-{}.{kind}", digest.hex(), self.compatibility))
+    }
+
+    /// Removes what was not used for longest until the folder holds no more
+    /// than it may; `but` stays, however large it is.
+    fn prune(&self, but: Option<&Digest>) {
+        let but = but.map(Digest::hex);
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return;
+        };
+        let mut files = Vec::new();
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let age = used.elapsed().unwrap_or_default();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("tmp") if age > LEFTOVER_AGE => remove(&path),
+                Some(CODE | DESCRIPTOR) => files.push((used, metadata.len(), path)),
+                _ => {}
+            }
+        }
+        let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
+        files.sort();
+        for (_, length, path) in files {
+            if total <= self.bytes {
+                return;
+            }
+            let stays = but.as_deref().is_some_and(|digest| {
+                path.file_name()
+                    .and_then(|name| name.to_str())
+                    .is_some_and(|name| name.starts_with(digest))
+            });
+            if !stays {
+                tracing::info!(path = %path.display(), "a compiled plugin that was not used for long is removed: the folder is full");
+                remove(&path);
+                total = total.saturating_sub(length);
+            }
+        }
+    }
+}
+
+/// What a file holds, if it is there and whole.
+fn load(path: &Path) -> Option<Vec<u8>> {
+    match read(path) {
+        Ok(content) => Some(content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "a compiled plugin on disk is not used");
+            None
+        }
+    }
+}
+
+/// Another process may have been faster.
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "a compiled plugin cannot be removed");
     }
 }
 
@@ -93,19 +183,56 @@ fn prepare(folder: &Path) -> Result<(), String> {
     if !metadata.is_dir() {
         return Err("it is not a folder (nor may it be a symbolic link to one)".to_owned());
     }
-    if metadata.uid() != rustix::process::geteuid().as_raw() {
+    let own = rustix::process::geteuid().as_raw();
+    if metadata.uid() != own {
         return Err(format!(
-            "it belongs to user {}, and what is in it would be run as user {}",
+            "it belongs to user {}, and what is in it would be run as user {own}; name a folder below it, such \
+             as {}, which is then made for user {own} alone",
             metadata.uid(),
-            rustix::process::geteuid().as_raw()
+            folder.join("compiled").display()
         ));
     }
-    if metadata.mode() & 0o077 != 0 {
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 != 0 {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(|error| {
-            format!("others can write or read it, and its mode cannot be changed: {error}")
+            format!("its mode is {mode:04o}, so that others can get at it, and cannot be changed: {error}")
         })?;
+        tracing::warn!(
+            path = %folder.display(),
+            "the folder for compiled plugins had mode {mode:04o}, open to others; it has 0700 now, and what \
+             others could have written in it is not used"
+        );
+        forget(folder, mode);
     }
     Ok(())
+}
+
+/// Where others could write, they could have put anything.
+fn forget(folder: &Path, mode: u32) {
+    if mode & 0o022 == 0 {
+        return;
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let ours = path
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|extension| matches!(extension, CODE | DESCRIPTOR | "tmp"));
+        if ours {
+            remove(&path);
+        }
+    }
+}
+
+/// What a file's digest is about: its content, and its name, so that the code
+/// of one plugin cannot be taken for another's.
+fn sealed(path: &Path, content: &[u8]) -> [u8; 32] {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let mut hasher = Sha256::new();
+    hasher.update((name.len() as u64).to_le_bytes());
+    hasher.update(name);
+    hasher.update(content);
+    hasher.finalize().into()
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -115,29 +242,35 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
         return Err(damaged("others can write it"));
     }
-    let mut content = Vec::new();
+    let mut head = [0; 48];
+    file.read_exact(&mut head)
+        .map_err(|_| damaged("it is cut off"))?;
+    let (magic, digest) = head.split_at(MAGIC.len());
+    if magic != MAGIC {
+        return Err(damaged("it has another format"));
+    }
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
     file.read_to_end(&mut content)?;
-    let rest = content
-        .strip_prefix(MAGIC.as_slice())
-        .ok_or_else(|| damaged("it has another format"))?;
-    let (digest, code) = rest
-        .split_at_checked(32)
-        .ok_or_else(|| damaged("it is cut off"))?;
-    if Digest::of(code).as_bytes().as_slice() != digest {
+    if sealed(path, &content) != digest {
         return Err(damaged("its content is damaged"));
     }
-    Ok(code.to_vec())
+    let used = metadata.modified()?;
+    if used.elapsed().is_ok_and(|age| age > MARK_AGE) {
+        // Whoever cannot write here loses the order in which files go.
+        let _ = file.set_modified(SystemTime::now());
+    }
+    Ok(content)
 }
 
-fn write(path: &Path, code: &[u8]) -> io::Result<()> {
+fn write(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)?;
+        .open(temporary)?;
     file.write_all(MAGIC)?;
-    file.write_all(Digest::of(code).as_bytes())?;
-    file.write_all(code)
+    file.write_all(&sealed(path, content))?;
+    file.write_all(content)
 }
 
 /// SHA-256 as a [`Hasher`]: the standard one may change between releases.

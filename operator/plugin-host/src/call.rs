@@ -1,7 +1,7 @@
 //! One call: a fresh instance, its limits, and what became of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wasmtime::component::HasSelf;
 use wasmtime::{Store, Trap};
@@ -10,6 +10,7 @@ use crate::bindings::{Plugin as Exports, PluginPre};
 use crate::config::Limits;
 use crate::engine::ticks;
 use crate::error::CallError;
+use crate::limits::CallLimits;
 use crate::log::{LogSink, printable};
 use crate::memory::MemoryLimiter;
 use crate::usage::Usage;
@@ -33,21 +34,21 @@ pub(crate) type LogData = HasSelf<LogSink>;
 pub(crate) fn run<T>(
     prepared: &PluginPre<State>,
     name: &Arc<str>,
-    limits: &Limits,
-    timeout: Duration,
+    host: &Limits,
+    limits: CallLimits,
     metered: bool,
     body: impl FnOnce(&Exports, &mut Store<State>) -> wasmtime::Result<T>,
 ) -> (Result<T, CallError>, Usage) {
     let started = Instant::now();
     let state = State {
-        memory: MemoryLimiter::new(limits.memory_bytes),
-        log: LogSink::new(Arc::clone(name), limits),
+        memory: MemoryLimiter::new(limits.memory),
+        log: LogSink::new(Arc::clone(name), host),
     };
     let mut store = Store::new(prepared.engine(), state);
     store.limiter(|state| &mut state.memory);
-    store.set_hostcall_fuel(limits.output_bytes);
+    store.set_hostcall_fuel(limits.output);
     // Before instantiating: that runs code of the plugin, too.
-    store.set_epoch_deadline(ticks(timeout));
+    store.set_epoch_deadline(ticks(limits.time));
     store.epoch_deadline_trap();
     let fuelled = if metered {
         store.set_fuel(u64::MAX)
@@ -57,7 +58,7 @@ pub(crate) fn run<T>(
     let result = fuelled
         .and_then(|()| prepared.instantiate(&mut store))
         .and_then(|exports| body(&exports, &mut store))
-        .map_err(|error| classify(&error, store.data(), limits, timeout));
+        .map_err(|error| classify(&error, store.data(), limits));
     let fuel = metered.then(|| store.get_fuel().ok()).flatten();
     let usage = Usage {
         fuel: fuel.map(|left| u64::MAX - left),
@@ -67,22 +68,17 @@ pub(crate) fn run<T>(
     (result, usage)
 }
 
-fn classify(
-    error: &wasmtime::Error,
-    state: &State,
-    limits: &Limits,
-    timeout: Duration,
-) -> CallError {
+fn classify(error: &wasmtime::Error, state: &State, limits: CallLimits) -> CallError {
     let last_log = || state.log.last().map(ToOwned::to_owned);
     // Whatever came of it: this is what it began with.
     if state.memory.exceeded() {
         return CallError::OutOfMemory {
-            limit: limits.memory_bytes,
+            limit: limits.memory,
         };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => CallError::Timeout {
-            limit: timeout,
+            limit: limits.time,
             last_log: last_log(),
         },
         Some(trap) => CallError::Trap {
@@ -93,7 +89,7 @@ fn classify(
             let text = format!("{error:#}");
             if text.contains(FUEL_EXHAUSTED) {
                 CallError::OutputTooLarge {
-                    limit: limits.output_bytes,
+                    limit: limits.output,
                 }
             } else {
                 // Strings that are not UTF-8, pointers out of bounds and the

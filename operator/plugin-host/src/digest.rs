@@ -20,10 +20,6 @@ impl Digest {
     pub fn hex(&self) -> String {
         hex(&self.0)
     }
-
-    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
 }
 
 /// As in registries: `sha256:` and 64 hex digits.

@@ -19,7 +19,7 @@ pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 
 /// Starts an engine and its clock.
 pub(crate) fn start(config: &HostConfig) -> Result<Engine, HostError> {
-    let mut pooled = settings(config);
+    let mut pooled = settings(config.metered);
     pooled.allocation_strategy(pool(config));
     let engine = match Engine::new(&pooled) {
         Ok(engine) => engine,
@@ -29,7 +29,7 @@ pub(crate) fn start(config: &HostConfig) -> Result<Engine, HostError> {
                 error = format!("{error:#}"),
                 "plugin instances are allocated on demand: no pool can be reserved"
             );
-            Engine::new(&settings(config))
+            Engine::new(&settings(config.metered))
                 .map_err(|error| HostError::Engine(format!("{error:#}")))?
         }
     };
@@ -40,12 +40,12 @@ pub(crate) fn start(config: &HostConfig) -> Result<Engine, HostError> {
 /// Everything that plugins do not need is off. `gc` and `threads` are compiled
 /// in and off: builds without them were the subject of advisories. Multiple
 /// memories stay on: components with several modules need them.
-fn settings(host: &HostConfig) -> Config {
+pub(crate) fn settings(metered: bool) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         .epoch_interruption(true)
-        .consume_fuel(host.metered)
+        .consume_fuel(metered)
         .max_wasm_stack(512 << 10)
         .cranelift_nan_canonicalization(true)
         .wasm_threads(false)
@@ -73,7 +73,12 @@ fn pool(config: &HostConfig) -> InstanceAllocationStrategy {
         // The defaults are too small for guests of the size of an interpreter.
         .max_core_instance_size(4 << 20)
         .max_component_instance_size(4 << 20)
-        .max_memory_size(config.limits.memory_bytes)
+        .max_memory_size(
+            config
+                .limits
+                .max_memory_bytes
+                .max(config.limits.memory_bytes),
+        )
         .linear_memory_keep_resident(128 << 10)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);

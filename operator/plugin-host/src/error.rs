@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use operator_core::policy::{Diagnostic, Severity};
+use serde::{Deserialize, Serialize};
 
 /// Why a host cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,7 @@ pub enum HostError {
 }
 
 /// Why a plugin cannot be loaded.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The file cannot be read.
@@ -60,13 +61,13 @@ pub enum LoadError {
         /// What it exports or imports.
         found: String,
         /// What is supported.
-        supported: &'static str,
+        supported: String,
     },
     /// It does not export the interface.
     #[error("it does not export `{expected}`: is it a policy plugin? {detail}")]
     NotAPlugin {
         /// The interface.
-        expected: &'static str,
+        expected: String,
         /// What it exports instead.
         detail: String,
     },
@@ -76,6 +77,36 @@ pub enum LoadError {
     /// It cannot be compiled.
     #[error("it cannot be compiled: {0}")]
     Compile(String),
+    /// Compiling it takes too long.
+    #[error("compiling it takes longer than {} s; make it smaller", .limit.as_secs())]
+    CompileTimeout {
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// Compiling it takes too much memory.
+    #[error("compiling it takes more than {} MiB of memory; make it smaller", .limit >> 20)]
+    CompileOutOfMemory {
+        /// How much it may take, in bytes.
+        limit: u64,
+    },
+    /// Its compiled code is larger than the limit.
+    #[error("its compiled code is larger than {limit} bytes; make it smaller")]
+    CompiledTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The compiler died of it.
+    #[error("the compiler broke off: {reason}")]
+    Compiler {
+        /// How.
+        reason: String,
+    },
+    /// The compiler cannot be started. The plugin has no part in that.
+    #[error("the compiler cannot be started: {reason}")]
+    CompilerUnavailable {
+        /// Why.
+        reason: String,
+    },
     /// It does not describe itself.
     #[error("it does not describe itself: {0}")]
     Describe(#[source] CallError),
@@ -100,15 +131,47 @@ impl LoadError {
             Self::ForbiddenImport { .. } => "ForbiddenImport",
             Self::UnsupportedInterface { .. } => "UnsupportedInterface",
             Self::NotAPlugin { .. } | Self::Interface(_) => "NotAPlugin",
-            Self::Compile(_) => "CompileFailed",
+            Self::Compile(_)
+            | Self::CompileTimeout { .. }
+            | Self::CompileOutOfMemory { .. }
+            | Self::CompiledTooLarge { .. }
+            | Self::Compiler { .. } => "CompileFailed",
+            Self::CompilerUnavailable { .. } => "CompilerUnavailable",
             Self::Describe(_) => "DescribeFailed",
             Self::Descriptor { .. } => "InvalidDescriptor",
         }
     }
 }
 
+impl LoadError {
+    /// Whether the same file may load another time: the fault is this
+    /// machine's, or may be. All else stays as it is until the file changes.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            // A busy machine takes longer for everything.
+            Self::Io(_)
+            | Self::CompilerUnavailable { .. }
+            | Self::Describe(CallError::Timeout { .. }) => true,
+            Self::TooLarge { .. }
+            | Self::Malformed(_)
+            | Self::ForbiddenImport { .. }
+            | Self::UnsupportedInterface { .. }
+            | Self::NotAPlugin { .. }
+            | Self::Interface(_)
+            | Self::Compile(_)
+            | Self::CompileTimeout { .. }
+            | Self::CompileOutOfMemory { .. }
+            | Self::CompiledTooLarge { .. }
+            | Self::Compiler { .. }
+            | Self::Describe(_)
+            | Self::Descriptor { .. } => false,
+        }
+    }
+}
+
 /// Why a call of a plugin gave nothing that can be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CallError {
     /// It took too long.
@@ -120,7 +183,7 @@ pub enum CallError {
         last_log: Option<String>,
     },
     /// It wanted more memory than it may have.
-    #[error("the plugin needs more than {} MiB of memory", .limit >> 20)]
+    #[error("the plugin needs more than {} KiB of memory", .limit >> 10)]
     OutOfMemory {
         /// How much it may have, in bytes.
         limit: usize,
@@ -150,6 +213,16 @@ pub enum CallError {
     /// It refuses its config or spec block, and says why.
     #[error("{}", sentences(.0))]
     Refused(Vec<Diagnostic>),
+    /// It used what the platform has not granted it.
+    #[error(
+        "the plugin {what}, which the platform has not granted it; `{field}` of its PolicyPlugin grants it"
+    )]
+    NotGranted {
+        /// What it did.
+        what: String,
+        /// The field that would grant it, with its value.
+        field: String,
+    },
     /// What it answered is not what the interface says.
     #[error("the plugin's answer cannot be used: {reason}")]
     InvalidOutput {
@@ -169,6 +242,7 @@ impl CallError {
             Self::InputTooLarge { .. } => "PluginInputTooLarge",
             Self::OutputTooLarge { .. } => "PluginOutputTooLarge",
             Self::Refused(_) => "PluginRefused",
+            Self::NotGranted { .. } => "PluginNotGranted",
             Self::InvalidOutput { .. } => "PluginInvalidOutput",
         }
     }

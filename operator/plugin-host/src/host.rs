@@ -15,9 +15,11 @@ use crate::bindings::{Plugin as Exports, PluginPre};
 use crate::builtin::builtin_plugins;
 use crate::cache::DiskCache;
 use crate::call::{self, LogData, State};
+use crate::compiler::{self, CompilerCommand};
 use crate::config::{HostConfig, Limits};
 use crate::digest::Digest;
 use crate::error::{HostError, LoadError};
+use crate::limits::CallLimits;
 use crate::plugin::{Inner, Plugin, PluginSource};
 use crate::slots::Slots;
 use crate::{descriptor, engine, inspect};
@@ -33,6 +35,9 @@ pub(crate) struct Shared {
     engine: Engine,
     linker: Linker<State>,
     cache: Option<DiskCache>,
+    compiler: Option<CompilerCommand>,
+    /// One plugin is compiled at a time; the others wait.
+    compiling: Slots,
     pub(crate) limits: Limits,
     pub(crate) slots: Slots,
     max_concurrency: usize,
@@ -49,6 +54,8 @@ pub struct Stats {
     pub compiled: u64,
     /// Plugins whose compiled code was on disk.
     pub loaded_from_cache: u64,
+    /// Whether a plugin is being compiled now.
+    pub compiling: bool,
     /// Calls that run now.
     pub calls_in_flight: usize,
 }
@@ -71,7 +78,7 @@ impl PluginHost {
         let cache = config
             .cache_dir
             .as_deref()
-            .map(|folder| DiskCache::open(folder, &engine))
+            .map(|folder| DiskCache::open(folder, config.cache_bytes, &engine))
             .transpose()?;
         let max_concurrency = config.max_concurrency.max(2);
         Ok(Self {
@@ -79,6 +86,8 @@ impl PluginHost {
                 engine,
                 linker,
                 cache,
+                compiler: config.compiler,
+                compiling: Slots::new(1),
                 limits: config.limits,
                 slots: Slots::new(max_concurrency),
                 max_concurrency,
@@ -95,13 +104,14 @@ impl PluginHost {
         Stats {
             compiled: self.shared.compiled.load(Ordering::Relaxed),
             loaded_from_cache: self.shared.cached.load(Ordering::Relaxed),
+            compiling: self.shared.compiling.taken() > 0,
             calls_in_flight: self.shared.slots.taken(),
         }
     }
 
     /// Loads a plugin: a component, or a core module that carries the
-    /// interface's metadata. Takes as long as compiling it does; nothing else
-    /// waits for that.
+    /// interface's metadata. Takes as long as compiling it does, and what is
+    /// compiled before it; no call waits for that.
     pub fn load(&self, bytes: &[u8], source: PluginSource) -> Result<Plugin, LoadError> {
         let shared = &self.shared;
         if bytes.len() > shared.limits.module_bytes {
@@ -111,22 +121,22 @@ impl PluginHost {
             });
         }
         let digest = Digest::of(bytes);
-        // The parsers and the compiler are not part of what is promised to
-        // withstand hostile input; their panics are this plugin's problem.
-        let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(bytes, &digest)))
-            .unwrap_or_else(|_| {
-                Err(LoadError::Compile(
-                    "the compiler panicked; the log says more".to_owned(),
-                ))
-            })?;
-        let descriptor = self.describe(&prepared, &source)?;
+        let prepared = self.prepare(bytes, &digest)?;
+        let descriptor = self.descriptor(&prepared, &source, &digest)?;
+        let component = prepared.instance_pre().component();
+        let interface = component
+            .component_type()
+            .exports(&shared.engine)
+            .find_map(|(name, _)| inspect::supported_version(name));
         Ok(Plugin {
-            timeout: shared.limits.timeout,
+            limits: CallLimits::of_host(&shared.limits),
+            capabilities: Arc::default(),
             inner: Arc::new(Inner {
                 name: Arc::from(descriptor.name.as_str()),
                 shared: Arc::clone(shared),
                 prepared,
                 descriptor,
+                interface,
                 digest,
                 source,
                 slots: Slots::new((shared.max_concurrency / 2).max(1)),
@@ -202,37 +212,76 @@ impl PluginHost {
     }
 
     fn prepare(&self, bytes: &[u8], digest: &Digest) -> Result<PluginPre<State>, LoadError> {
-        let component_bytes = inspect::component_of(bytes)?;
-        let component = self.component(&component_bytes, digest)?;
+        let component = self
+            .kept(digest)
+            .map_or_else(|| self.compile_in_turn(bytes, digest), Ok)?;
         self.shared
             .linker
             .instantiate_pre(&component)
             .and_then(PluginPre::new)
-            .map_err(|error| LoadError::Interface(format!("{error:#}")))
+            .map_err(|error| LoadError::Interface(inspect::sentence(&format!("{error:#}"))))
     }
 
-    /// Compiled code, from the disk or the compiler.
-    fn component(&self, bytes: &[u8], digest: &Digest) -> Result<Component, LoadError> {
+    /// Compiles when nobody else does.
+    fn compile_in_turn(&self, bytes: &[u8], digest: &Digest) -> Result<Component, LoadError> {
+        let _turn = self.shared.compiling.acquire();
+        // Somebody else may have compiled the same file meanwhile.
+        self.kept(digest)
+            .map_or_else(|| self.compile(bytes, digest), Ok)
+    }
+
+    /// Compiled code from the disk.
+    fn kept(&self, digest: &Digest) -> Option<Component> {
         let shared = &self.shared;
-        if let Some(cache) = &shared.cache
-            && let Some(code) = cache.load(digest)
-        {
-            match deserialize(&shared.engine, &code) {
-                Ok(component) => {
-                    shared.cached.fetch_add(1, Ordering::Relaxed);
-                    return Ok(component);
-                }
-                Err(error) => {
-                    tracing::warn!(%digest, error = format!("{error:#}"), "a compiled plugin on disk is not used");
-                }
+        let code = shared.cache.as_ref()?.code(digest)?;
+        match deserialize(&shared.engine, &code) {
+            Ok(component) => {
+                shared.cached.fetch_add(1, Ordering::Relaxed);
+                Some(component)
+            }
+            Err(error) => {
+                tracing::warn!(%digest, error = format!("{error:#}"), "a compiled plugin on disk is not used");
+                None
             }
         }
-        let component = Component::from_binary(&shared.engine, bytes)
-            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+    }
+
+    /// Has a file checked and compiled, and keeps the code.
+    fn compile(&self, bytes: &[u8], digest: &Digest) -> Result<Component, LoadError> {
+        let shared = &self.shared;
+        let Some(compiler) = &shared.compiler else {
+            return self.compile_here(bytes, digest);
+        };
+        let code = compiler.compile(bytes, &shared.limits, shared.metered)?;
+        let component =
+            deserialize(&shared.engine, &code).map_err(|error| LoadError::Compiler {
+                reason: format!(
+                    "its code does not fit this process, which it should be a copy of: {error:#}"
+                ),
+            })?;
+        shared.compiled.fetch_add(1, Ordering::Relaxed);
+        if let Some(cache) = &shared.cache {
+            cache.keep_code(digest, &code);
+        }
+        Ok(component)
+    }
+
+    /// As [`Self::compile`], in this process. The parsers and the compiler are
+    /// not part of what is promised to withstand hostile input; their panics
+    /// are this plugin's problem.
+    fn compile_here(&self, bytes: &[u8], digest: &Digest) -> Result<Component, LoadError> {
+        let shared = &self.shared;
+        let compile = || {
+            let component = inspect::component_of(bytes)?;
+            Component::from_binary(&shared.engine, &component)
+                .map_err(|error| LoadError::Compile(inspect::sentence(&format!("{error:#}"))))
+        };
+        let component = catch_unwind(AssertUnwindSafe(compile))
+            .unwrap_or_else(|panic| Err(compiler::panicked(&*panic)))?;
         shared.compiled.fetch_add(1, Ordering::Relaxed);
         if let Some(cache) = &shared.cache {
             match component.serialize() {
-                Ok(code) => cache.store(digest, &code),
+                Ok(code) => cache.keep_code(digest, &code),
                 Err(error) => {
                     tracing::warn!(%digest, error = format!("{error:#}"), "a compiled plugin cannot be kept on disk");
                 }
@@ -241,11 +290,21 @@ impl PluginHost {
         Ok(component)
     }
 
-    fn describe(
+    /// What a plugin says of itself: from the disk, else by asking it. The
+    /// answer is a constant.
+    fn descriptor(
         &self,
         prepared: &PluginPre<State>,
         source: &PluginSource,
+        digest: &Digest,
     ) -> Result<Descriptor, LoadError> {
+        let cache = self.shared.cache.as_ref();
+        if let Some(descriptor) = cache
+            .and_then(|cache| cache.descriptor(digest))
+            .and_then(|json| descriptor::parse(&json).ok())
+        {
+            return Ok(descriptor);
+        }
         let limits = &self.shared.limits;
         let name: Arc<str> = Arc::from(source.to_string());
         let _slot = self.shared.slots.acquire();
@@ -253,25 +312,32 @@ impl PluginHost {
             prepared,
             &name,
             limits,
-            limits.timeout,
+            CallLimits::of_host(limits),
             self.shared.metered,
             |exports, store| exports.oda_policy_generator().call_describe(store),
         );
         let json = json.map_err(LoadError::Describe)?;
-        descriptor::parse(&json)
+        let descriptor = descriptor::parse(&json)?;
+        if let Some(cache) = cache {
+            cache.keep_descriptor(digest, &json);
+        }
+        Ok(descriptor)
     }
 }
 
-/// Turns compiled code from the disk into a component.
+/// Turns compiled code into a component.
 #[allow(
     unsafe_code,
     reason = "wasmtime cannot know that the bytes are its own compiler's. The \
-              cache does: the folder belongs to this user and nobody else can \
-              write it, the file's name holds the hash of engine and settings, \
-              and its digest was checked."
+              caller does: they come from the cache, whose folder belongs to \
+              this user and nobody else can write, or from the pipe of a \
+              compiler that this process started."
 )]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` was written by `DiskCache::store` in this user's private
-    // folder from `Component::serialize`, and has not changed since.
+    // SAFETY: `code` is what `Component::serialize` or
+    // `Engine::precompile_component` made: it was written by `DiskCache` in
+    // this user's private folder and has not changed since, or a child process
+    // that runs `compile_plugin` has just written it to a pipe that nobody else
+    // has an end of.
     unsafe { Component::deserialize(engine, code) }
 }

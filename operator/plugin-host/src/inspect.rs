@@ -8,6 +8,7 @@ use wasmparser::{Encoding, Parser, Payload};
 use wit_component::ComponentEncoder;
 
 use crate::error::LoadError;
+use crate::log::printable;
 
 /// The exported interface, without its version.
 const GENERATOR: &str = "oda:policy/generator";
@@ -18,7 +19,7 @@ const PACKAGE: &str = "oda:policy/";
 /// The exported interface, as a message names it.
 const EXPECTED: &str = "oda:policy/generator@1.x";
 /// What a message says of the versions that can be loaded.
-const SUPPORTED: &str = "oda:policy 1.x (1.0.0 up to, but not including, 2.0.0)";
+pub(crate) const SUPPORTED: &str = "oda:policy 1.x (1.0.0 up to, but not including, 2.0.0)";
 /// The major version of the interface that can be loaded.
 const MAJOR: u64 = 1;
 
@@ -79,7 +80,7 @@ pub fn component_of(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
                 check_exports(&functions)?;
             } else if !surface.has_metadata {
                 return Err(LoadError::NotAPlugin {
-                    expected: EXPECTED,
+                    expected: EXPECTED.to_owned(),
                     detail: "It is a core module without the interface's metadata.".to_owned(),
                 });
             }
@@ -104,8 +105,9 @@ impl Outline {
                 "it does not begin as WebAssembly does, with \\0asm".to_owned(),
             ));
         }
-        let malformed =
-            |error: wasmparser::BinaryReaderError| LoadError::Malformed(error.to_string());
+        let malformed = |error: wasmparser::BinaryReaderError| {
+            LoadError::Malformed(sentence(&error.to_string()))
+        };
         let mut surface = Self {
             encoding: Encoding::Module,
             imports: Vec::new(),
@@ -216,7 +218,7 @@ fn check_exports(exports: &[String]) -> Result<(), LoadError> {
             [first, ..] => format!("It exports `{first}`."),
         };
         return Err(LoadError::NotAPlugin {
-            expected: EXPECTED,
+            expected: EXPECTED.to_owned(),
             detail,
         });
     }
@@ -231,6 +233,12 @@ fn check_exports(exports: &[String]) -> Result<(), LoadError> {
     last
 }
 
+/// The version that an export has, if it is an interface that can be called.
+pub(crate) fn supported_version(export: &str) -> Option<String> {
+    let version = export.strip_prefix(GENERATOR)?.strip_prefix('@')?;
+    check_version(export).ok().map(|()| version.to_owned())
+}
+
 fn check_version(name: &str) -> Result<(), LoadError> {
     let version = name
         .split_once('@')
@@ -239,14 +247,20 @@ fn check_version(name: &str) -> Result<(), LoadError> {
         Some(version) if version.major == MAJOR && version.pre.is_empty() => Ok(()),
         _ => Err(LoadError::UnsupportedInterface {
             found: name.to_owned(),
-            supported: SUPPORTED,
+            supported: SUPPORTED.to_owned(),
         }),
     }
+}
+
+/// The words of a parser or compiler: they may repeat what a plugin holds, over
+/// many lines.
+pub(crate) fn sentence(text: &str) -> String {
+    printable(text, 500)
 }
 
 fn componentize(module: &[u8]) -> Result<Vec<u8>, LoadError> {
     ComponentEncoder::default()
         .module(module)
         .and_then(|encoder| encoder.validate(true).encode())
-        .map_err(|error| LoadError::Malformed(format!("{error:#}")))
+        .map_err(|error| LoadError::Malformed(sentence(&format!("{error:#}"))))
 }

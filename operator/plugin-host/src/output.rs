@@ -6,7 +6,7 @@
 use operator_core::descriptor::{Descriptor, SpecReading};
 use operator_core::policy::{
     Attribute, Diagnostic, Element, Form, Fragment, Generated, Node, Part, Section, Severity,
-    Target, Value,
+    Target, Value, parse_statements,
 };
 
 use crate::bindings::wit;
@@ -16,6 +16,8 @@ use crate::log::printable;
 /// The most diagnostics that are passed on, and the longest message.
 const MAX_DIAGNOSTICS: usize = 50;
 const MAX_MESSAGE: usize = 2000;
+/// The longest pointer into a config that is passed on.
+const MAX_POINTER: usize = 500;
 
 /// What the answer of a call must agree with.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,33 @@ pub(crate) struct Expectation<'a> {
     pub(crate) operation: Option<&'a str>,
     /// How deep elements may be nested.
     pub(crate) depth: usize,
+    /// Whether policy XML as text is taken.
+    pub(crate) raw_xml: bool,
+}
+
+impl Expectation<'_> {
+    /// Where a fragment stands, if it may stand there.
+    fn place(
+        &self,
+        section: wit::Section,
+        target: wit::Target,
+    ) -> Result<(Section, Target), CallError> {
+        let section = self::section(section);
+        if !self.descriptor.sections.contains(&section) {
+            return Err(CallError::invalid(format!(
+                "it holds a fragment for `{section}`, which its descriptor does not list"
+            )));
+        }
+        let target = self::target(target);
+        if let Some(operation) = self.operation
+            && target != Target::Operation(operation.to_owned())
+        {
+            return Err(CallError::invalid(format!(
+                "the call was about operation `{operation}`, and it holds a fragment for something else"
+            )));
+        }
+        Ok((section, target))
+    }
 }
 
 /// Checks a policy and makes trees of its lists.
@@ -39,10 +68,11 @@ pub(crate) fn generated(
     {
         return Err(CallError::Refused(warnings));
     }
-    if !policy.raw.is_empty() {
-        return Err(CallError::invalid(
-            "it holds policy XML as text, and the platform has not granted the plugin `raw-xml`",
-        ));
+    if !policy.raw.is_empty() && !expected.raw_xml {
+        return Err(CallError::NotGranted {
+            what: "returned policy XML as text".to_owned(),
+            field: "spec.capabilities.rawXml: true".to_owned(),
+        });
     }
     let mut nodes = Nodes {
         nodes: policy.nodes.into_iter().map(Some).collect(),
@@ -50,20 +80,7 @@ pub(crate) fn generated(
     };
     let mut fragments = Vec::with_capacity(policy.fragments.len());
     for fragment in policy.fragments {
-        let section = section(fragment.section);
-        if !expected.descriptor.sections.contains(&section) {
-            return Err(CallError::invalid(format!(
-                "it holds a fragment for `{section}`, which its descriptor does not list"
-            )));
-        }
-        let target = target(fragment.target);
-        if let Some(operation) = expected.operation
-            && target != Target::Operation(operation.to_owned())
-        {
-            return Err(CallError::invalid(format!(
-                "the call was about operation `{operation}`, and it holds a fragment for something else"
-            )));
-        }
+        let (section, target) = expected.place(fragment.section, fragment.target)?;
         let elements = fragment
             .roots
             .iter()
@@ -74,6 +91,17 @@ pub(crate) fn generated(
                 ))),
             })
             .collect::<Result<_, _>>()?;
+        fragments.push(Fragment {
+            section,
+            target,
+            elements,
+        });
+    }
+    for raw in policy.raw {
+        let (section, target) = expected.place(raw.section, raw.target)?;
+        let elements = parse_statements(&raw.xml).map_err(|error| {
+            CallError::invalid(format!("its policy text for `{section}`, {error}"))
+        })?;
         fragments.push(Fragment {
             section,
             target,
@@ -167,7 +195,7 @@ impl Nodes {
                     name: element.name,
                     attributes,
                     children,
-                    pointer: element.pointer,
+                    pointer: pointer(element.pointer),
                 }))
             }
         }
@@ -224,8 +252,14 @@ fn value(value: wit::Value) -> Value {
                 wit::Part::NamedValue(name) => Part::NamedValue(name),
             })
             .collect(),
-        pointer: value.pointer,
+        pointer: pointer(value.pointer),
     }
+}
+
+/// What errors name. Anything but a pointer would be taken for a line of text.
+fn pointer(pointer: Option<String>) -> Option<String> {
+    let pointer = printable(&pointer?, MAX_POINTER);
+    (pointer.is_empty() || pointer.starts_with('/')).then_some(pointer)
 }
 
 fn section(section: wit::Section) -> Section {

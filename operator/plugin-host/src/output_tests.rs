@@ -59,6 +59,7 @@ fn check_for(policy: wit::Policy, operation: Option<&str>) -> Result<Generated, 
             descriptor: &descriptor(),
             operation,
             depth: 64,
+            raw_xml: false,
         },
     )
     .map_err(|error| error.to_string())
@@ -183,7 +184,75 @@ fn xml_as_text_needs_a_grant() {
         target: wit::Target::Api,
         xml: "<base/>".to_owned(),
     });
-    assert!(reason(policy).contains("has not granted the plugin `raw-xml`"));
+    assert_eq!(
+        reason(policy),
+        "the plugin returned policy XML as text, which the platform has not granted it; \
+         `spec.capabilities.rawXml: true` of its PolicyPlugin grants it"
+    );
+}
+
+#[test]
+fn xml_as_text_becomes_a_tree_where_it_is_granted() {
+    let raw = |section, xml: &str| {
+        let mut policy = policy(vec![element("a", &[])], &[0]);
+        policy.raw.push(wit::RawFragment {
+            section,
+            target: wit::Target::Api,
+            xml: xml.to_owned(),
+        });
+        generated(
+            policy,
+            Expectation {
+                descriptor: &descriptor(),
+                operation: None,
+                depth: 64,
+                raw_xml: true,
+            },
+        )
+        .map_err(|error| error.to_string())
+    };
+    let written = raw(wit::Section::Inbound, "<b />\n<c x=\"@(1)\" />").expect("granted");
+    let [typed, text] = &written.fragments[..] else {
+        panic!("{written:?}");
+    };
+    assert_eq!(typed.elements, [Element::new("a")]);
+    let places: Vec<_> = text
+        .elements
+        .iter()
+        .map(|e| (e.name.as_str(), e.pointer.as_deref()))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("b", Some("line 1 (`<b />`)")),
+            ("c", Some("line 2 (`<c x=\"@(1)\" />`)"))
+        ]
+    );
+    assert_eq!(
+        raw(wit::Section::Inbound, "<b>\n  <c></b>").expect_err("malformed"),
+        "the plugin's answer cannot be used: its policy text for `inbound`, line 2, column 6: '</b>' stands \
+         where '</c>' should, which was opened on line 2; the line is `<c></b>`"
+    );
+    assert!(
+        raw(wit::Section::OnError, "<b />")
+            .expect_err("another section")
+            .contains("which its descriptor does not list")
+    );
+}
+
+#[test]
+fn a_pointer_of_a_plugin_is_a_pointer() {
+    let pointers = |pointer: &str| {
+        let mut node = element("a", &[]);
+        if let wit::Node::Element(element) = &mut node {
+            element.pointer = Some(pointer.to_owned());
+        }
+        let policy = check(policy(vec![node], &[0])).expect("fits");
+        policy.fragments[0].elements[0].pointer.clone()
+    };
+    assert_eq!(pointers("/a/0").as_deref(), Some("/a/0"));
+    assert_eq!(pointers("/a\n\u{1b}[2J").as_deref(), Some("/a  [2J"));
+    assert_eq!(pointers("line 1 (`x`)"), None);
 }
 
 #[test]

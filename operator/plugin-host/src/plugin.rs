@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use operator_core::descriptor::{Descriptor, SpecReading};
 use operator_core::policy::Generated;
+use operator_core::policy_plugin::{Capabilities, PluginLimits};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,6 +15,7 @@ use crate::call::{self, State};
 use crate::digest::Digest;
 use crate::error::CallError;
 use crate::host::Shared;
+use crate::limits::CallLimits;
 use crate::output::{self, Expectation};
 use crate::slots::Slots;
 use crate::usage::Usage;
@@ -45,7 +46,8 @@ impl fmt::Display for PluginSource {
 #[derive(Clone)]
 pub struct Plugin {
     pub(crate) inner: Arc<Inner>,
-    pub(crate) timeout: Duration,
+    pub(crate) limits: CallLimits,
+    pub(crate) capabilities: Arc<Capabilities>,
 }
 
 /// What the copies of a [`Plugin`] share.
@@ -53,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) prepared: PluginPre<State>,
     pub(crate) descriptor: Descriptor,
+    pub(crate) interface: Option<String>,
     pub(crate) digest: Digest,
     pub(crate) source: PluginSource,
     pub(crate) name: Arc<str>,
@@ -77,6 +80,13 @@ impl Plugin {
         &self.inner.descriptor
     }
 
+    /// The version of the interface that it was built against and is called
+    /// through, such as `1.0.0`. Absent where it names none.
+    #[must_use]
+    pub fn interface(&self) -> Option<&str> {
+        self.inner.interface.as_deref()
+    }
+
     /// The digest of its file.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -89,12 +99,73 @@ impl Plugin {
         &self.inner.source
     }
 
-    /// The same plugin with a time limit of its own, as far as the host's
-    /// `max_timeout` allows.
+    /// The same plugin with limits of its own, each as far as the host's
+    /// maxima allow. What is absent is the host's. Nothing is compiled again.
     #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout.min(self.inner.shared.limits.max_timeout);
+    pub fn with_limits(mut self, limits: PluginLimits) -> Self {
+        self.limits = CallLimits::of_plugin(limits, &self.inner.shared.limits);
         self
+    }
+
+    /// What each call may use.
+    #[must_use]
+    pub fn limits(&self) -> CallLimits {
+        self.limits
+    }
+
+    /// The same plugin with what the platform grants it. Without this it has
+    /// nothing beyond writing known policies in their usual places. The host
+    /// holds it to `raw_xml`; the elements are held to where policies are
+    /// composed ([`operator_core::policy::Contribution`]).
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = Arc::new(capabilities);
+        self
+    }
+
+    /// What the platform grants it.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// What its descriptor asks for and the platform does not grant, as the
+    /// fields of a `PolicyPlugin` that would. It loads all the same: what it
+    /// is good for without them is its own to know, and a call that uses one
+    /// fails with an error that names the field.
+    #[must_use]
+    pub fn missing_capabilities(&self) -> Vec<&'static str> {
+        let granted = &*self.capabilities;
+        [
+            ("raw-xml", granted.raw_xml, "spec.capabilities.rawXml"),
+            (
+                "passthrough-elements",
+                !granted.passthrough_elements.is_empty(),
+                "spec.capabilities.passthroughElements",
+            ),
+            (
+                "preflight-elements",
+                !granted.preflight_elements.is_empty(),
+                "spec.capabilities.preflightElements",
+            ),
+            (
+                "inline-templates",
+                granted.inline_templates,
+                "spec.capabilities.inlineTemplates",
+            ),
+        ]
+        .into_iter()
+        .filter(|(name, granted, _)| {
+            !granted
+                && self
+                    .inner
+                    .descriptor
+                    .capabilities
+                    .iter()
+                    .any(|asked| asked == name)
+        })
+        .map(|(_, _, field)| field)
+        .collect()
     }
 
     /// Calls of it that run now.
@@ -150,6 +221,7 @@ impl Plugin {
             descriptor: &self.inner.descriptor,
             operation: operation.as_deref(),
             depth: self.inner.shared.limits.depth,
+            raw_xml: self.capabilities.raw_xml,
         };
         let generated = answer
             .and_then(|answer| answer.map_err(output::refused))
@@ -178,7 +250,7 @@ impl Plugin {
             &inner.prepared,
             &inner.name,
             &inner.shared.limits,
-            self.timeout,
+            self.limits,
             inner.shared.metered,
             body,
         )

@@ -12,7 +12,7 @@ use operator_core::chain::{Listing, PluginInfo};
 use operator_core::class::ErrorClass;
 use operator_core::policy_plugin::spec::{ConfigMapKey, VerificationMode};
 use operator_core::policy_plugin::{PolicyPlugin, Source as PluginSourceSpec};
-use operator_plugin_host::{LoadError, PluginSource, Surface};
+use operator_plugin_host::{LoadError, PluginSource};
 use operator_plugin_source::{
     Digest, DockerConfig, RegistryAuth, Resolved, Source, SourceError, Verification, VerifyError,
 };
@@ -106,9 +106,10 @@ impl From<LoadError> for Trouble {
             LoadError::Describe(_) | LoadError::Descriptor { .. } => "DescriptorInvalid",
             _ => "CompileFailed",
         };
-        let class = match &error {
-            LoadError::Io(_) => ErrorClass::Transient,
-            _ => ErrorClass::Invalid,
+        let class = if error.is_transient() {
+            ErrorClass::Transient
+        } else {
+            ErrorClass::Invalid
         };
         Self::new(reason, class, error)
     }
@@ -389,14 +390,11 @@ impl PolicyPlugins {
     ) -> Result<Loaded, Trouble> {
         let host = self.plugins.host().clone();
         let source = PluginSource::Registry(reference.clone());
-        let load = move || {
-            let plugin = host.load(&bytes, source)?;
-            let surface = Surface::of(&bytes)?;
-            Ok::<_, LoadError>((plugin, surface.interface().map(ToOwned::to_owned)))
-        };
-        let (plugin, interface) = tokio::task::spawn_blocking(load)
+        let load = move || host.load(&bytes, source);
+        let plugin = tokio::task::spawn_blocking(load)
             .await
             .map_err(|error| Trouble::new("CompileFailed", ErrorClass::Transient, error))??;
+        let interface = plugin.interface().map(ToOwned::to_owned);
         let descriptor = plugin.descriptor().clone();
         let digest = plugin.digest().to_string();
         let mut notes = Vec::new();
@@ -440,9 +438,26 @@ impl PolicyPlugins {
                 format!("spec.defaults {pointer}: {message}"),
             ));
         }
+        let plugin = loaded
+            .version
+            .plugin
+            .with_limits(settings.limits)
+            .with_capabilities(settings.governance.capabilities.clone());
+        loaded.notes.retain(|note| !note.starts_with(ASKED));
+        let missing = plugin.missing_capabilities();
+        if !missing.is_empty() {
+            loaded.notes.push(format!(
+                "{ASKED}{}; what needs it fails until that is granted",
+                missing.join(", ")
+            ));
+        }
+        loaded.version.plugin = plugin;
         Ok(loaded)
     }
 }
+
+/// How the note on capabilities that are not granted begins.
+const ASKED: &str = "the plugin asks for what is not granted by ";
 
 fn pinned(settings: &PolicyPlugin, found: Digest) -> Result<(), Trouble> {
     match &settings.digest {

@@ -48,14 +48,15 @@ pub fn render(
             mandatory: plugin.mandatory,
             order: (i64::from(plugin.order), plugin.position),
             sections: &descriptor.sections,
+            capabilities: plugin.capabilities(),
             generated,
         });
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    let documents = policy::compose_granted(&contributions, Tier::from_sku(sku), &[], grants)
-        .map_err(|errors| {
+    let documents =
+        policy::compose_granted(&contributions, Tier::from_sku(sku), grants).map_err(|errors| {
             errors
                 .iter()
                 .map(|e| chain.policy_problem(e))
@@ -140,8 +141,13 @@ impl Chain {
         };
         match of_operation.or_else(|| self.api.iter().find(named)) {
             Some(plugin) => {
-                let pointer = error.pointer.as_deref().unwrap_or_default();
-                plugin.layers.problem(pointer, message)
+                match error.pointer.as_deref().unwrap_or_default() {
+                    pointer if pointer.is_empty() || pointer.starts_with('/') => {
+                        plugin.layers.problem(pointer, message)
+                    }
+                    // What the plugin wrote as text stands nowhere in the config.
+                    line => plugin.layers.problem("", format!("{line}: {message}")),
+                }
             }
             None => Problem::of_plugin(name, "policy", message),
         }

@@ -67,23 +67,32 @@ impl CompiledSchema {
     /// Everything that is wrong with a config, up to a bound.
     #[must_use]
     pub fn violations(&self, config: &Value) -> Vec<Violation> {
-        if guard::deeper_than(config, MAX_DEPTH) {
-            return vec![Violation {
-                pointer: String::new(),
-                message: format!(
-                    "the config is nested deeper than {MAX_DEPTH} levels; make it flatter"
-                ),
-            }];
-        }
-        let (values, largest) = count(config);
-        if values > MAX_VALUES || values.saturating_mul(self.expanded) > MAX_WORK {
-            let most = MAX_VALUES.min(MAX_WORK / self.expanded.max(1));
-            return vec![Violation {
-                pointer: largest,
-                message: format!(
-                    "the config holds {values} values; at most {most} are taken. Shorten the list"
-                ),
-            }];
+        // Before anything is read that is longer than what is taken: whoever
+        // writes a list of a million entries waits for no more than others.
+        let most = MAX_VALUES.min(MAX_WORK / self.expanded.max(1));
+        match measure(config, most) {
+            Measure::Fits => {}
+            Measure::TooDeep => {
+                return vec![Violation {
+                    pointer: String::new(),
+                    message: format!(
+                        "the config is nested deeper than {MAX_DEPTH} levels; make it flatter"
+                    ),
+                }];
+            }
+            Measure::TooMany { pointer, length } => {
+                return vec![Violation {
+                    message: if length > most {
+                        format!("this holds {length} values; at most {most} are taken. Shorten it")
+                    } else {
+                        format!(
+                            "the config holds more values than the {most} that are taken, {length} of them here. \
+                             Shorten it"
+                        )
+                    },
+                    pointer,
+                }];
+            }
         }
         let mut violations: Vec<Violation> = self
             .validator
@@ -164,31 +173,99 @@ fn refused(error: &ValidationError<'_>) -> SchemaError {
     }
 }
 
-/// How many values there are in all, and the pointer of the longest list or
-/// object.
-fn count(config: &Value) -> (u64, String) {
-    let mut total = 0;
-    let mut largest = (0, String::new());
-    let mut open = vec![(config, String::new())];
-    while let Some((value, pointer)) = open.pop() {
-        total += 1;
-        let inner: &mut dyn Iterator<Item = (String, &Value)> = match value {
-            Value::Array(items) => &mut items.iter().enumerate().map(|(i, v)| (i.to_string(), v)),
-            Value::Object(map) => &mut map.iter().map(|(k, v)| (super::escape(k), v)),
-            _ => continue,
+/// Whether a config can be validated.
+#[derive(Debug, PartialEq, Eq)]
+enum Measure {
+    Fits,
+    TooDeep,
+    /// It holds too many values; here is the longest list or object of those
+    /// that were looked at, and how many it holds by itself.
+    TooMany {
+        pointer: String,
+        length: u64,
+    },
+}
+
+/// A list or object on the way through a config.
+struct Step<'v> {
+    value: &'v Value,
+    /// The place among the steps of what it stands in.
+    parent: usize,
+    level: usize,
+}
+
+/// Looks at a config until it is found to be too much; what is alike in a list
+/// costs nothing. Does not recurse.
+fn measure(config: &Value, most: u64) -> Measure {
+    let length = |value: &Value| match value {
+        Value::Array(items) => items.len(),
+        Value::Object(map) => map.len(),
+        _ => 0,
+    };
+    let mut steps = vec![Step {
+        value: config,
+        parent: 0,
+        level: 1,
+    }];
+    let mut total: u64 = 1;
+    let mut at = 0;
+    while let Some(step) = steps.get(at) {
+        let (value, level) = (step.value, step.level);
+        total = total.saturating_add(length(value) as u64);
+        if total > most {
+            let longest = (0..=at)
+                .rev()
+                .max_by_key(|step| steps.get(*step).map_or(0, |step| length(step.value)))
+                .unwrap_or_default();
+            return Measure::TooMany {
+                pointer: pointer(&steps, longest),
+                length: steps
+                    .get(longest)
+                    .map_or(0, |step| length(step.value) as u64),
+            };
+        }
+        let inner: &mut dyn Iterator<Item = &Value> = match value {
+            Value::Array(items) => &mut items.iter(),
+            Value::Object(map) => &mut map.values(),
+            _ => &mut std::iter::empty(),
         };
-        let mut length = 0;
-        for (key, value) in inner {
-            length += 1;
-            if value.is_array() || value.is_object() {
-                open.push((value, format!("{pointer}/{key}")));
-            } else {
-                total += 1;
+        for value in inner.filter(|value| value.is_array() || value.is_object()) {
+            if level >= MAX_DEPTH {
+                return Measure::TooDeep;
             }
+            steps.push(Step {
+                value,
+                parent: at,
+                level: level + 1,
+            });
         }
-        if length > largest.0 {
-            largest = (length, pointer);
-        }
+        at += 1;
     }
-    (total, largest.1)
+    Measure::Fits
+}
+
+/// The JSON pointer of a step.
+fn pointer(steps: &[Step<'_>], at: usize) -> String {
+    let mut path = Vec::new();
+    let mut at = at;
+    while at != 0
+        && let Some(step) = steps.get(at)
+        && let Some(parent) = steps.get(step.parent)
+    {
+        let key = match parent.value {
+            Value::Array(items) => items
+                .iter()
+                .position(|item| std::ptr::eq(item, step.value))
+                .map(|index| index.to_string()),
+            Value::Object(map) => map
+                .iter()
+                .find(|(_, value)| std::ptr::eq(*value, step.value))
+                .map(|(key, _)| super::escape(key)),
+            _ => None,
+        };
+        path.push(format!("/{}", key.unwrap_or_default()));
+        at = step.parent;
+    }
+    path.reverse();
+    path.concat()
 }

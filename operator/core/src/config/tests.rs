@@ -316,7 +316,20 @@ fn a_list_with_a_million_entries_is_one_short_error() {
     let config = json!({"max": {"age": 5}, "origins": vec!["https://a.example"; 1_000_000]});
     assert_eq!(
         violations(&schema, &config),
-        ["/origins: the config holds 1000004 values; at most 50000 are taken. Shorten the list"]
+        ["/origins: this holds 1000000 values; at most 50000 are taken. Shorten it"]
+    );
+    // No list alone is too long.
+    let config = json!({"a/b": [{}, vec![1; 30_000]], "c": vec![1; 30_000]});
+    assert_eq!(
+        violations(&schema, &config),
+        [
+            "/c: the config holds more values than the 50000 that are taken, 30000 of them here. Shorten it"
+        ]
+    );
+    let config = json!({"a/b": [{}, vec![1; 60_000]]});
+    assert_eq!(
+        violations(&schema, &config),
+        ["/a~1b/1: this holds 60000 values; at most 50000 are taken. Shorten it"]
     );
 }
 

@@ -8,7 +8,7 @@ mod children;
 mod rules;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{PolicyDocument, PolicyError, Statement, Tier};
 use super::literal::{self, shown};
@@ -25,6 +25,17 @@ const MAX_ERRORS: usize = 100;
 /// Named values are taken as they are: what they stand for is not known here.
 #[must_use]
 pub fn check(document: &PolicyDocument, target: &Target, tier: Tier) -> Vec<PolicyError> {
+    check_granted(document, target, tier, &BTreeMap::new())
+}
+
+/// As [`check`], where plugins may write elements that are not known:
+/// `passthrough` lists their names by plugin.
+pub(super) fn check_granted(
+    document: &PolicyDocument,
+    target: &Target,
+    tier: Tier,
+    passthrough: &BTreeMap<&str, &[String]>,
+) -> Vec<PolicyError> {
     let mut errors = Vec::new();
     for (section, statements) in &document.sections {
         for statement in statements {
@@ -33,6 +44,12 @@ pub fn check(document: &PolicyDocument, target: &Target, tier: Tier) -> Vec<Poli
                 section: *section,
                 target,
                 tier,
+                passthrough: statement
+                    .plugin
+                    .as_deref()
+                    .and_then(|plugin| passthrough.get(plugin))
+                    .copied()
+                    .unwrap_or_default(),
                 errors: &mut errors,
             };
             walk.statement();
@@ -62,6 +79,8 @@ struct Walk<'a> {
     section: Section,
     target: &'a Target,
     tier: Tier,
+    /// The elements beyond the known ones that the plugin may write.
+    passthrough: &'a [String],
     errors: &'a mut Vec<PolicyError>,
 }
 
@@ -141,8 +160,18 @@ impl Walk<'_> {
         let rules = schema::rules();
         let name = element.name.as_str();
         let Some(rule) = rules.policy(name) else {
+            if self.passes(name) {
+                self.unknown(element, pointer);
+                return;
+            }
             let names = rules.in_section(self.section).collect::<Vec<_>>();
-            let out = way_out(name, names.into_iter());
+            let mut out = way_out(name, names.iter().copied());
+            if self.statement.plugin.is_some() && nearest(name, names.into_iter()).is_none() {
+                out.push_str(
+                    ", or have the platform list it in `spec.capabilities.passthroughElements` of \
+                     the PolicyPlugin",
+                );
+            }
             self.error(
                 pointer,
                 format!("'{}' is no policy that is known here{out}", shown(name)),
@@ -169,6 +198,63 @@ impl Walk<'_> {
         self.element(element, rule, pointer);
     }
 
+    /// Whether the plugin may write an element that nothing is known of.
+    fn passes(&self, name: &str) -> bool {
+        name != "base" && self.passthrough.iter().any(|granted| granted == name)
+    }
+
+    /// An element that nothing is known of, nor of its parts: only what holds
+    /// for every text is checked, and the known policies in it.
+    fn unknown(&mut self, element: &Element, pointer: Option<&str>) {
+        let mut seen = BTreeSet::new();
+        for Attribute { name, value } in &element.attributes {
+            let pointer = value.pointer.as_deref().or(pointer);
+            let place = format!("attribute '{}' of '{}'", shown(name), shown(&element.name));
+            if !seen.insert(name) {
+                self.error(pointer, format!("{place} is there twice; remove one"));
+            }
+            self.value(value, &place, pointer, |_| None);
+        }
+        let place = format!("the text of '{}'", shown(&element.name));
+        for child in &element.children {
+            match child {
+                Node::Text(value) => {
+                    let pointer = value.pointer.as_deref().or(pointer);
+                    self.value(value, &place, pointer, |_| None);
+                }
+                Node::Comment(_) => self.comment(element, pointer),
+                Node::Element(child) => {
+                    let pointer = child.pointer.as_deref().or(pointer);
+                    if child.name == "base" {
+                        self.error(
+                            pointer,
+                            "a plugin cannot write <base/>: the operator places it".to_owned(),
+                        );
+                    } else if schema::rules().policy(&child.name).is_some() {
+                        self.policy(child, pointer);
+                    } else {
+                        self.unknown(child, pointer);
+                    }
+                }
+            }
+        }
+        for problem in literal::run_problems(&element.children) {
+            self.error(pointer, format!("{place}: {problem}"));
+        }
+    }
+
+    fn comment(&mut self, element: &Element, pointer: Option<&str>) {
+        if self.statement.plugin.is_some() {
+            self.error(
+                pointer,
+                format!(
+                    "'{}' holds a comment; a plugin cannot write comments, leave it out",
+                    shown(&element.name)
+                ),
+            );
+        }
+    }
+
     fn element(&mut self, element: &Element, rule: &'static Rule, pointer: Option<&str>) {
         self.attributes(element, rule, pointer);
         self.texts(element, rule, pointer);
@@ -177,7 +263,7 @@ impl Walk<'_> {
             self.error(own, problem.message);
         }
         if !holds_policies(&element.name, rule) {
-            for problem in children::problems(element, rule) {
+            for problem in children::problems(element, rule, self.passthrough) {
                 let own = problem.pointer.as_deref().or(pointer);
                 self.error(own, problem.message);
             }
@@ -189,6 +275,8 @@ impl Walk<'_> {
             } else if let Some(rule) = schema::rules().child(&element.name, Some(rule), &child.name)
             {
                 self.element(child, rule, pointer);
+            } else if rule.any && self.passes(&child.name) {
+                self.unknown(child, pointer);
             }
         }
     }
@@ -270,14 +358,8 @@ impl Walk<'_> {
                         );
                     }
                 }
-                Node::Comment(_) if self.statement.plugin.is_some() => self.error(
-                    pointer,
-                    format!(
-                        "'{}' holds a comment; a plugin cannot write comments, leave it out",
-                        element.name
-                    ),
-                ),
-                Node::Comment(_) | Node::Element(_) => {}
+                Node::Comment(_) => self.comment(element, pointer),
+                Node::Element(_) => {}
             }
         }
         for problem in literal::run_problems(&element.children) {

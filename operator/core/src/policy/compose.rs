@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Documents, PolicyDocument, PolicyError, Statement, Tier};
+use super::literal::shown;
 use super::model::{Element, Fragment, Generated, Node, Phase, Section, Target};
 use super::references::{Grants, check_references};
 use super::{check, depth};
+use crate::policy_plugin::Capabilities;
 
 /// What one plugin of the chain brings.
 #[derive(Debug, Clone)]
@@ -21,6 +23,9 @@ pub struct Contribution<'a> {
     pub order: (i64, usize),
     /// The sections that its descriptor declares.
     pub sections: &'a [Section],
+    /// What the platform lets it do beyond writing known policies in their
+    /// usual places.
+    pub capabilities: &'a Capabilities,
     /// What it returned.
     pub generated: Generated,
 }
@@ -30,23 +35,20 @@ const PREFLIGHT: &str = "cors";
 
 /// Puts the fragments of all plugins in their places and checks the result.
 ///
-/// `preflight` lists the elements beyond `cors` that the platform allows
-/// before `<base/>`. All problems are reported, not only the first. Nothing
-/// of the instance may be used (named values, certificates, …); where
-/// something is granted, use [`compose_granted`].
+/// All problems are reported, not only the first. Nothing of the instance may
+/// be used (named values, certificates, …); where something is granted, use
+/// [`compose_granted`].
 pub fn compose(
     contributions: &[Contribution<'_>],
     tier: Tier,
-    preflight: &[&str],
 ) -> Result<Documents, Vec<PolicyError>> {
-    compose_granted(contributions, tier, preflight, &Grants::default())
+    compose_granted(contributions, tier, &Grants::default())
 }
 
 /// As [`compose`], for an object to which the instance grants something.
 pub fn compose_granted(
     contributions: &[Contribution<'_>],
     tier: Tier,
-    preflight: &[&str],
     grants: &Grants,
 ) -> Result<Documents, Vec<PolicyError>> {
     let errors: Vec<PolicyError> = contributions
@@ -56,7 +58,7 @@ pub fn compose_granted(
                 .generated
                 .fragments
                 .iter()
-                .filter_map(|fragment| misplaced(contribution, fragment, preflight))
+                .filter_map(|fragment| misplaced(contribution, fragment))
         })
         .chain(contested_backends(contributions))
         .collect();
@@ -82,10 +84,14 @@ pub fn compose_granted(
             })
             .collect(),
     };
+    let passthrough: BTreeMap<&str, &[String]> = contributions
+        .iter()
+        .map(|c| (c.plugin, c.capabilities.passthrough_elements.as_slice()))
+        .collect();
     let errors: Vec<_> = documents
         .iter()
         .flat_map(|(target, document)| {
-            let mut errors = check::check(document, &target, tier);
+            let mut errors = check::check_granted(document, &target, tier, &passthrough);
             errors.extend(check_references(document, &target, grants));
             errors
         })
@@ -141,11 +147,7 @@ fn document(ordered: &[&Contribution<'_>], target: &Target) -> PolicyDocument {
 }
 
 /// A fragment that may not be where it wants to be, or is too deep to look at.
-fn misplaced(
-    contribution: &Contribution<'_>,
-    fragment: &Fragment,
-    preflight: &[&str],
-) -> Option<PolicyError> {
+fn misplaced(contribution: &Contribution<'_>, fragment: &Fragment) -> Option<PolicyError> {
     let error = |element: Option<&Element>, message: String| {
         Some(PolicyError {
             plugin: Some(contribution.plugin.to_owned()),
@@ -184,16 +186,18 @@ fn misplaced(
     if contribution.phase != Phase::Preflight {
         return None;
     }
+    let granted = &contribution.capabilities.preflight_elements;
     let element = fragment
         .elements
         .iter()
-        .find(|e| e.name != PREFLIGHT && !preflight.contains(&e.name.as_str()))?;
+        .find(|e| e.name != PREFLIGHT && !granted.contains(&e.name))?;
     error(
         Some(element),
         format!(
             "phase 'preflight' stands before <base/> and may hold '{PREFLIGHT}' only, not '{}'; \
-             choose a later phase in the plugin's descriptor",
-            element.name
+             choose a later phase in the plugin's descriptor, or have the platform list the policy in \
+             `spec.capabilities.preflightElements` of the PolicyPlugin",
+            shown(&element.name)
         ),
     )
 }

@@ -143,7 +143,8 @@ impl fmt::Display for Tier {
 pub struct PolicyError {
     /// The plugin whose fragment it is.
     pub plugin: Option<String>,
-    /// A JSON pointer into the plugin's config.
+    /// A JSON pointer into the plugin's config; for what it wrote as text, the
+    /// line.
     pub pointer: Option<String>,
     /// The document.
     pub document: Target,

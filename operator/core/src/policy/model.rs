@@ -98,7 +98,7 @@ pub struct Value {
     /// The pieces, printed one after the other.
     pub parts: Vec<Part>,
     /// The JSON pointer of the config value this came from, if any: errors
-    /// about this value name it.
+    /// about this value name it. For what a plugin wrote as text, its line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
 }
@@ -166,7 +166,8 @@ pub struct Element {
     pub attributes: Vec<Attribute>,
     /// What it holds, in order.
     pub children: Vec<Node>,
-    /// The JSON pointer of the config value this came from, if any.
+    /// The JSON pointer of the config value this came from, if any; for what a
+    /// plugin wrote as text, its line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
 }

@@ -9,7 +9,8 @@ use thiserror::Error;
 
 mod reader;
 
-use super::document::{PolicyDocument, Statement};
+use super::document::{PolicyDocument, Statement, Tier};
+use super::literal::shown;
 use super::model::{Element, Node, Section};
 use reader::Parser;
 
@@ -103,6 +104,60 @@ pub fn parse_tree(text: &str, format: Format) -> Result<Tree, ParseError> {
     // XML's own line-end rule. It holds for the code of expressions too.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     Parser::new(&text, format).document()
+}
+
+/// The longest text of statements that is read: no document may be longer.
+const MAX_FRAGMENT: usize = Tier::Dedicated.max_document_bytes();
+
+/// Reads statements that a plugin wrote as `rawxml`, without `<policies>` or a
+/// section around them.
+///
+/// Stricter than what is forgiven in documents of the service: no document
+/// type, no entities but XML's own, no `--` in a comment. Comments are left
+/// out. Each element and value carries its line in place of a config pointer.
+/// An error shows the line that it is about.
+pub fn parse_statements(text: &str) -> Result<Vec<Element>, ParseError> {
+    if text.len() > MAX_FRAGMENT {
+        return Err(ParseError {
+            line: 1,
+            column: 1,
+            message: format!(
+                "the text has {} bytes, and no policy document may have more than {MAX_FRAGMENT}",
+                text.len()
+            ),
+        });
+    }
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let shown = |error: ParseError| ParseError {
+        message: match text
+            .lines()
+            .nth(error.line.saturating_sub(1))
+            .map(str::trim)
+        {
+            Some(line) if !line.is_empty() => {
+                format!("{}; the line is `{}`", error.message, shown(line))
+            }
+            _ => error.message,
+        },
+        ..error
+    };
+    let statements = Parser::of_fragment(&text).statements().map_err(shown)?;
+    let around = statements.iter().find(|element| {
+        matches!(element.name.as_str(), "policies" | "fragment")
+            || Section::ALL.iter().any(|s| s.as_str() == element.name)
+    });
+    match around {
+        None => Ok(statements),
+        Some(element) => Err(ParseError {
+            line: 1,
+            column: 1,
+            message: format!(
+                "'{}' may not stand around the statements; the fragment's section is said beside \
+                 its text, so write the statements alone",
+                element.name
+            ),
+        }),
+    }
 }
 
 #[cfg(test)]

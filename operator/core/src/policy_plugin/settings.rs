@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::duration::parse_duration;
 use super::governance::{Governance, Pointer};
+use super::limits::PluginLimits;
 use super::rollout::{Batch, Rollout};
 use super::spec::{
-    ConfigMapKey, HttpSource, IntOrPercent, LimitsSpec, OciSource, PolicyPluginSpec, SourceSpec,
+    ConfigMapKey, HttpSource, IntOrPercent, OciSource, PolicyPluginSpec, SourceSpec,
     VerificationSpec,
 };
 use crate::annotations::nearest::shown;
@@ -50,7 +51,7 @@ pub struct PolicyPlugin {
     /// Who must have signed it.
     pub verification: Option<VerificationSpec>,
     /// What a call of it may use.
-    pub limits: LimitsSpec,
+    pub limits: PluginLimits,
     /// What holds for it whatever its code.
     pub governance: Arc<Governance>,
     /// The document that it works on.
@@ -83,6 +84,10 @@ impl PolicyPlugin {
         if let Some(verification) = &spec.verification {
             verify(verification, &mut problems);
         }
+        let limits = PluginLimits::parse(&spec.limits).unwrap_or_else(|found| {
+            problems.extend(found);
+            PluginLimits::default()
+        });
         let rollout = spec.rollout.as_ref().and_then(|rollout| {
             let batch = batch(&rollout.batch, &mut problems);
             let pause = duration(rollout.pause.as_deref(), "rollout.pause", &mut problems);
@@ -98,7 +103,7 @@ impl PolicyPlugin {
                 digest,
                 refresh,
                 verification: spec.verification.clone(),
-                limits: spec.limits.clone(),
+                limits,
                 governance: Arc::new(governance),
                 template: spec.template.clone(),
                 rollout,

@@ -21,6 +21,8 @@ pub(crate) struct Guest {
     pub(crate) describe: &'static str,
     pub(crate) read_spec: &'static str,
     pub(crate) generate: String,
+    /// More of the WIT interface `generator`.
+    pub(crate) wit: &'static str,
     /// More of the module.
     pub(crate) extra: &'static str,
     /// Initial memory, in pages of 64 KiB.
@@ -37,6 +39,7 @@ impl Default for Guest {
             describe: "i32.const 16",
             read_spec: "i32.const 128",
             generate: format!("i32.const {EMPTY_POLICY}"),
+            wit: "",
             extra: "",
             pages: 2,
             data: Vec::new(),
@@ -81,10 +84,14 @@ impl Guest {
     }
 
     /// The interface, in the guest's version.
-    fn interface(&self) -> (Resolve, wit_parser::WorldId) {
+    pub(crate) fn interface(&self) -> (Resolve, wit_parser::WorldId) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/policy.wit");
         let text = std::fs::read_to_string(path).expect("the interface is there");
         let text = text.replace("oda:policy@1.0.0", &format!("oda:policy@{}", self.version));
+        let text = text.replace(
+            "interface generator {",
+            &format!("interface generator {{ {}", self.wit),
+        );
         let mut resolve = Resolve::default();
         let package = resolve
             .push_group(UnresolvedPackageGroup::parse("policy.wit", &text).expect("WIT"))
@@ -173,6 +180,22 @@ pub(crate) fn tower(height: u32, child: impl Fn(u32) -> Option<u32>) -> Guest {
     Guest {
         data: bytes,
         pages: 4,
+        ..Guest::generating(format!("i32.const {DATA_AT}"))
+    }
+}
+
+/// A plugin whose only fragment is text.
+pub(crate) fn raw(text: &str) -> Guest {
+    let fragment_at = DATA_AT + 36;
+    let text_at = fragment_at + 24;
+    // ok, nodes, fragments, raw, diagnostics
+    let mut bytes = words(&[0, 0, 0, 0, 0, fragment_at, 1, 0, 0]);
+    // section inbound, target api (and the room of an operation's id), text
+    bytes.extend(words(&[0, 0, 0, 0, text_at, len(text)]));
+    bytes.extend(text.as_bytes());
+    Guest {
+        pages: 16,
+        data: bytes,
         ..Guest::generating(format!("i32.const {DATA_AT}"))
     }
 }

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use operator_plugin_host::{
-    CallError, HostConfig, Limits, LoadError, Plugin, PluginHost, PluginSource,
+    CallError, Capabilities, HostConfig, Limits, LoadError, Plugin, PluginHost, PluginLimits,
+    PluginSource,
 };
 use serde_json::json;
 
-use super::guest::{DATA_AT, Guest, READING, descriptor, tower, words};
+use super::guest::{DATA_AT, Guest, READING, descriptor, raw, tower, words};
 use super::{context, load, load_error};
 
 /// Long enough for an instance to start on a busy machine, short enough to
@@ -18,7 +19,16 @@ use super::{context, load, load_error};
 const SHORT: Duration = Duration::from_millis(300);
 
 fn guest(guest: &Guest) -> Plugin {
-    load(&guest.component()).expect("loads").with_timeout(SHORT)
+    load(&guest.component())
+        .expect("loads")
+        .with_limits(time(SHORT))
+}
+
+fn time(time: Duration) -> PluginLimits {
+    PluginLimits {
+        time: Some(time),
+        ..PluginLimits::default()
+    }
 }
 
 fn generate_error(plugin: &Plugin) -> CallError {
@@ -76,7 +86,7 @@ fn a_time_limit_is_capped_by_the_hosts() {
             PluginSource::Registry("r".into()),
         )
         .expect("loads")
-        .with_timeout(Duration::from_hours(24));
+        .with_limits(time(Duration::from_hours(24)));
     let CallError::Timeout { limit, .. } = generate_error(&plugin) else {
         panic!("no timeout");
     };
@@ -271,7 +281,7 @@ fn a_neighbour_works_while_a_plugin_hangs() {
     let calls: Vec<_> = (0..10)
         .map(|_| {
             // Long enough to outlast the neighbour's call.
-            let plugin = hanging.clone().with_timeout(Duration::from_secs(3));
+            let plugin = hanging.clone().with_limits(time(Duration::from_secs(3)));
             thread::spawn(move || plugin.generate(&context(), &json!({})))
         })
         .collect();
@@ -291,7 +301,14 @@ fn a_neighbour_works_while_a_plugin_hangs() {
 
 /// Keeps what is logged.
 #[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Sink {
+    pub(crate) fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
 
 impl io::Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -336,12 +353,7 @@ fn a_flood_of_log_lines_is_cut_and_the_call_goes_on() {
     tracing::subscriber::with_default(subscriber, || {
         plugin.generate(&context(), &json!({})).expect("goes on");
     });
-    let log = sink
-        .0
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    let log = String::from_utf8(log).expect("text");
+    let log = sink.text();
     let lines: Vec<_> = log.lines().collect();
     assert_eq!(lines.len(), 101, "100 lines, and one that says so");
     for line in lines.iter().take(100) {
@@ -351,4 +363,195 @@ fn a_flood_of_log_lines_is_cut_and_the_call_goes_on() {
         );
     }
     assert!(lines[100].contains("logs too much"), "{}", lines[100]);
+}
+
+#[test]
+fn a_claim_of_a_gigabyte_costs_nothing() {
+    const GIGABYTE: u32 = 1 << 30;
+    // A text in `describe`.
+    let error = load_error(
+        &Guest {
+            data: words(&[0, GIGABYTE]),
+            describe: "i32.const 8192",
+            ..Guest::default()
+        }
+        .component(),
+    );
+    let LoadError::Describe(error) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(error.reason(), "PluginInvalidOutput", "{error}");
+    // A text in `read-spec`, of memory that is there.
+    let plugin = guest(&Guest {
+        pages: 1000,
+        data: words(&[0, 0, 60 << 20]),
+        read_spec: "i32.const 8192",
+        ..Guest::default()
+    });
+    let error = plugin
+        .read_spec(&json!({"dialect": "canonical", "block": {}}))
+        .expect_err("too large");
+    assert_eq!(error, CallError::OutputTooLarge { limit: 4 << 20 });
+    // Lists of nodes, fragments, texts and diagnostics.
+    for place in 0..4 {
+        let mut list = [0, 0, 0, 0, 0, 0, 0, 0, 0];
+        list[1 + 2 * place] = DATA_AT;
+        list[2 + 2 * place] = GIGABYTE / 8;
+        let error = generate_error(&guest(&Guest {
+            data: words(&list),
+            ..Guest::generating(format!("i32.const {DATA_AT}"))
+        }));
+        assert_eq!(error.reason(), "PluginInvalidOutput", "{place}: {error}");
+    }
+}
+
+#[test]
+fn a_fragment_for_a_section_that_the_descriptor_does_not_list_is_a_lie() {
+    let mut lying = tower(1, |_| None);
+    // The section of the only fragment: after the lists and the name.
+    lying.data[40] = 3;
+    let error = generate_error(&guest(&lying));
+    assert_eq!(
+        error.to_string(),
+        "the plugin's answer cannot be used: it holds a fragment for `on-error`, which its descriptor does not list"
+    );
+}
+
+#[test]
+fn a_descriptor_that_says_a_thing_twice_is_refused() {
+    let twice = descriptor("one").replace("\"version\"", "\"name\":\"two\",\"version\"");
+    let error = load_error(
+        &Guest {
+            descriptor: twice,
+            ..Guest::default()
+        }
+        .component(),
+    );
+    assert_eq!(error.reason(), "InvalidDescriptor");
+    assert!(
+        error.to_string().contains("duplicate field `name`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_config_schema_that_reaches_out_is_refused_before_anything_is_asked() {
+    for (schema, part) in [
+        (
+            r#"{"$ref":"http://127.0.0.1:1/s.json"}"#,
+            "leads out of the document",
+        ),
+        (
+            r#"{"$ref":"file:///etc/passwd"}"#,
+            "leads out of the document",
+        ),
+        (
+            r#"{"$defs":{"a":{"$id":"http://x/"}}}"#,
+            "only the whole document",
+        ),
+        ("[]", "must be a JSON Schema"),
+    ] {
+        let error = load_error(
+            &Guest {
+                descriptor: descriptor("test").replace(r#"{"type":"object"}"#, schema),
+                ..Guest::default()
+            }
+            .component(),
+        );
+        assert_eq!(error.reason(), "InvalidDescriptor", "{schema}: {error}");
+        assert!(error.to_string().contains(part), "{schema}: {error}");
+    }
+    // What only the compiled form shows.
+    for schema in [
+        r##"{"$ref":"#"}"##,
+        r##"{"properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"items":{"$ref":"#/$defs/a"}}}}"##,
+        r#"{"pattern":"(a+)+$(?=x)"}"#,
+        r#"{"pattern":"(?:(?:a{1000}){1000}){1000}"}"#,
+        r#"{"type":"nonsense"}"#,
+    ] {
+        let plugin = load(
+            &Guest {
+                descriptor: descriptor("test").replace(r#"{"type":"object"}"#, schema),
+                ..Guest::default()
+            }
+            .component(),
+        )
+        .expect("the schema is looked at where it is compiled");
+        let refused =
+            operator_core::config::CompiledSchema::compile(&plugin.descriptor().config_schema);
+        assert!(refused.is_err(), "{schema}");
+    }
+}
+
+#[test]
+fn policy_text_is_taken_from_those_it_is_granted_to() {
+    let plugin = guest(&raw("<set-variable name=\"a\" value=\"@(1)\" />"));
+    let error = generate_error(&plugin);
+    assert_eq!(error.reason(), "PluginNotGranted");
+    assert_eq!(
+        error.to_string(),
+        "the plugin returned policy XML as text, which the platform has not granted it; \
+         `spec.capabilities.rawXml: true` of its PolicyPlugin grants it"
+    );
+    let granted = |plugin: Plugin| {
+        plugin.with_capabilities(Capabilities {
+            raw_xml: true,
+            ..Capabilities::default()
+        })
+    };
+    let policy = granted(plugin)
+        .generate(&context(), &json!({}))
+        .expect("granted");
+    assert_eq!(policy.fragments[0].elements[0].name, "set-variable");
+    for (text, part) in [
+        (
+            "<!-- a -- b -->",
+            "line 1, column 5: a comment may not contain '--'",
+        ),
+        (
+            "\n<!DOCTYPE x>",
+            "line 2, column 1: a document type or entity may not be declared",
+        ),
+        (
+            "<!DOCTYPE b [<!ENTITY a \"b\"><!ENTITY c \"&a;&a;&a;\">]><x>&c;</x>",
+            "a document type or entity may not be declared",
+        ),
+        ("<x>&lol9;</x>", "line 1, column 4: '&' begins no entity"),
+        ("<x", "the line is `<x`"),
+        (&"<x>".repeat(100), "nested more than 64 deep"),
+        (
+            &"<x/>".repeat(100_000),
+            "no policy document may have more than 262144",
+        ),
+    ] {
+        let error = generate_error(&granted(guest(&raw(text))));
+        assert_eq!(error.reason(), "PluginInvalidOutput", "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_capability_that_is_asked_for_and_not_granted_is_named_by_its_field() {
+    let asking = descriptor("test").replace(
+        "\"specBlock\"",
+        r#""capabilities":["raw-xml","preflight-elements","later"],"specBlock""#,
+    );
+    let plugin = guest(&Guest {
+        descriptor: asking,
+        ..Guest::default()
+    });
+    assert_eq!(
+        plugin.missing_capabilities(),
+        [
+            "spec.capabilities.rawXml",
+            "spec.capabilities.preflightElements"
+        ]
+    );
+    let plugin = plugin.with_capabilities(Capabilities {
+        raw_xml: true,
+        preflight_elements: vec!["set-header".to_owned()],
+        ..Capabilities::default()
+    });
+    assert_eq!(plugin.missing_capabilities(), [""; 0]);
+    assert!(plugin.capabilities().raw_xml);
 }

@@ -11,9 +11,13 @@
 mod author;
 mod builtin;
 mod cache;
+mod compile;
 mod documents;
+mod evolution;
+mod generated;
 mod guest;
 mod hostile;
+mod limits;
 mod loading;
 mod usage;
 

@@ -211,3 +211,50 @@ fn a_named_value_is_refused_unless_the_instance_grants_it() {
             .contains("<value>{{partner-key}}</value>")
     );
 }
+
+/// A world in which the platform grants `guard` these capabilities.
+fn granted(capabilities: &Value) -> World {
+    let spec = serde_json::from_value(json!({
+        "source": {"builtIn": {"name": "guard"}},
+        "namespaceSelector": {},
+        "capabilities": capabilities,
+    }))
+    .unwrap();
+    let mut world = World::default();
+    let mut entry = world.catalog.entry(&name("guard")).unwrap().clone();
+    entry.governance = Some(Arc::new(crate::policy_plugin::Governance::of(&spec)));
+    world.catalog.insert_entry(name("guard"), entry);
+    world
+}
+
+#[test]
+fn what_a_plugin_may_write_is_what_its_policy_plugin_grants() {
+    let written = || {
+        made(vec![Fragment {
+            section: Section::Inbound,
+            target: Target::Api,
+            elements: crate::policy::parse_statements(
+                "<acme-shield mode=\"x\" />\n<set-variable name=\"a\" value=\"{{secret}}\" />",
+            )
+            .unwrap(),
+        }])
+    };
+    let guard = |world: &World| valid(world, &[("plugins", "guard")], &json!({}));
+    // References need grants of the instance, whatever the platform lets a
+    // plugin write; the line stands in the sentence, not in the config.
+    let reference = "metadata.annotations[apim.oda.tmforum.org/plugin.guard]: [guard] line 2 (`<set-variable name=\"a\" \
+                     value=\"{{secret}}\" />`): the policy uses the named value 'secret', which the instance does not \
+                     grant to this namespace; ask the platform team for a grant or use another (policy of the API \
+                     in inbound)";
+    let api = guard(&granted(&json!({"passthroughElements": ["acme-shield"]})));
+    assert_eq!(refusal(&api, vec![written()]), [reference]);
+    let api = guard(&granted(&json!({"rawXml": true})));
+    let refused = refusal(&api, vec![written()]);
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(
+        refused[0].contains(
+            "line 1 (`<acme-shield mode=\"x\" />`): 'acme-shield' is no policy that is known here"
+        ),
+        "{refused:?}"
+    );
+}

@@ -8,14 +8,18 @@ use super::rules::Problem;
 use super::way_out;
 
 /// What is wrong with the children of an element that holds parts of its own
-/// policy, not policies.
-pub(super) fn problems(element: &Element, rule: &Rule) -> Vec<Problem> {
+/// policy, not policies. `passthrough` lists what may stand where anything
+/// could.
+pub(super) fn problems(element: &Element, rule: &Rule, passthrough: &[String]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut counts = vec![0_usize; rule.children.len()];
     let mut last = 0;
     for child in element.elements() {
         let place = rule.children.iter().position(|r| r.name == child.name);
         let Some(place) = place else {
+            if rule.any && passthrough.contains(&child.name) {
+                continue;
+            }
             problems.push(Problem::at(child, unknown(element, child, rule)));
             continue;
         };
@@ -74,8 +78,8 @@ fn unknown(element: &Element, child: &Element, rule: &Rule) -> String {
     let name = shown(&child.name);
     if rule.any {
         return format!(
-            "'{name}' inside '{}' would be passed through unchecked, which is granted to no \
-             plugin; write it as text",
+            "'{name}' inside '{}' would be passed through unchecked; write it as text, or have the \
+             platform list it in `spec.capabilities.passthroughElements` of the PolicyPlugin",
             element.name
         );
     }

@@ -151,8 +151,8 @@ fn values_have_the_type_that_the_schema_says() {
     );
     assert_eq!(
         one("<set-body><any>x</any></set-body>"),
-        "'any' inside 'set-body' would be passed through unchecked, which is granted to no \
-         plugin; write it as text"
+        "'any' inside 'set-body' would be passed through unchecked; write it as text, or have the platform \
+         list it in `spec.capabilities.passthroughElements` of the PolicyPlugin"
     );
 }
 

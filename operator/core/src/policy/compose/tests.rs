@@ -1,5 +1,6 @@
 use super::*;
 use crate::policy::{Attribute, Value, print};
+use crate::policy_plugin::Capabilities;
 
 fn element(name: &str, attributes: &[(&str, &str)]) -> Element {
     let mut element = Element::new(name);
@@ -11,6 +12,25 @@ fn element(name: &str, attributes: &[(&str, &str)]) -> Element {
         })
         .collect();
     element
+}
+
+fn none() -> &'static Capabilities {
+    static NONE: Capabilities = Capabilities {
+        raw_xml: false,
+        passthrough_elements: Vec::new(),
+        preflight_elements: Vec::new(),
+        inline_templates: false,
+    };
+    &NONE
+}
+
+fn capabilities(passthrough: &[&str], preflight: &[&str]) -> Capabilities {
+    let list = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+    Capabilities {
+        passthrough_elements: list(passthrough),
+        preflight_elements: list(preflight),
+        ..Capabilities::default()
+    }
 }
 
 fn variable(name: &str) -> Element {
@@ -42,6 +62,7 @@ fn plugin(
         mandatory: false,
         order: (0, 0),
         sections: &Section::ALL,
+        capabilities: none(),
         generated: Generated {
             fragments: fragments
                 .into_iter()
@@ -69,7 +90,7 @@ fn messages(result: Result<Documents, Vec<PolicyError>>) -> Vec<String> {
 
 #[test]
 fn an_api_without_plugins_has_four_sections_with_base() {
-    let documents = compose(&[], Tier::Dedicated, &[]).unwrap();
+    let documents = compose(&[], Tier::Dedicated).unwrap();
     assert_eq!(documents.api, PolicyDocument::inherit());
     assert_eq!(documents.operations.len(), 0);
     insta::assert_snapshot!(print(&documents.api), @r"
@@ -123,7 +144,7 @@ fn phase_then_mandatory_then_order_then_chain_decides_the_place() {
     let mut preflight = inbound("preflight", Phase::Preflight);
     preflight.generated.fragments[0].elements = vec![cors()];
     chain.push(preflight);
-    let documents = compose(&chain, Tier::Dedicated, &[]).unwrap();
+    let documents = compose(&chain, Tier::Dedicated).unwrap();
     let order: Vec<_> = documents
         .api
         .section(Section::Inbound)
@@ -158,7 +179,6 @@ fn every_section_of_an_operation_holds_base_but_a_filled_backend() {
             ],
         )],
         Tier::Dedicated,
-        &[],
     )
     .unwrap();
     assert_eq!(documents.api, PolicyDocument::inherit());
@@ -192,7 +212,7 @@ fn two_plugins_that_fill_backend_are_an_error_that_names_both() {
             vec![(Section::Backend, target, Element::new("forward-request"))],
         )
     };
-    let conflict = |chain: &[Contribution<'_>]| compose(chain, Tier::Dedicated, &[]);
+    let conflict = |chain: &[Contribution<'_>]| compose(chain, Tier::Dedicated);
     assert_eq!(
         messages(conflict(&[
             fill("one", Target::Api),
@@ -219,20 +239,38 @@ fn two_plugins_that_fill_backend_are_an_error_that_names_both() {
 
 #[test]
 fn preflight_holds_cors_and_what_the_platform_granted() {
-    let chain = [plugin(
+    let mut chain = [plugin(
         "p",
         Phase::Preflight,
         vec![(Section::Inbound, Target::Api, variable("x"))],
     )];
     assert_eq!(
-        messages(compose(&chain, Tier::Dedicated, &[])),
+        messages(compose(&chain, Tier::Dedicated)),
         [
             "[p] phase 'preflight' stands before <base/> and may hold 'cors' only, not \
-                 'set-variable'; choose a later phase in the plugin's descriptor \
+                 'set-variable'; choose a later phase in the plugin's descriptor, or have the platform \
+                 list the policy in `spec.capabilities.preflightElements` of the PolicyPlugin \
                  (policy of the API in inbound)"
         ]
     );
-    assert!(compose(&chain, Tier::Dedicated, &["set-variable"]).is_ok());
+    let granted = capabilities(&[], &["set-variable"]);
+    chain[0].capabilities = &granted;
+    assert!(compose(&chain, Tier::Dedicated).is_ok());
+    // What one plugin may, another may not.
+    let [own] = chain;
+    let mut other = plugin(
+        "q",
+        Phase::Preflight,
+        vec![(Section::Inbound, Target::Api, variable("y"))],
+    );
+    other.order = (0, 1);
+    assert_eq!(
+        messages(compose(&[own, other], Tier::Dedicated))
+            .iter()
+            .map(|m| m.get(..4).unwrap_or_default())
+            .collect::<Vec<_>>(),
+        ["[q] "]
+    );
 }
 
 #[test]
@@ -244,7 +282,7 @@ fn a_fragment_for_an_undeclared_section_is_refused() {
     )];
     chain[0].sections = &[Section::Inbound];
     assert_eq!(
-        messages(compose(&chain, Tier::Dedicated, &[])),
+        messages(compose(&chain, Tier::Dedicated)),
         [
             "[p] the plugin returned a fragment for section 'outbound', but its descriptor \
                  declares [inbound]; add the section to the descriptor or leave the fragment out \
@@ -267,7 +305,7 @@ fn a_tree_that_is_too_deep_is_refused() {
         vec![(Section::Inbound, Target::Api, deep)],
     )];
     assert_eq!(
-        messages(compose(&chain, Tier::Dedicated, &[])),
+        messages(compose(&chain, Tier::Dedicated)),
         [
             "[p] element 'otherwise' holds elements nested more than 64 deep; make the policy \
                  flatter (policy of the API in inbound)"
@@ -286,7 +324,7 @@ fn nothing_of_the_instance_is_used_without_a_grant() {
         vec![(Section::Inbound, Target::Api, variable)],
     )];
     assert_eq!(
-        messages(compose(&chain, Tier::Dedicated, &[])),
+        messages(compose(&chain, Tier::Dedicated)),
         [
             "[p] /key: the policy uses the named value 'key', which the instance does not \
                  grant to this namespace; ask the platform team for a grant or use another \
@@ -294,6 +332,96 @@ fn nothing_of_the_instance_is_used_without_a_grant() {
         ]
     );
     let grants = Grants([(ReferenceKind::NamedValue, vec!["key".to_owned()])].into());
-    let documents = compose_granted(&chain, Tier::Dedicated, &[], &grants).unwrap();
+    let documents = compose_granted(&chain, Tier::Dedicated, &grants).unwrap();
     assert!(print(&documents.api).contains("value=\"{{key}}\""));
+}
+
+/// A contribution of what a plugin wrote as text.
+fn written<'a>(text: &str, capabilities: &'a Capabilities) -> Contribution<'a> {
+    let mut own = plugin("p", Phase::Traffic, Vec::new());
+    own.capabilities = capabilities;
+    own.generated.fragments.push(Fragment {
+        section: Section::Inbound,
+        target: Target::Api,
+        elements: crate::policy::parse_statements(text).expect("statements"),
+    });
+    own
+}
+
+#[test]
+fn an_element_that_is_not_known_passes_by_name_alone() {
+    let text = r#"<acme-shield mode="@(context.RequestId)" x:y="1"><rule at="2">three</rule></acme-shield>"#;
+    let granted = capabilities(&["acme-shield"], &[]);
+    let documents = compose(&[written(text, &granted)], Tier::Dedicated).expect("granted");
+    assert!(
+        print(&documents.api).contains(
+            r#"        <acme-shield mode="@(context.RequestId)" x:y="1">
+            <rule at="2">three</rule>
+        </acme-shield>"#
+        ),
+        "{}",
+        print(&documents.api)
+    );
+    for other in [
+        capabilities(&[], &["acme-shield"]),
+        capabilities(&["rule"], &[]),
+    ] {
+        assert_eq!(
+            messages(compose(&[written(text, &other)], Tier::Dedicated)),
+            [format!(
+                "[p] line 1 (`{}…`): 'acme-shield' is no policy that is known here; see Azure's policy reference for \
+                 what there is, or have the platform list it in `spec.capabilities.passthroughElements` of the \
+                 PolicyPlugin (policy of the API in inbound)",
+                &text[..60]
+            )]
+        );
+    }
+}
+
+#[test]
+fn what_passes_unknown_is_still_no_way_to_code_secrets_or_known_policies() {
+    let granted = capabilities(&["acme", "base"], &[]);
+    for (text, part) in [
+        (r#"<acme x="a@(1)" />"#, "contains '@('"),
+        (
+            r#"<acme x="&amp;#64;(1)" />"#,
+            "once its entities are decoded",
+        ),
+        ("<acme><p>x {{ y</p></acme>", "contains '{{'"),
+        (
+            r#"<acme x="{{secret}}" />"#,
+            "named value 'secret', which the instance does not grant",
+        ),
+        (r#"<acme><p backend-id="b" /></acme>"#, "backend 'b'"),
+        ("<acme><p><base /></p></acme>", "cannot write <base/>"),
+        ("<base />", "cannot write <base/>"),
+        (
+            r#"<acme><set-header nam="x" /></acme>"#,
+            "attribute 'nam' of 'set-header' does not exist",
+        ),
+        ("<acme><p>@<!-- c -->(1)</p></acme>", "contains '@('"),
+        (
+            r#"<set-body><acme x="@{{y}}" /></set-body>"#,
+            "beside a named value",
+        ),
+        ("<set-body><other /></set-body>", "passthroughElements"),
+    ] {
+        let errors = messages(compose(&[written(text, &granted)], Tier::Dedicated));
+        assert!(
+            errors.iter().any(|error| error.contains(part)),
+            "{text}: {errors:?}"
+        );
+    }
+}
+
+#[test]
+fn an_error_in_text_of_a_plugin_names_and_shows_its_line() {
+    let text = "<set-variable name=\"a\"\n  value=\"1\" />\n\n<rate-limit\n    calls=\"many\" renewal-period=\"60\" />";
+    assert_eq!(
+        messages(compose(&[written(text, none())], Tier::Dedicated)),
+        [
+            "[p] line 5 (`calls=\"many\" renewal-period=\"60\" />`): attribute 'calls' of 'rate-limit' is 'many'; it \
+             must be a whole number of 32 bits (policy of the API in inbound)"
+        ]
+    );
 }

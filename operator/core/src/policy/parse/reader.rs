@@ -10,6 +10,9 @@ pub(super) struct Parser<'t> {
     text: &'t str,
     at: usize,
     format: Format,
+    /// For text that a plugin wrote: stricter, and everything is told where it
+    /// stands.
+    lines: Option<Lines<'t>>,
 }
 
 /// More than any policy has; fewer than it takes to make looking for one slow.
@@ -34,6 +37,33 @@ struct Open {
 
 type Result<T> = std::result::Result<T, ParseError>;
 
+/// Where the lines of a text begin.
+struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Self {
+        let starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self { text, starts }
+    }
+
+    /// The line of a byte, by its number and what stands there.
+    fn place(&self, at: usize) -> String {
+        let line = self.starts.partition_point(|start| *start <= at);
+        let text = line
+            .checked_sub(1)
+            .and_then(|index| self.starts.get(index))
+            .and_then(|start| self.text.get(*start..))
+            .and_then(|rest| rest.lines().next())
+            .unwrap_or_default();
+        format!("line {line} (`{}`)", shown(text.trim()))
+    }
+}
+
 impl<'t> Parser<'t> {
     /// `text` has line feeds as line ends.
     pub(super) const fn new(text: &'t str, format: Format) -> Self {
@@ -41,7 +71,26 @@ impl<'t> Parser<'t> {
             text,
             at: 0,
             format,
+            lines: None,
         }
+    }
+
+    /// A reader of statements that a plugin wrote as text.
+    pub(super) fn of_fragment(text: &'t str) -> Self {
+        Self {
+            lines: Some(Lines::of(text)),
+            ..Self::new(text, Format::RawXml)
+        }
+    }
+
+    /// Whether nothing is forgiven: text of a plugin has no excuse.
+    const fn is_strict(&self) -> bool {
+        matches!(self.format, Format::Xml) || self.lines.is_some()
+    }
+
+    /// What stands for the config pointer of something read here.
+    fn place(&self, at: usize) -> Option<String> {
+        self.lines.as_ref().map(|lines| lines.place(at))
     }
 
     fn fail<T>(&self, at: usize, message: impl Into<String>) -> Result<T> {
@@ -83,7 +132,24 @@ impl<'t> Parser<'t> {
         }
     }
 
-    pub(super) fn document(&mut self) -> Result<Tree> {
+    /// Statements one after the other, with nothing around them. Comments are
+    /// left out.
+    pub(super) fn statements(&mut self) -> Result<Vec<Element>> {
+        self.characters()?;
+        let mut statements = Vec::new();
+        loop {
+            self.comments()?;
+            if self.rest().is_empty() {
+                return Ok(statements);
+            }
+            if !self.rest().starts_with('<') {
+                return self.fail(self.at, "text stands where only policies may stand");
+            }
+            statements.push(self.element()?);
+        }
+    }
+
+    fn characters(&self) -> Result<()> {
         if let Some(c) = forbidden_char(self.text) {
             let at = self.text.find(c).unwrap_or_default();
             return self.fail(
@@ -91,6 +157,11 @@ impl<'t> Parser<'t> {
                 format!("the character U+{:04X} cannot stand in XML", u32::from(c)),
             );
         }
+        Ok(())
+    }
+
+    pub(super) fn document(&mut self) -> Result<Tree> {
+        self.characters()?;
         self.skip_whitespace();
         if self.eat("<?xml") {
             self.until("?>", "the XML declaration")?;
@@ -126,7 +197,7 @@ impl<'t> Parser<'t> {
     fn comment(&mut self) -> Result<String> {
         let start = self.at;
         let comment = self.until("-->", "the comment")?;
-        if self.format == Format::Xml && (comment.contains("--") || comment.ends_with('-')) {
+        if self.is_strict() && (comment.contains("--") || comment.ends_with('-')) {
             return self.fail(start, "a comment may not contain '--'");
         }
         Ok(comment.to_owned())
@@ -166,7 +237,9 @@ impl<'t> Parser<'t> {
                     None => return self.fail(at, format!("'</{name}>' closes nothing")),
                 }
             } else if self.eat("<") {
-                let (element, empty) = self.start_tag()?;
+                self.markup(at)?;
+                let (mut element, empty) = self.start_tag()?;
+                element.pointer = self.place(at);
                 if !empty {
                     if stack.len() >= MAX_DEPTH {
                         return self.fail(
@@ -194,6 +267,21 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Refuses what begins like a tag and is none, with its name.
+    fn markup(&self, at: usize) -> Result<()> {
+        let rest = self.rest();
+        if rest.starts_with("!DOCTYPE") || rest.starts_with("!ENTITY") {
+            return self.fail(
+                at,
+                "a document type or entity may not be declared; leave it out",
+            );
+        }
+        if rest.starts_with('?') {
+            return self.fail(at, "a processing instruction may not stand here");
+        }
+        Ok(())
+    }
+
     fn name(&mut self, what: &str) -> Result<&'t str> {
         let rest = self.rest();
         let length = rest
@@ -204,6 +292,14 @@ impl<'t> Parser<'t> {
             return self.fail(
                 self.at,
                 format!("{what} begins with no name: '{}'", shown(rest)),
+            );
+        }
+        // The service's own readers decide what letters there are; none of its
+        // policies needs more than these.
+        if self.lines.is_some() && !name.is_ascii() {
+            return self.fail(
+                self.at,
+                format!("'{}' is no name of plain letters and digits", shown(name)),
             );
         }
         self.at += length;
@@ -247,7 +343,8 @@ impl<'t> Parser<'t> {
                 return self.fail(self.at, format!("'=' is missing after attribute '{name}'"));
             }
             self.skip_whitespace();
-            let value = self.attribute_value(name)?;
+            let mut value = self.attribute_value(name)?;
+            value.pointer = self.place(at);
             element.attributes.push(Attribute {
                 name: name.to_owned(),
                 value,
@@ -278,7 +375,7 @@ impl<'t> Parser<'t> {
             if quote == '"' { "\"" } else { "'" },
             &format!("the value of '{name}'"),
         )?;
-        if self.format == Format::Xml && raw.contains('<') {
+        if self.is_strict() && raw.contains('<') {
             return self.fail(at, format!("the value of '{name}' contains '<'"));
         }
         let mut text = String::new();
@@ -311,9 +408,10 @@ impl<'t> Parser<'t> {
         loop {
             if self.format == Format::RawXml
                 && !open.pending.matters
-                && let Some(code) = self.raw_code()?
+                && let Some(mut code) = self.raw_code()?
             {
                 open.pending = Pending::default();
+                code.pointer = self.place(self.at.saturating_sub(1));
                 open.element.children.push(Node::Text(code));
                 self.skip_whitespace();
                 let next = self.rest();
@@ -337,7 +435,9 @@ impl<'t> Parser<'t> {
             if self.eat("<!--") {
                 self.flush(open)?;
                 let comment = self.comment()?;
-                open.element.children.push(Node::Comment(comment));
+                if self.lines.is_none() {
+                    open.element.children.push(Node::Comment(comment));
+                }
             } else if self.eat("<![CDATA[") {
                 let data = self.until("]]>", "the CDATA section")?;
                 open.pending.matters = true;
@@ -355,7 +455,8 @@ impl<'t> Parser<'t> {
     fn flush(&mut self, open: &mut Open) -> Result<()> {
         let pending = std::mem::take(&mut open.pending);
         if pending.matters {
-            let value = self.classify(&pending.text, self.at)?;
+            let mut value = self.classify(&pending.text, self.at)?;
+            value.pointer = self.place(self.at);
             open.element.children.push(Node::Text(value));
         } else if !pending.text.is_empty() {
             open.layout.push(open.element.children.len());
@@ -391,7 +492,7 @@ impl<'t> Parser<'t> {
                     out.push(c);
                     rest = entity.get(length..).unwrap_or_default();
                 }
-                _ if self.format == Format::Xml => {
+                _ if self.is_strict() => {
                     return self.fail(
                         at + raw.len() - entity.len(),
                         "'&' begins no entity; a plain '&' is written '&amp;'",

@@ -150,7 +150,7 @@ fn errors_name_the_line_the_column_and_what_is_missing() {
         ),
         (
             "<!DOCTYPE a><a/>",
-            "line 1, column 2: a tag begins with no name: '!DOCTYPE a><a/>'",
+            "line 1, column 1: a document type or entity may not be declared; leave it out",
         ),
         (
             "<a>\u{1}</a>",
@@ -190,4 +190,119 @@ fn errors_name_the_line_the_column_and_what_is_missing() {
         document("<policies><inbound/><inbound/></policies>"),
         "section 'inbound' is there twice"
     );
+}
+
+/// What is wrong with statements that a plugin wrote.
+fn refused(text: &str) -> String {
+    parse_statements(text)
+        .expect_err("must be refused")
+        .to_string()
+}
+
+#[test]
+fn statements_of_a_plugin_carry_their_lines_and_lose_their_comments() {
+    let statements = parse_statements(
+        "<!-- one -->\r\n<choose>\r\n  <when condition=\"@(a < b && c[\"x\"] == '<')\"><!-- two -->\n    <set-variable name=\"a\" value=\"{{n}}\" /></when></choose>\n<set-body>@{ return \"&amp;\"; }</set-body>",
+    )
+    .expect("statements");
+    let [choose, body] = &statements[..] else {
+        panic!("{statements:?}");
+    };
+    assert_eq!(choose.pointer.as_deref(), Some("line 2 (`<choose>`)"));
+    let when = choose.elements().next().expect("when");
+    assert_eq!(when.children.len(), 1);
+    let condition = when.attribute("condition").expect("condition");
+    assert_eq!(
+        (condition.form, condition.parts.as_slice()),
+        (
+            Form::Expression,
+            [Part::Text("a < b && c[\"x\"] == '<'".to_owned())].as_slice()
+        )
+    );
+    let variable = when.elements().next().expect("set-variable");
+    let value = variable.attribute("value").expect("value");
+    assert_eq!(value.parts, [Part::NamedValue("n".to_owned())]);
+    assert_eq!(
+        value.pointer.as_deref(),
+        Some("line 4 (`<set-variable name=\"a\" value=\"{{n}}\" /></when></choose>`)")
+    );
+    let [Node::Text(code)] = body.children.as_slice() else {
+        panic!("{body:?}");
+    };
+    assert_eq!(code.form, Form::Statements);
+    assert_eq!(code.parts, [Part::Text(" return \"&amp;\"; ".to_owned())]);
+    assert_eq!(
+        code.pointer.as_deref(),
+        Some("line 5 (`<set-body>@{ return \"&amp;\"; }</set-body>`)")
+    );
+    assert_eq!(parse_statements(" \n<!-- - -->"), Ok(Vec::new()));
+}
+
+#[test]
+fn statements_of_a_plugin_are_read_without_mercy() {
+    for (text, error) in [
+        (
+            "<cors />\n<!-- a -- b -->",
+            "line 2, column 5: a comment may not contain '--'; the line is `<!-- a -- b -->`",
+        ),
+        (
+            "<!-- a --->",
+            "line 1, column 5: a comment may not contain '--'",
+        ),
+        (
+            "<!DOCTYPE x [<!ENTITY a \"b\">]><x>&a;</x>",
+            "line 1, column 1: a document type or entity may not be declared; leave it out; the line is \
+             `<!DOCTYPE x [<!ENTITY a \"b\">]><x>&a;</x>`",
+        ),
+        (
+            "<set-body>\n  &lol9;</set-body>",
+            "line 2, column 3: '&' begins no entity; a plain '&' is written '&amp;'; the line is `&lol9;</set-body>`",
+        ),
+        (
+            "<a x=\"&#x0;\" />",
+            "line 1, column 7: '&' begins no entity",
+        ),
+        (
+            "<a x=\"a & b\" />",
+            "line 1, column 9: '&' begins no entity",
+        ),
+        (
+            "<a x=\"<\" />",
+            "line 1, column 7: the value of 'x' contains '<'",
+        ),
+        (
+            "<?php ?>",
+            "line 1, column 1: a processing instruction may not stand here",
+        ),
+        (
+            "<a />x",
+            "line 1, column 6: text stands where only policies may stand",
+        ),
+        (
+            "<ä />",
+            "line 1, column 2: 'ä' is no name of plain letters and digits",
+        ),
+        ("<a>", "line 1, column 4: '</a>' is missing"),
+        (
+            "<a x=\"@(1\" />",
+            "line 1, column 7: the expression is not complete C#",
+        ),
+        (
+            "<policies><inbound /></policies>",
+            "line 1, column 1: 'policies' may not stand around the statements",
+        ),
+        (
+            "<on-error />",
+            "line 1, column 1: 'on-error' may not stand around the statements",
+        ),
+        (
+            "a\u{0}",
+            "line 1, column 2: the character U+0000 cannot stand in XML",
+        ),
+    ] {
+        let found = refused(text);
+        assert!(found.starts_with(error), "{text}: {found}");
+    }
+    assert!(refused(&"<a>".repeat(65)).contains("nested more than 64 deep"));
+    assert!(refused(&" ".repeat(300_000)).contains("the text has 300000 bytes"));
 }

@@ -162,8 +162,8 @@ fn real_documents_pass_the_checks_but_for_known_reasons() {
              the text",
             // Elements of the body's own.
             "Extracting multiple values from xml documents.policy.xml: 'message3' inside \
-             'set-body' would be passed through unchecked, which is granted to no plugin; write \
-             it as text",
+             'set-body' would be passed through unchecked; write it as text, or have the platform \
+             list it in `spec.capabilities.passthroughElements` of the PolicyPlugin",
             // A typing error: one bracket is of the wrong kind.
             "Get OAuth2 access token from AAD using client id and certificate using key vault \
              manage identity.xml: attribute 'duration' of 'cache-store-value': the text \

@@ -7,6 +7,7 @@ use crate::policy::{
     Part, Phase, PolicyDocument, PolicyError, ReferenceKind, Section, Statement, Target, Tier,
     Value, canonical, compose_granted, parse, parse_tree, print, print_element,
 };
+use crate::policy_plugin::Capabilities;
 
 /// What a plugin does with a config value: once as an attribute, once as text.
 fn documents(value: &Value) -> Result<Documents, Vec<PolicyError>> {
@@ -24,12 +25,14 @@ fn documents(value: &Value) -> Result<Documents, Vec<PolicyError>> {
     let mut header = Element::new("set-header");
     header.attributes = vec![attribute("name", Value::literal("n"))];
     header.children = vec![Node::Element(text)];
+    let none = Capabilities::default();
     let contribution = Contribution {
         plugin: "p",
         phase: Phase::Transformation,
         mandatory: false,
         order: (0, 0),
         sections: &[Section::Inbound],
+        capabilities: &none,
         generated: Generated {
             fragments: vec![Fragment {
                 section: Section::Inbound,
@@ -40,7 +43,7 @@ fn documents(value: &Value) -> Result<Documents, Vec<PolicyError>> {
         },
     };
     let all = Grants([(ReferenceKind::NamedValue, vec!["*".to_owned()])].into());
-    compose_granted(&[contribution], Tier::Dedicated, &[], &all)
+    compose_granted(&[contribution], Tier::Dedicated, &all)
 }
 
 /// All values of a parsed document that are not plain text.
