@@ -75,7 +75,8 @@ fn compose(plugin: &Plugin, operation: Option<&str>, config: &Value) -> Result<S
         documents
             .iter()
             .map(|(target, document)| format!("{target:?}\n{}", print(document)))
-            .collect()
+            .collect::<Vec<_>>()
+            .concat()
     })
     .map_err(|errors| {
         let error = errors.first().expect("an error");
