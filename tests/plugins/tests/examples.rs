@@ -63,12 +63,12 @@ fn compose(plugin: &Plugin, operation: Option<&str>, config: &Value) -> Result<S
         mandatory: false,
         order: (0, 0),
         sections: &descriptor.sections,
+        capabilities: plugin.capabilities(),
         generated,
     };
     compose_granted(
         &[contribution],
         Tier::from_sku("Developer"),
-        &[],
         &Grants::default(),
     )
     .map(|documents| {

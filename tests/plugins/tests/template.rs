@@ -57,10 +57,11 @@ fn compose(plugin: &Plugin, template: &str, values: Value) -> Result<String, Str
         mandatory: false,
         order: (0, 0),
         sections: &descriptor.sections,
+        capabilities: plugin.capabilities(),
         generated,
     };
     let granted = Grants([(ReferenceKind::NamedValue, vec!["team-*".to_owned()])].into());
-    compose_granted(&[contribution], Tier::from_sku("Developer"), &[], &granted)
+    compose_granted(&[contribution], Tier::from_sku("Developer"), &granted)
         .map(|documents| print(&documents.api))
         .map_err(|errors| {
             errors

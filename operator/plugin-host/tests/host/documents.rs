@@ -120,9 +120,10 @@ impl Case {
             mandatory: false,
             order: (0, 0),
             sections: &descriptor.sections,
+            capabilities: self.plugin.capabilities(),
             generated,
         };
-        compose_granted(&[contribution], Tier::Dedicated, &[], grants)
+        compose_granted(&[contribution], Tier::Dedicated, grants)
     }
 }
 
