@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use operator_core::policy::{
-    Contribution, Documents, Element, Format, Grants, Node, Part, PolicyError, ReferenceKind, Tier,
-    compose_granted, parse, print, references,
+    Contribution, Documents, Element, Format, Grants, Node, Part, PolicyError, ReferenceKind,
+    Target, Tier, compose_granted, parse, print, references,
 };
-use operator_plugin_host::Plugin;
+use operator_core::policy_plugin::spec::Capabilities;
+use operator_plugin_host::{CallError, Plugin};
 use serde_json::{Value, json};
 
 use super::BUILT_IN;
@@ -29,6 +30,13 @@ struct Case {
     config: Value,
     /// Whether it is for one operation.
     operation: bool,
+}
+
+/// Why there are no documents.
+#[derive(Debug)]
+enum Refused {
+    ByPlugin(CallError),
+    ByOperator(Vec<PolicyError>),
 }
 
 fn workspace() -> PathBuf {
@@ -93,14 +101,14 @@ impl Case {
     /// The documents, as they would be sent.
     fn documents(&self) -> Vec<String> {
         self.composed(&everything())
-            .unwrap_or_else(|errors| panic!("{}: {errors:#?}", self.name))
+            .unwrap_or_else(|refused| panic!("{}: {refused:#?}", self.name))
             .iter()
             .map(|(_, document)| print(document))
             .collect()
     }
 
     /// The documents of an object to which this is granted.
-    fn composed(&self, grants: &Grants) -> Result<Documents, Vec<PolicyError>> {
+    fn composed(&self, grants: &Grants) -> Result<Documents, Refused> {
         let mut context = operation_context();
         context["instance"]["sku"] = json!("Developer");
         // Some configs make sense only where the platform lets owners write
@@ -112,18 +120,22 @@ impl Case {
         let generated = self
             .plugin
             .generate(&context, &self.config)
-            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+            .map_err(Refused::ByPlugin)?;
         let descriptor = self.plugin.descriptor();
+        let capabilities = Capabilities {
+            inline_templates: true,
+            ..Capabilities::default()
+        };
         let contribution = Contribution {
             plugin: &descriptor.name,
             phase: descriptor.phase,
             mandatory: false,
             order: (0, 0),
             sections: &descriptor.sections,
-            capabilities: self.plugin.capabilities(),
+            capabilities: &capabilities,
             generated,
         };
-        compose_granted(&[contribution], Tier::Dedicated, grants)
+        compose_granted(&[contribution], Tier::Dedicated, grants).map_err(Refused::ByOperator)
     }
 }
 
@@ -169,7 +181,11 @@ fn what_a_built_in_plugin_uses_of_the_instance_must_be_granted() {
         // granted without all others.
         assert!(used.iter().all(|r| r.name.is_some()), "{}", case.name);
         kinds.extend(used.iter().map(|reference| reference.kind));
-        let refused = case.composed(&Grants::default()).err().unwrap_or_default();
+        let refused = match case.composed(&Grants::default()) {
+            Ok(_) => Vec::new(),
+            Err(Refused::ByOperator(errors)) => errors,
+            Err(Refused::ByPlugin(error)) => panic!("{}: {error}", case.name),
+        };
         assert_eq!(refused.len(), used.len(), "{}: {refused:#?}", case.name);
         for (error, reference) in refused.iter().zip(&used) {
             let name = reference.name.as_deref().unwrap_or_default();
@@ -191,6 +207,104 @@ fn what_a_built_in_plugin_uses_of_the_instance_must_be_granted() {
             "no config of the tables uses a {kind}"
         );
     }
+}
+
+/// Texts that mean something in one of the languages that a policy is made
+/// of, and say `Evil` or `evil` if they get through.
+const HOSTILE: [&str; 6] = [
+    "@(Evil())",
+    "@{return Evil();}",
+    "{{evil}}",
+    "\" + Evil() + \"",
+    "\\\" + Evil() + @\"",
+    "</value></set-header><evil />",
+];
+
+/// The config with each of its texts replaced by another, keys too: one
+/// config for each.
+fn replaced(config: &Value, by: &str) -> Vec<Value> {
+    match config {
+        Value::String(_) => vec![json!(by)],
+        Value::Array(values) => (0..values.len())
+            .flat_map(|index| {
+                replaced(&values[index], by).into_iter().map(move |value| {
+                    let mut values = values.clone();
+                    values[index] = value;
+                    Value::Array(values)
+                })
+            })
+            .collect(),
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(key, value)| {
+                let renamed: serde_json::Map<String, Value> = map
+                    .iter()
+                    .map(|(k, v)| (if k == key { by } else { k }.to_owned(), v.clone()))
+                    .collect();
+                replaced(value, by)
+                    .into_iter()
+                    .map(move |value| {
+                        let mut map = map.clone();
+                        map.insert(key.clone(), value);
+                        Value::Object(map)
+                    })
+                    .chain([Value::Object(renamed)])
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether anything of a hostile text is more than text.
+fn got_through(element: &Element) -> bool {
+    use operator_core::policy::{Form, csharp};
+    let is_code = |value: &operator_core::policy::Value| {
+        let mut code = String::new();
+        value.parts.iter().any(|part| match part {
+            Part::Text(text) => {
+                code.push_str(text);
+                false
+            }
+            Part::NamedValue(name) => name == "evil",
+        }) || (value.form != Form::Literal && csharp::uses(&code, "Evil"))
+    };
+    element.name == "evil"
+        || element.attributes.iter().any(|a| is_code(&a.value))
+        || element.children.iter().any(|child| match child {
+            Node::Element(element) => got_through(element),
+            Node::Text(value) => is_code(value),
+            Node::Comment(_) => false,
+        })
+}
+
+#[test]
+fn no_text_of_a_config_becomes_code_a_named_value_or_an_element() {
+    let (mut tried, mut rendered) = (0, 0);
+    for case in cases() {
+        for hostile in HOSTILE {
+            for config in replaced(&case.config, hostile) {
+                tried += 1;
+                let case = Case {
+                    name: format!("{}: {config}", case.name),
+                    plugin: case.plugin.clone(),
+                    config,
+                    operation: case.operation,
+                };
+                // Most are refused. What is not, is read as it was sent.
+                let Ok(documents) = case.composed(&everything()) else {
+                    continue;
+                };
+                rendered += 1;
+                for (_, document) in documents.iter() {
+                    let read = parse(&print(document), Format::RawXml).expect("a document");
+                    assert!(!got_through(&read.to_element()), "{}", case.name);
+                }
+            }
+        }
+    }
+    // Neither refused all along nor never.
+    assert!(tried > rendered && rendered > 0, "{tried} {rendered}");
+    println!("{tried} configs, {rendered} rendered");
 }
 
 /// A text as an attribute or element holds it in well-formed XML.
