@@ -97,18 +97,35 @@ pub fn build(language: Language, out: &Path) -> Result<Result<PathBuf, Missing>>
     Ok(Ok(plugin))
 }
 
+/// Builds a copy, with the versions that the workspace has: nothing is
+/// downloaded for the example, and nothing is written beside its source.
 fn rust(work: &Path) -> Result<PathBuf> {
+    let folder = Language::Rust.folder();
+    let sdk = workspace().join("policy-sdk");
+    let manifest = fs::read_to_string(folder.join("Cargo.toml"))?;
+    let (from, to) = ("../../../../policy-sdk", sdk.display().to_string());
+    if !manifest.contains(from) {
+        bail!("{} does not name {from}", folder.display());
+    }
+    fs::create_dir_all(work.join("src"))?;
+    fs::write(work.join("Cargo.toml"), manifest.replace(from, &to))?;
+    fs::copy(folder.join("src/lib.rs"), work.join("src/lib.rs"))?;
+    fs::copy(workspace().join("Cargo.lock"), work.join("Cargo.lock"))?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .current_dir(Language::Rust.folder())
-        .args(["build", "--locked", "--release", "--lib"])
-        .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
-        .arg(work)
+        .current_dir(work)
+        .args(["build", "--offline", "--release", "--lib"])
+        .args([
+            "--target",
+            "wasm32-unknown-unknown",
+            "--target-dir",
+            "target",
+        ])
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER");
     run(&mut cargo)?;
-    Ok(work.join("wasm32-unknown-unknown/release/example_rust.wasm"))
+    Ok(work.join("target/wasm32-unknown-unknown/release/example_rust.wasm"))
 }
 
 fn c(zig: &Path, work: &Path) -> Result<PathBuf> {

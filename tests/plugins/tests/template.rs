@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use operator_core::policy::{Contribution, Grants, ReferenceKind, Tier, compose_granted, print};
+use operator_core::policy_plugin::PluginLimits;
 use operator_plugin_host::{HostConfig, Plugin, PluginHost, PluginSource, builtin_plugins};
 use serde_json::{Value, json};
 
@@ -25,7 +26,14 @@ fn plugin() -> Plugin {
         .expect("it is built in");
     host.load(bytes, PluginSource::BuiltIn((*name).to_owned()))
         .expect("loads")
-        .with_timeout(Duration::from_secs(10))
+        .with_limits(seconds(10.0))
+}
+
+fn seconds(time: f64) -> PluginLimits {
+    PluginLimits {
+        time: Some(Duration::from_secs_f64(time)),
+        ..PluginLimits::default()
+    }
 }
 
 fn context(template: &str) -> Value {
@@ -105,11 +113,11 @@ fn a_named_value_that_is_not_granted_is_refused_also_from_a_template() {
 fn a_template_that_never_ends_is_stopped() {
     let rounds = "{% for a in range(end=100000) %}".repeat(4);
     let ends = "{% endfor %}".repeat(4);
-    let plugin = plugin().with_timeout(Duration::from_millis(300));
+    let plugin = plugin().with_limits(seconds(0.3));
     let refused = compose(&plugin, &format!("{rounds}{ends}"), json!({})).expect_err("endless");
     assert!(refused.starts_with("PluginTimeout: "), "{refused}");
     // And the next one is served.
-    let plugin = plugin.with_timeout(Duration::from_secs(10));
+    let plugin = plugin.with_limits(seconds(10.0));
     compose(&plugin, "<inbound />", json!({})).expect("composes");
 }
 
