@@ -13,9 +13,15 @@ use parking_lot::RwLock;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+use crate::plugins::DocumentStore;
 use crate::watch::{Follow, Synced, follow};
 
-type Content = BTreeMap<String, Arc<[u8]>>;
+/// What one ConfigMap holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Content {
+    labels: BTreeMap<String, String>,
+    keys: BTreeMap<String, Arc<[u8]>>,
+}
 
 /// The ConfigMaps of the operator's namespace.
 #[derive(Debug)]
@@ -69,7 +75,7 @@ impl ConfigMaps {
     /// What a key holds.
     pub fn get(&self, key: &ConfigMapKey) -> Result<Arc<[u8]>, MissingKey> {
         let content = self.content.read();
-        let Some(keys) = content.get(&key.name) else {
+        let Some(Content { keys, .. }) = content.get(&key.name) else {
             return Err(MissingKey::ConfigMap {
                 name: key.name.clone(),
                 namespace: self.namespace.clone(),
@@ -88,11 +94,24 @@ impl ConfigMaps {
         })
     }
 
+    /// The labels of a ConfigMap; none where it is not there.
+    #[must_use]
+    pub fn labels(&self, name: &str) -> BTreeMap<String, String> {
+        let content = self.content.read();
+        content
+            .get(name)
+            .map(|content| content.labels.clone())
+            .unwrap_or_default()
+    }
+
     /// A digest of what keys hold, to see whether that changed.
     #[must_use]
     pub fn fingerprint<'k>(&self, keys: impl Iterator<Item = &'k ConfigMapKey>) -> ContentHash {
         let parts: Vec<_> = keys
-            .map(|key| self.get(key).ok().map(ContentHash::of))
+            .map(|key| {
+                let content = self.get(key).ok().map(ContentHash::of);
+                (content, self.labels(&key.name))
+            })
             .collect();
         ContentHash::of_json(&parts)
     }
@@ -103,17 +122,33 @@ impl ConfigMaps {
         self.changed.subscribe()
     }
 
-    fn set(&self, name: String, content: Option<Content>) {
+    fn set(&self, name: &str, content: Option<&Content>) {
         let mut all = self.content.write();
-        let before = match content.clone() {
-            Some(content) => all.insert(name, content),
-            None => all.remove(&name),
+        let before = match content {
+            Some(content) => all.insert(name.to_owned(), content.clone()),
+            None => all.remove(name),
         };
         drop(all);
-        if before != content {
+        if before.as_ref() != content {
             self.changed
                 .send_modify(|count| *count = count.wrapping_add(1));
         }
+    }
+}
+
+impl DocumentStore for ConfigMaps {
+    fn text(&self, key: &ConfigMapKey) -> Result<String, String> {
+        let bytes = self.get(key).map_err(|error| error.to_string())?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| {
+            format!(
+                "key `{}` of ConfigMap `{}` is no UTF-8 text",
+                key.key, key.name
+            )
+        })
+    }
+
+    fn labels(&self, name: &str) -> BTreeMap<String, String> {
+        Self::labels(self, name)
     }
 }
 
@@ -125,15 +160,19 @@ impl Follow for Follower {
     fn seen(&self, object: &ConfigMap) {
         let texts = object.data.iter().flatten();
         let bytes = object.binary_data.iter().flatten();
-        let content = texts
+        let keys = texts
             .map(|(key, text)| (key.clone(), Arc::from(text.as_bytes())))
             .chain(bytes.map(|(key, bytes)| (key.clone(), Arc::from(bytes.0.as_slice()))))
             .collect();
-        self.0.set(object.name_any(), Some(content));
+        let content = Content {
+            labels: object.labels().clone(),
+            keys,
+        };
+        self.0.set(&object.name_any(), Some(&content));
     }
 
     fn gone(&self, key: &ObjectKey) {
-        self.0.set(key.name.clone(), None);
+        self.0.set(&key.name, None);
     }
 
     fn known(&self) -> Vec<ObjectKey> {

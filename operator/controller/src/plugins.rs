@@ -7,6 +7,7 @@
 
 mod registry;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,9 +18,11 @@ use operator_core::chain::{
 use operator_core::class::ErrorClass;
 use operator_core::context;
 use operator_core::desired::Desired;
+use operator_core::documents::{self, Documents, Place};
 use operator_core::instance::{InstanceDefaults, spec::DefaultPluginSpec};
 use operator_core::names::PluginName;
 use operator_core::policy::{Generated, Severity};
+use operator_core::policy_plugin::spec::ConfigMapKey;
 use operator_core::problem::Problem;
 use operator_core::status::{Step, reasons::Reason};
 use operator_core::validate::ValidatedApi;
@@ -61,6 +64,30 @@ pub struct Unusable {
     pub error: String,
 }
 
+/// The platform's documents: keys of ConfigMaps in the operator's namespace.
+pub trait DocumentStore: Send + Sync {
+    /// The text of a key, or a sentence that says why there is none.
+    fn text(&self, key: &ConfigMapKey) -> Result<String, String>;
+    /// The labels of the ConfigMap of this name.
+    fn labels(&self, name: &str) -> BTreeMap<String, String>;
+}
+
+/// No documents, as where there is no cluster.
+struct NoDocuments;
+
+impl DocumentStore for NoDocuments {
+    fn text(&self, key: &ConfigMapKey) -> Result<String, String> {
+        Err(format!(
+            "key `{}` of ConfigMap `{}` is not known here",
+            key.key, key.name
+        ))
+    }
+
+    fn labels(&self, _: &str) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+}
+
 /// Why there is no policy.
 #[derive(Debug)]
 pub struct RenderError {
@@ -86,6 +113,7 @@ impl RenderError {
 pub struct Plugins {
     host: PluginHost,
     registry: Registry,
+    documents: Arc<dyn DocumentStore>,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -96,8 +124,16 @@ impl Plugins {
         Self {
             host,
             registry: Registry::default(),
+            documents: Arc::new(NoDocuments),
             metrics,
         }
+    }
+
+    /// With documents of the platform for plugins that work on such.
+    #[must_use]
+    pub fn with_documents(mut self, documents: Arc<dyn DocumentStore>) -> Self {
+        self.documents = documents;
+        self
     }
 
     /// Which plugin a name means.
@@ -271,7 +307,15 @@ impl Plugins {
         let mut failure: Option<Reason> = None;
         let mut problems = Vec::new();
         for plugin in validated.chain().iter() {
-            match self.generate(validated, desired, plugin) {
+            let documents = match self.documents(plugin) {
+                Ok(documents) => documents,
+                Err(mut found) => {
+                    failure.get_or_insert(Reason::DocumentMissing);
+                    problems.append(&mut found);
+                    continue;
+                }
+            };
+            match self.generate(validated, desired, plugin, &documents) {
                 Ok(one) => generated.push(one),
                 Err(CallError::Refused(diagnostics)) => {
                     failure.get_or_insert(Reason::InvalidPolicy);
@@ -315,14 +359,38 @@ impl Plugins {
         validated: &ValidatedApi,
         desired: &Desired,
         chained: &ChainedPlugin,
+        documents: &Documents,
     ) -> Result<Generated, CallError> {
         let plugin = self.same(&chained.plugin)?;
-        let Some(context) = context::generate(validated, desired, chained) else {
+        let Some(context) = context::generate_with(validated, desired, chained, documents) else {
             return Ok(Generated::default());
         };
         self.timed(&chained.plugin, "generate", || {
             plugin.generate(&context, &chained.config)
         })
+    }
+
+    /// The texts that a plugin works on: the template that the platform names
+    /// for it, and what its config names.
+    fn documents(&self, chained: &ChainedPlugin) -> Result<Documents, Vec<Problem>> {
+        let mut documents = Documents::none();
+        if let Some(template) = &chained.template {
+            documents.insert(Place::Template, template.as_ref());
+        }
+        let mut problems = Vec::new();
+        for wanted in documents::wanted(chained, None)? {
+            // Whoever may not name it does not learn whether it is there.
+            let admitted = wanted.admit(&self.documents.labels(&wanted.key.name));
+            match admitted.and_then(|()| self.documents.text(&wanted.key)) {
+                Ok(text) => documents.insert(wanted.place, text),
+                Err(message) => problems.push(wanted.problem(chained, message)),
+            }
+        }
+        if problems.is_empty() {
+            Ok(documents)
+        } else {
+            Err(problems)
+        }
     }
 
     /// The plugin that the chain was decided with.

@@ -11,13 +11,14 @@ mod keep;
 mod load;
 mod tell;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
-use operator_core::names::{ObjectKey, PluginName};
+use operator_core::names::{ContentHash, ObjectKey, PluginName};
+use operator_core::policy_plugin::spec::ConfigMapKey;
 use operator_core::policy_plugin::{Governance, PolicyPluginSpec};
 use operator_plugin_source::Sources;
 use parking_lot::Mutex;
@@ -104,6 +105,7 @@ impl PolicyPlugins {
         });
         let synced = follow(api, watcher::Config::default(), Follower(Arc::clone(&this)));
         tokio::spawn(Arc::clone(&this).count());
+        tokio::spawn(Arc::clone(&this).reread());
         (this, synced)
     }
 
@@ -174,6 +176,23 @@ impl PolicyPlugins {
             self.triggers.all(CAUSE);
         } else {
             self.users(&name);
+        }
+    }
+
+    /// Asks for a reconcile of those whose config names a document that
+    /// changed.
+    async fn reread(self: Arc<Self>) {
+        let mut changes = self.config_maps.changes();
+        let mut known: BTreeMap<ConfigMapKey, ContentHash> = BTreeMap::new();
+        while changes.changed().await.is_ok() {
+            for document in self.uses.documents() {
+                let now = self.config_maps.fingerprint(std::iter::once(&document));
+                if known.insert(document.clone(), now.clone()) != Some(now) {
+                    for key in self.uses.readers(&document) {
+                        self.triggers.one(key, "ConfigMap");
+                    }
+                }
+            }
         }
     }
 

@@ -198,6 +198,12 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         }
     };
 
+    let documents = validated.chain().iter().filter_map(|plugin| {
+        let wanted = operator_core::documents::wanted(plugin, None).ok()?;
+        Some(wanted.into_iter().map(|wanted| wanted.key))
+    });
+    ctx.uses.wants(&subject.key, documents.flatten().collect());
+
     // build
     let mut desired = build(&validated);
 

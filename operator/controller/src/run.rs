@@ -129,7 +129,9 @@ pub async fn run(
         compiler: settings.compiler.clone(),
         ..HostConfig::default()
     })?;
-    let plugins = Arc::new(Plugins::new(host, Some(Arc::clone(&metrics))));
+    let (config_maps, config_maps_synced) = ConfigMaps::start(client.clone(), &settings.namespace);
+    let plugins = Plugins::new(host, Some(Arc::clone(&metrics)));
+    let plugins = Arc::new(plugins.with_documents(Arc::<ConfigMaps>::clone(&config_maps)));
     let builtin = {
         let plugins = Arc::clone(&plugins);
         tokio::task::spawn_blocking(move || plugins.load_builtin())
@@ -155,7 +157,6 @@ pub async fn run(
     let world = Arc::new(World::default());
     let mut synced = watches::start(&client, &world, &triggers);
     let uses = Arc::new(Uses::default());
-    let (config_maps, config_maps_synced) = ConfigMaps::start(client.clone(), &settings.namespace);
     synced.push(config_maps_synced);
     let instance_settings = InstanceSettings {
         namespace: settings.namespace.clone(),

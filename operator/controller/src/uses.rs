@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use operator_core::names::{ObjectKey, PluginName};
+use operator_core::policy_plugin::spec::ConfigMapKey;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -24,6 +25,7 @@ struct Use {
     names: BTreeSet<PluginName>,
     mandatory: BTreeSet<PluginName>,
     staged: BTreeSet<PluginName>,
+    documents: BTreeSet<ConfigMapKey>,
     health: Health,
 }
 
@@ -130,6 +132,33 @@ impl Uses {
         if changed {
             self.tell();
         }
+    }
+
+    /// An API's config names these documents.
+    pub fn wants(&self, key: &ObjectKey, documents: BTreeSet<ConfigMapKey>) {
+        let mut inner = self.inner.lock();
+        if !documents.is_empty() || inner.uses.contains_key(key) {
+            inner.uses.entry(key.clone()).or_default().documents = documents;
+        }
+    }
+
+    /// The documents that any API's config names.
+    #[must_use]
+    pub fn documents(&self) -> BTreeSet<ConfigMapKey> {
+        let inner = self.inner.lock();
+        let wanted = inner.uses.values().flat_map(|one| &one.documents);
+        wanted.cloned().collect()
+    }
+
+    /// The APIs whose config names a document.
+    #[must_use]
+    pub fn readers(&self, document: &ConfigMapKey) -> Vec<ObjectKey> {
+        let inner = self.inner.lock();
+        let readers = inner
+            .uses
+            .iter()
+            .filter(|(_, one)| one.documents.contains(document));
+        readers.map(|(key, _)| key.clone()).collect()
     }
 
     /// A reconcile of an API ended, for which these plugins were staged ones.

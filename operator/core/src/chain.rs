@@ -37,6 +37,8 @@ pub struct ChainedPlugin {
     pub plugin: Arc<PluginInfo>,
     /// Whether the platform made it mandatory.
     pub mandatory: bool,
+    /// The text of the template that the platform names for it.
+    pub template: Option<Arc<str>>,
     /// Its place in its phase: the platform's order.
     pub order: i32,
     /// Its place among those of the same order.

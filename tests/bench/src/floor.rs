@@ -69,6 +69,17 @@ impl Bare {
             .map_err(failed)
     }
 
+    /// A fresh instance and one call, whatever it answers.
+    pub(crate) fn call(&self, context: &str, config: &str) -> Result<()> {
+        let mut store = self.store();
+        let exports = self.0.instantiate(&mut store).map_err(failed)?;
+        exports
+            .oda_policy_generator()
+            .call_generate(&mut store, context, config)
+            .map(drop)
+            .map_err(failed)
+    }
+
     /// A fresh instance and one call; answers how many nodes it returned.
     pub(crate) fn generate(&self, context: &str, config: &str) -> Result<usize> {
         let mut store = self.store();

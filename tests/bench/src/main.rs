@@ -10,6 +10,7 @@ mod floor;
 mod plugins;
 mod publish;
 mod start;
+mod swap;
 mod table;
 
 use std::process::ExitCode;
@@ -55,12 +56,17 @@ struct Args {
 enum Measurement {
     /// The policy of the default chain, against bare calls of its plugins.
     Render,
+    /// Each built-in plugin's call, against the bare call of it.
+    Calls,
     /// Plugins from the disk cache, against reading the files and one call.
     Load,
     /// From the start of the process to /readyz, against the same first reads.
     Start,
     /// ExposedAPIs until they are ready, against a client that only writes.
     Publish,
+    /// A new version of a plugin that all ExposedAPIs use, until the last
+    /// policy is written.
+    Swap,
 }
 
 fn main() -> ExitCode {
@@ -91,11 +97,16 @@ fn run(args: &Args) -> Result<()> {
         eprintln!("render …");
         plugins::render(&mut table, args.samples)?;
     }
+    if wanted(Measurement::Calls) {
+        eprintln!("calls …");
+        plugins::calls(&mut table, (args.samples / 4).max(20))?;
+    }
     if wanted(Measurement::Load) {
         eprintln!("load …");
         plugins::load(&mut table, (args.samples / 50).max(5))?;
     }
-    if wanted(Measurement::Start) || wanted(Measurement::Publish) {
+    let clustered = [Measurement::Start, Measurement::Publish, Measurement::Swap];
+    if clustered.into_iter().any(wanted) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
@@ -110,6 +121,10 @@ fn run(args: &Args) -> Result<()> {
                 args.objects,
                 args.clients.into(),
             ))?;
+        }
+        if wanted(Measurement::Swap) {
+            eprintln!("swap a plugin of {} …", args.objects);
+            runtime.block_on(swap::swap(&mut table, args.objects, args.clients.into()))?;
         }
     }
     println!("{table}");

@@ -12,11 +12,12 @@ use operator_core::desired::Desired;
 use operator_core::exposed_api::ObjectMeta;
 use operator_core::exposure::ExposureFacts;
 use operator_core::instance::example;
+use operator_core::names::PluginName;
 use operator_core::problem::Problem;
 use operator_core::validate::{
     Dereferenced, DocumentFacts, Platform, ValidatedApi, inquire, validate,
 };
-use operator_plugin_host::{HostConfig, Plugin, PluginHost};
+use operator_plugin_host::{CallError, HostConfig, Plugin, PluginHost};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -171,6 +172,56 @@ pub(crate) fn render(table: &mut Table, samples: u32) -> Result<()> {
     Ok(())
 }
 
+/// A call of each built-in plugin through the host, against the bare one. The
+/// config is empty: what a plugin cannot work without, it says, which is a call
+/// like any other.
+pub(crate) fn calls(table: &mut Table, samples: u32) -> Result<()> {
+    let host = PluginHost::new(HostConfig::default())?;
+    let plugins = Plugins::new(host, None);
+    if let Some(unusable) = plugins.load_builtin().first() {
+        bail!("{}: {}", unusable.origin, unusable.error);
+    }
+    let (validated, desired) = validated(&plugins)?;
+    let chained = validated.chain().iter().next();
+    let chained = chained.context("the default chain is not empty")?;
+    let context = context::generate(&validated, &desired, chained).context("it is published")?;
+    let (context_text, config) = (context.to_string(), json!({}));
+    table.legend(
+        "calls: a fresh instance and one `generate` with an empty config, through the host and bare",
+    );
+    for (name, bare) in bare_plugins()? {
+        let hosted = PluginName::parse(&name)
+            .ok()
+            .and_then(|name| plugins.get(&name))
+            .context("it is loaded")?;
+        let (mut ours, mut floor) = (Samples::default(), Samples::default());
+        for round in 0..samples + 10 {
+            let started = Instant::now();
+            bare.call(&context_text, "{}")?;
+            let bare_took = started.elapsed();
+            let started = Instant::now();
+            let answer = hosted.generate(&context, &config);
+            let took = started.elapsed();
+            if let Err(error) = answer
+                && !matches!(error, CallError::Refused(_))
+            {
+                bail!("{name}: {error}");
+            }
+            if round >= 10 {
+                floor.push(bare_took);
+                ours.push(took);
+            }
+        }
+        table.against(
+            &format!("call {name}"),
+            (ours.to_string(), floor.to_string()),
+            ours.ratio(&floor),
+            None,
+        );
+    }
+    Ok(())
+}
+
 /// The built-in plugins from the disk cache, against reading the same files and
 /// calling each plugin once; and what the cache saves.
 pub(crate) fn load(table: &mut Table, samples: u32) -> Result<()> {
@@ -219,13 +270,13 @@ pub(crate) fn load(table: &mut Table, samples: u32) -> Result<()> {
         "load: the floor is to read and digest the same files and to call each plugin once",
     );
     table.against(
-        "load 3 plugins from the disk cache",
+        &format!("load {count} plugins from the disk cache"),
         (ours.to_string(), floor.to_string()),
         ours.ratio(&floor),
         None,
     );
     table.figure(
-        "load 3 plugins without a cache",
+        &format!("load {count} plugins without a cache"),
         crate::table::short(compiled),
     );
     Ok(())

@@ -19,7 +19,7 @@ use crate::table::{Goal, Table, short};
 /// So high that the bucket never holds anything back.
 const UNLIMITED: &str = "1000000";
 /// Nothing takes this long.
-const PATIENCE: Duration = Duration::from_mins(15);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(15);
 
 /// A stage whose operator is not held back by its own ARM bucket, nor by the
 /// simulator's; nothing where Kubernetes' programs are missing.
@@ -49,7 +49,7 @@ pub(crate) async fn publish(table: &mut Table, objects: u32, clients: usize) -> 
     services(&stage, &names, clients).await?;
     stage.azure.clear_journal();
     let before = Counters::read(&stage).await?;
-    let took = created_until_ready(&stage, &names, clients)
+    let took = created_until_ready(&stage, &names, clients, plain)
         .await
         .with_context(|| tail(&stage.operator_log()))?;
     let counters = settled(&stage).await?.since(&before);
@@ -67,7 +67,7 @@ pub(crate) async fn publish(table: &mut Table, objects: u32, clients: usize) -> 
     stage.kill_operator()?;
     services(&stage, &names, clients).await?;
     let bare = bare::Client::start(&stage, sample, rounded(status_writes), rounded(events)).await?;
-    let floor = created_until_ready(&stage, &names, clients).await?;
+    let floor = created_until_ready(&stage, &names, clients, plain).await?;
     bare.stop()?;
 
     table.legend(format!(
@@ -121,7 +121,7 @@ pub(crate) async fn publish(table: &mut Table, objects: u32, clients: usize) -> 
 }
 
 /// Services with endpoints, which are not what is measured.
-async fn services(stage: &Stage, names: &[String], clients: usize) -> Result<()> {
+pub(crate) async fn services(stage: &Stage, names: &[String], clients: usize) -> Result<()> {
     let services: Api<Service> = Api::namespaced(stage.client.clone(), "shop");
     futures::stream::iter(names)
         .map(|name| {
@@ -157,8 +157,18 @@ async fn services(stage: &Stage, names: &[String], clients: usize) -> Result<()>
     Ok(())
 }
 
+/// An ExposedAPI with the default chain.
+fn plain(name: &str) -> Value {
+    exposed_api(name, |_| ())
+}
+
 /// From the first creation until the last object is ready.
-async fn created_until_ready(stage: &Stage, names: &[String], clients: usize) -> Result<Duration> {
+pub(crate) async fn created_until_ready(
+    stage: &Stage,
+    names: &[String],
+    clients: usize,
+    object: fn(&str) -> Value,
+) -> Result<Duration> {
     let api = stage.exposed_apis("shop");
     let ready = all_ready(api.clone(), names.len());
     let started = Instant::now();
@@ -166,7 +176,7 @@ async fn created_until_ready(stage: &Stage, names: &[String], clients: usize) ->
         .map(|name| {
             let api = &api;
             async move {
-                let object: DynamicObject = serde_json::from_value(exposed_api(name, |_| ()))?;
+                let object: DynamicObject = serde_json::from_value(object(name))?;
                 api.create(&PostParams::default(), &object).await?;
                 anyhow::Ok(())
             }
@@ -199,7 +209,7 @@ async fn all_ready(api: Api<DynamicObject>, count: usize) -> Result<()> {
 
 /// Waits until the operator has nothing more to do, events included, which are
 /// written beside the reconciles.
-async fn settled(stage: &Stage) -> Result<Counters> {
+pub(crate) async fn settled(stage: &Stage) -> Result<Counters> {
     let mut last = None;
     let counters = test_harness::wait_until("the operator is at rest", PATIENCE, async || {
         let now = Counters::read(stage)
@@ -219,7 +229,7 @@ async fn settled(stage: &Stage) -> Result<Counters> {
 }
 
 /// The operator's metrics at one moment.
-struct Counters(BTreeMap<String, f64>);
+pub(crate) struct Counters(BTreeMap<String, f64>);
 
 impl Counters {
     async fn read(stage: &Stage) -> Result<Self> {
@@ -237,7 +247,7 @@ impl Counters {
         ))
     }
 
-    fn since(mut self, before: &Self) -> Self {
+    pub(crate) fn since(mut self, before: &Self) -> Self {
         for (name, value) in &mut self.0 {
             *value -= before.0.get(name).copied().unwrap_or_default();
         }
@@ -253,7 +263,7 @@ impl Counters {
         })
     }
 
-    fn sum(&self, metric: &str) -> f64 {
+    pub(crate) fn sum(&self, metric: &str) -> f64 {
         self.of(metric).map(|(_, value)| value).sum()
     }
 
@@ -330,7 +340,7 @@ fn rounded(writes: f64) -> usize {
 }
 
 /// Resident memory of a process, now and at most.
-fn memory(process: u32) -> Result<String> {
+pub(crate) fn memory(process: u32) -> Result<String> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let mib = |field: &str| {
         let line = status.lines().find(|line| line.starts_with(field))?;
@@ -345,7 +355,7 @@ fn memory(process: u32) -> Result<String> {
     ))
 }
 
-fn tail(log: &str) -> String {
+pub(crate) fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     format!(
         "the operator's log ends with:\n{}",

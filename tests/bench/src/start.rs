@@ -34,7 +34,10 @@ pub(crate) async fn start(table: &mut Table, samples: u32) -> Result<()> {
          and the same first reads, one after the other",
     );
     table.against(
-        "process start to /readyz with 3 plugins",
+        &format!(
+            "process start to /readyz with {} plugins",
+            operator_plugin_host::builtin_plugins().len()
+        ),
         (ours.to_string(), floor.to_string()),
         ours.ratio(&floor),
         None,

@@ -21,11 +21,11 @@ pub fn greeting(version: &str, text: &str) -> Result<Vec<u8>> {
         return Ok(module.clone());
     }
     // Beside the other build results, so that it is compiled once.
-    let target = std::env::current_exe()?;
-    let target = target
+    let program = std::env::current_exe()?;
+    let target = program
         .ancestors()
-        .nth(3)
-        .context("the test lies in target/<profile>/deps")?
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .context("the program lies in cargo's target folder")?
         .join("e2e-guests");
     let output = Command::new(env!("CARGO"))
         .current_dir(concat!(

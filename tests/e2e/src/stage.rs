@@ -34,6 +34,7 @@ pub struct StageBuilder {
     definition: Definition,
     instance: Value,
     plugin_dir: Option<PathBuf>,
+    cache_dir: Option<PathBuf>,
     simulator: SimulatorConfig,
     addresses: bool,
     load_balancer: bool,
@@ -67,6 +68,7 @@ impl Default for StageBuilder {
             definition: Definition::Ours,
             instance: json!({}),
             plugin_dir: None,
+            cache_dir: None,
             simulator: SimulatorConfig {
                 throttle: None,
                 ..SimulatorConfig::default()
@@ -98,6 +100,13 @@ impl StageBuilder {
     #[must_use]
     pub fn plugin_dir(mut self, dir: &Path) -> Self {
         self.plugin_dir = Some(dir.to_owned());
+        self
+    }
+
+    /// A cache of plugins that no other stage uses.
+    #[must_use]
+    pub fn cache_dir(mut self, dir: &Path) -> Self {
+        self.cache_dir = Some(dir.to_owned());
         self
     }
 
@@ -267,7 +276,10 @@ impl Stage {
         command
             .args(["run", "--listen", &format!("127.0.0.1:{port}")])
             .arg("--cache-dir")
-            .arg(plugin_cache()?)
+            .arg(match &self.builder.cache_dir {
+                Some(dir) => dir.clone(),
+                None => plugin_cache()?,
+            })
             .env("KUBECONFIG", kubeconfig)
             .env("AZURE_TENANT_ID", &operator_app.tenant_id)
             .env("AZURE_CLIENT_ID", &operator_app.client_id)

@@ -54,7 +54,7 @@ fn context(template: &str) -> Value {
 }
 
 /// The document, or what the operator has against it.
-fn compose(plugin: &Plugin, template: &str, values: Value) -> Result<String, String> {
+fn compose(plugin: &Plugin, template: &str, values: &Value) -> Result<String, String> {
     let generated = plugin
         .generate(&context(template), &json!({"values": values}))
         .map_err(|error| format!("{}: {error}", error.reason()))?;
@@ -95,7 +95,7 @@ fn a_template_of_the_platform_becomes_a_document() {
     let document = compose(
         &plugin,
         TEMPLATE,
-        json!({"header": "X-\"), Evil(\"", "team": "<a> & \"b\""}),
+        &json!({"header": "X-\"), Evil(\"", "team": "<a> & \"b\""}),
     )
     .expect("composes");
     eprintln!("one call took {:.1?}", started.elapsed());
@@ -105,7 +105,7 @@ fn a_template_of_the_platform_becomes_a_document() {
 #[test]
 fn a_named_value_that_is_not_granted_is_refused_also_from_a_template() {
     let template = "<inbound><set-header name=\"a\"><value>{{ named_value(name='secret') }}</value></set-header></inbound>";
-    let refused = compose(&plugin(), template, json!({})).expect_err("not granted");
+    let refused = compose(&plugin(), template, &json!({})).expect_err("not granted");
     assert!(refused.contains("secret"), "{refused}");
 }
 
@@ -114,16 +114,16 @@ fn a_template_that_never_ends_is_stopped() {
     let rounds = "{% for a in range(end=100000) %}".repeat(4);
     let ends = "{% endfor %}".repeat(4);
     let plugin = plugin().with_limits(seconds(0.3));
-    let refused = compose(&plugin, &format!("{rounds}{ends}"), json!({})).expect_err("endless");
+    let refused = compose(&plugin, &format!("{rounds}{ends}"), &json!({})).expect_err("endless");
     assert!(refused.starts_with("PluginTimeout: "), "{refused}");
     // And the next one is served.
     let plugin = plugin.with_limits(seconds(10.0));
-    compose(&plugin, "<inbound />", json!({})).expect("composes");
+    compose(&plugin, "<inbound />", &json!({})).expect("composes");
 }
 
 #[test]
 fn a_template_that_takes_all_memory_is_stopped() {
     let template = "{% set_global x = 'aaaaaaaaaaaaaaaa' %}{% for i in range(end=40) %}{% set_global x = x ~ x %}{% endfor %}";
-    let refused = compose(&plugin(), template, json!({})).expect_err("endless");
+    let refused = compose(&plugin(), template, &json!({})).expect_err("endless");
     assert!(refused.starts_with("PluginOutOfMemory: "), "{refused}");
 }

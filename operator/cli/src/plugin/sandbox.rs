@@ -8,6 +8,7 @@ use operator_core::policy::{
     self, Contribution, Diagnostic, Documents, Generated, Grants, PolicyError, ReferenceKind,
     Severity, Target, Tier,
 };
+use operator_core::policy_plugin::Capabilities;
 use operator_plugin_host::{CallError, Plugin, Usage};
 use policy_sdk::testing::{Case, Outcome, Reads, Speaker};
 use serde_json::{Map, Value, json};
@@ -137,16 +138,18 @@ impl Sandbox {
         if !strays.is_empty() {
             return Err(strays);
         }
+        let capabilities = Capabilities::default();
         let contribution = Contribution {
             plugin: self.info.name.as_str(),
             phase: self.info.descriptor.phase,
             mandatory: false,
             order: (0, 0),
             sections: &self.info.descriptor.sections,
+            capabilities: &capabilities,
             generated,
         };
         let sku = case.context["instance"]["sku"].as_str().unwrap_or_default();
-        policy::compose_granted(&[contribution], Tier::from_sku(sku), &[], grants)
+        policy::compose_granted(&[contribution], Tier::from_sku(sku), grants)
     }
 }
 

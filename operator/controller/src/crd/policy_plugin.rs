@@ -1,11 +1,6 @@
 //! The `PolicyPlugin` definition: where a plugin comes from, who may use it,
 //! and for whom it is mandatory.
 
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "each printcolumn has a type_, which the lint takes for a repetition"
-)]
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use operator_core::policy_plugin::PolicyPluginSpec;

@@ -154,9 +154,11 @@ impl Registry {
                 governance.capabilities.clone_from(&before.capabilities);
             }
             let notice = current.and_then(|entry| entry.notice.clone());
+            let template = current.and_then(|entry| entry.template.clone());
             let entry = Entry {
                 listing,
                 governance: Some(Arc::new(governance)),
+                template,
                 notice,
             };
             inner.governed.insert(name.clone(), entry);

@@ -199,7 +199,9 @@ impl PolicyPlugins {
         let current = registry.entry(name);
         let differs = current.as_ref().is_some_and(|current| {
             matches!(current.listing, Listing::Ready(_))
-                && (current.listing != entry.listing || current.governance != entry.governance)
+                && (current.listing != entry.listing
+                    || current.governance != entry.governance
+                    || current.template != entry.template)
         });
         match &settings.rollout {
             Some(rollout) if differs => {
@@ -210,7 +212,9 @@ impl PolicyPlugins {
             }
             _ => {
                 let code = Some(loaded.version.plugin.clone());
-                if registry.install(name, entry, code) {
+                let limits = |loaded: &Loaded| loaded.version.plugin.limits();
+                let relaxed = before.is_some_and(|before| limits(before) != limits(loaded));
+                if registry.install(name, entry, code) || relaxed {
                     tracing::info!(
                         plugin = %name,
                         version = loaded.version.info.descriptor.version,
@@ -347,6 +351,7 @@ fn entry_of(settings: &Settings, loaded: &Loaded) -> Entry {
     Entry {
         listing: Listing::Ready(Arc::clone(&loaded.version.info)),
         governance: Some(Arc::clone(&settings.governance)),
+        template: loaded.template.clone(),
         notice: None,
     }
 }
@@ -373,7 +378,7 @@ impl News<'_> {
                     return;
                 }
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         match pause {
             Some(pause) => {

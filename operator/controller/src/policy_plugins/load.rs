@@ -18,7 +18,7 @@ use operator_plugin_source::{
 };
 
 use super::PolicyPlugins;
-use crate::plugins::Version;
+use crate::plugins::{DocumentStore as _, Version};
 
 /// Why a plugin cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,6 +97,7 @@ impl From<LoadError> for Trouble {
     fn from(error: LoadError) -> Self {
         let reason = match &error {
             LoadError::Io(_) => "PullFailed",
+            LoadError::CompilerUnavailable { .. } => "CompilerUnavailable",
             LoadError::TooLarge { .. } => "TooLarge",
             LoadError::ForbiddenImport { .. } => "ForbiddenImport",
             LoadError::UnsupportedInterface { .. } | LoadError::Interface(_) => {
@@ -122,8 +123,8 @@ pub(super) struct Loaded {
     pub(super) reference: String,
     /// Who signed it, where that was asked.
     pub(super) signer: Option<String>,
-    /// The version of the plugin interface that it was built for.
-    pub(super) interface: Option<String>,
+    /// The text of the template that it works on.
+    pub(super) template: Option<Arc<str>>,
     /// What the platform should know of it although it can be used.
     pub(super) notes: Vec<String>,
 }
@@ -247,7 +248,7 @@ impl PolicyPlugins {
             version,
             reference: format!("built-in {name}"),
             signer: None,
-            interface: None,
+            template: None,
             notes: Vec::new(),
         };
         self.fitted(settings, loaded)
@@ -382,6 +383,22 @@ impl PolicyPlugins {
         }
     }
 
+    fn template(&self, settings: &PolicyPlugin) -> Result<Option<Arc<str>>, Trouble> {
+        settings
+            .template
+            .as_ref()
+            .map(|key| {
+                self.config_maps.text(key).map(Arc::from).map_err(|why| {
+                    Trouble::new(
+                        "TemplateMissing",
+                        ErrorClass::Waiting,
+                        format!("spec.template: {why}"),
+                    )
+                })
+            })
+            .transpose()
+    }
+
     async fn compile(
         &self,
         settings: &PolicyPlugin,
@@ -394,7 +411,6 @@ impl PolicyPlugins {
         let plugin = tokio::task::spawn_blocking(load)
             .await
             .map_err(|error| Trouble::new("CompileFailed", ErrorClass::Transient, error))??;
-        let interface = plugin.interface().map(ToOwned::to_owned);
         let descriptor = plugin.descriptor().clone();
         let digest = plugin.digest().to_string();
         let mut notes = Vec::new();
@@ -415,7 +431,7 @@ impl PolicyPlugins {
             version: Version { info, plugin },
             reference,
             signer: None,
-            interface,
+            template: None,
             notes,
         };
         self.fitted(settings, loaded)
@@ -424,6 +440,7 @@ impl PolicyPlugins {
     /// The plugin under the name, limits and capabilities that the settings
     /// give it.
     fn fitted(&self, settings: &PolicyPlugin, mut loaded: Loaded) -> Result<Loaded, Trouble> {
+        loaded.template = self.template(settings)?;
         let before = &loaded.version.info;
         let name = settings.name.clone();
         if before.name != name {

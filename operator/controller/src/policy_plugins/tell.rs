@@ -129,7 +129,7 @@ fn describe(status: &mut PolicyPluginStatus, serving: &Loaded) {
         sections: descriptor.sections.iter().map(text).collect(),
         spec_block: descriptor.spec_block.clone(),
         capabilities: descriptor.capabilities.clone(),
-        interface: serving.interface.clone(),
+        interface: serving.version.plugin.interface().map(ToOwned::to_owned),
         config_schema: Some(descriptor.config_schema.clone()),
     });
 }

@@ -34,6 +34,7 @@ pub fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// A value for a message, cut where it gets long.
+#[must_use]
 pub fn shown(text: &str) -> String {
     const MOST: usize = 120;
     if text.chars().count() <= MOST {

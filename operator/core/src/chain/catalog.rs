@@ -69,6 +69,8 @@ pub struct Entry {
     /// The platform's decisions; absent where no `PolicyPlugin` names it: it
     /// may be used by all, without defaults and capabilities.
     pub governance: Option<Arc<Governance>>,
+    /// The text of the template that the platform names for it.
+    pub template: Option<Arc<str>>,
     /// What its users should know although it works: that a newer version
     /// could not be loaded.
     pub notice: Option<String>,
@@ -87,6 +89,7 @@ impl Catalog {
         let entry = Entry {
             listing,
             governance: None,
+            template: None,
             notice: None,
         };
         self.plugins.insert(name, entry);

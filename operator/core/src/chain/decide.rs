@@ -89,6 +89,7 @@ impl Plan {
                 chain.api.push(ChainedPlugin {
                     plugin: candidate.plugin.clone(),
                     mandatory: candidate.mandatory,
+                    template: candidate.template.clone(),
                     order: order(governance),
                     governance: candidate.governance.clone(),
                     position,
@@ -138,6 +139,7 @@ impl Plan {
                 chain.operations.push(ChainedPlugin {
                     plugin: plugin.clone(),
                     mandatory: planned_plugin.mandatory,
+                    template: planned_plugin.template.clone(),
                     order: order(governance),
                     governance: planned_plugin.governance.clone(),
                     position,

@@ -8,7 +8,7 @@ use crate::annotations;
 use crate::config::{Layers, Origin};
 use crate::instance::empty_object;
 use crate::names::{InstanceName, PluginName};
-use crate::policy_plugin::Governance;
+use crate::policy_plugin::{Governance, Pointer};
 use crate::problem::Problem;
 use crate::status::reasons::Reason;
 use crate::validate::Finding;
@@ -94,7 +94,7 @@ pub(super) fn locked(
     let open = if governance.unlocked.is_empty() {
         "nothing".to_owned()
     } else {
-        annotations::nearest::listed(governance.unlocked.iter().map(|open| open.as_str()))
+        annotations::nearest::listed(governance.unlocked.iter().map(Pointer::as_str))
     };
     governance
         .locked(config, platform)

@@ -23,6 +23,7 @@ use crate::validate::Finding;
 pub(super) struct Candidate {
     pub(super) plugin: Arc<PluginInfo>,
     pub(super) governance: Option<Arc<Governance>>,
+    pub(super) template: Option<Arc<str>>,
     /// Whether it runs whatever the object says.
     pub(super) mandatory: bool,
     /// The instance's rule; none where the object lists the plugin itself.
@@ -57,6 +58,7 @@ pub(super) struct PlannedOperation {
 pub(super) struct PlannedPlugin {
     pub(super) plugin: Arc<PluginInfo>,
     pub(super) governance: Option<Arc<Governance>>,
+    pub(super) template: Option<Arc<str>>,
     /// Whether it is mandatory for the API, and its config locked with that.
     pub(super) mandatory: bool,
     pub(super) instance_config: Value,
@@ -132,6 +134,7 @@ pub(crate) fn planned(
             when: listed.when(),
             mandatory: listed.mandatory,
             governance: entry.governance.clone(),
+            template: entry.template.clone(),
             instance_config: instance_config(instance, name),
             annotation_config: annotations.configs.get(name).cloned(),
             block: plugin.descriptor.spec_block.as_ref().and_then(|block| {
@@ -225,7 +228,7 @@ struct Listed {
     /// Whether the platform made it mandatory.
     mandatory: bool,
     /// Whether anyone but the platform listed it.
-    listed: bool,
+    by_name: bool,
 }
 
 impl Listed {
@@ -241,7 +244,7 @@ impl Listed {
     /// The field that names it.
     fn place(&self, instance: &Instance) -> String {
         let name = &self.name;
-        match (self.listed, self.rule) {
+        match (self.by_name, self.rule) {
             (false, _) => format!("PolicyPlugin/{name} spec.mandatory"),
             (true, Some(_)) => format!("ApimInstance/{} spec.plugins[{name}]", instance.name),
             (true, None) => annotations::path("plugins"),
@@ -265,14 +268,13 @@ fn listing(annotations: &Annotations, target: Target<'_>, catalog: &Catalog) -> 
         name: name.clone(),
         rule,
         mandatory: mandatory.contains(name),
-        listed: true,
+        by_name: true,
     };
-    let mut all: Vec<Listed> = match &annotations.plugins {
-        Some(names) => names.iter().map(|name| listed(name, None)).collect(),
-        None => {
-            let defaults = target.instance.plugins.iter();
-            defaults.map(|p| listed(&p.name, Some(p.when))).collect()
-        }
+    let mut all: Vec<Listed> = if let Some(names) = &annotations.plugins {
+        names.iter().map(|name| listed(name, None)).collect()
+    } else {
+        let defaults = target.instance.plugins.iter();
+        defaults.map(|p| listed(&p.name, Some(p.when))).collect()
     };
     for name in mandatory {
         if !all.iter().any(|listed| listed.name == *name) {
@@ -280,7 +282,7 @@ fn listing(annotations: &Annotations, target: Target<'_>, catalog: &Catalog) -> 
                 name: name.clone(),
                 rule: None,
                 mandatory: true,
-                listed: false,
+                by_name: false,
             });
         }
     }
@@ -313,12 +315,13 @@ fn operation(
             rule: None,
             mandatory: governance
                 .is_some_and(|g| g.is_mandatory(target.namespace_labels, target.labels)),
-            listed: true,
+            by_name: true,
         };
         let (plugin, entry_of) = find(catalog, target, &listed, &place, findings)?;
         Some(PlannedPlugin {
             plugin,
             governance: entry_of.governance.clone(),
+            template: entry_of.template.clone(),
             mandatory: listed.mandatory,
             instance_config: instance_config(target.instance, name),
             config: entry.configs.get(name).cloned(),

@@ -75,6 +75,8 @@ reasons! {
     PluginOutputTooLarge,
     /// A plugin of the chain answered what cannot be used.
     PluginInvalidOutput,
+    /// A document that a plugin works on is not there, or not for this owner.
+    DocumentMissing,
     /// What the plugins made is not a policy that API Management would take.
     InvalidPolicy,
     /// The OpenAPI document is not usable.
