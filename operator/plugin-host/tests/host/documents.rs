@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use apim_simulator::policy_check::{self, PolicyEnvironment, PolicyFormat, PolicyScope, Sku};
 use operator_core::policy::{
     Contribution, Documents, Element, Format, Grants, Node, Part, PolicyError, ReferenceKind,
     Target, Tier, compose_granted, parse, print, references,
@@ -462,4 +463,46 @@ fn the_documents_of_all_built_in_plugins_are_valid_by_the_published_schemas() {
     .expect("written");
     let (valid, errors) = validate(&schema, &[wrong]);
     assert!(!valid && errors.contains("ip-filter"), "{errors}");
+}
+
+/// A service in which everything is there that is asked for.
+struct Service;
+
+impl PolicyEnvironment for Service {
+    fn backend_exists(&self, _: &str) -> bool {
+        true
+    }
+    fn fragment_exists(&self, _: &str) -> bool {
+        true
+    }
+    fn named_value_exists(&self, _: &str) -> bool {
+        true
+    }
+    fn logger_exists(&self, _: &str) -> bool {
+        true
+    }
+    fn sku(&self) -> Sku {
+        Sku::Dedicated
+    }
+    fn url_template_parameters(&self) -> Option<Vec<String>> {
+        Some(vec!["id".to_owned()])
+    }
+}
+
+/// The local Azure knows the published schemas and the service's rules on its
+/// own: what one side misread, the other may not have.
+#[test]
+fn the_local_azure_takes_the_documents_of_all_built_in_plugins() {
+    for case in cases() {
+        let documents = case.composed(&everything()).expect("documents");
+        for (target, document) in documents.iter() {
+            let scope = match target {
+                Target::Api => PolicyScope::Api,
+                Target::Operation(_) => PolicyScope::Operation,
+            };
+            let document = print(document);
+            let checked = policy_check::check(&document, PolicyFormat::RawXml, scope, &Service);
+            assert!(checked.is_ok(), "{}: {checked:#?}\n{document}", case.name);
+        }
+    }
 }
