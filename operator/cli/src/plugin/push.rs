@@ -119,7 +119,9 @@ fn artifact(descriptor: &Descriptor, component: Vec<u8>) -> anyhow::Result<Artif
 
 fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
     let pem = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    SigningKey::from_pem(&pem).with_context(|| path.display().to_string())
+    // Where cosign's users have the password already.
+    let password = std::env::var("COSIGN_PASSWORD").ok();
+    SigningKey::from_pem_with(&pem, password.as_deref()).with_context(|| path.display().to_string())
 }
 
 /// The PolicyPlugin, pinned to what was pushed.
