@@ -74,7 +74,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
         match &cli.command {
             Command::Run(_) => "info,kube_runtime=warn,kube_client=off",
             Command::Plugin { command } => plugin::log_filter(command),
-            Command::Render(_) | Command::Crd(_) => "error",
+            Command::Render(_) | Command::Crd(_) | Command::CompilePlugin(_) => "error",
         },
     )?;
     match &cli.command {

@@ -39,7 +39,8 @@ pub(crate) struct PushArgs {
     #[arg(default_value = ".", value_name = "DIR|FILE")]
     pub(crate) plugin: PathBuf,
 
-    /// Sign it with this private key (PKCS#8 in PEM, ECDSA P-256); the
+    /// Sign it with this private key, ECDSA P-256 in PEM: `cosign.key`, with
+    /// its password in `COSIGN_PASSWORD`, or one of openssl's. The
     /// PolicyPlugin then asks for that signature.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
@@ -119,7 +120,8 @@ fn artifact(descriptor: &Descriptor, component: Vec<u8>) -> anyhow::Result<Artif
 
 fn signing_key(path: &Path) -> anyhow::Result<SigningKey> {
     let pem = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    SigningKey::from_pem(&pem).with_context(|| path.display().to_string())
+    let password = std::env::var("COSIGN_PASSWORD").ok();
+    SigningKey::from_pem_with(&pem, password.as_deref()).with_context(|| path.display().to_string())
 }
 
 /// The PolicyPlugin, pinned to what was pushed.
