@@ -68,6 +68,9 @@ pub struct Case {
     /// What the documents may reference, by kind, as in an ApimInstance's
     /// grants: `NamedValue: [token]`.
     pub grants: BTreeMap<String, Vec<String>>,
+    /// What the platform grants the plugin, as `spec.capabilities` of a
+    /// PolicyPlugin; null: what its descriptor asks for.
+    pub capabilities: Json,
     /// What the call may use.
     pub budget: Budget,
     /// What must come of it; none: nobody has said yet.
@@ -91,6 +94,8 @@ struct File {
     config: Json,
     #[serde(default)]
     grants: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    capabilities: Json,
     #[serde(default)]
     budget: BudgetText,
     #[serde(default)]
@@ -177,6 +182,7 @@ impl Case {
             config: file.config,
             spec: file.spec,
             grants: file.grants,
+            capabilities: file.capabilities,
             budget: Budget {
                 fuel: file.budget.fuel,
                 memory: file.budget.memory.as_ref().map(bytes).transpose()?,
@@ -330,7 +336,7 @@ mod tests {
         assert_eq!(
             reason("confg: {}"),
             "cases/x.yaml: /confg: unknown field `confg`, expected one of `about`, `context`, `operation`, `spec`, \
-             `config`, `grants`, `budget`, `expect`"
+             `config`, `grants`, `capabilities`, `budget`, `expect`"
         );
         assert_eq!(
             reason("context: {api: {path: 3}}"),

@@ -39,7 +39,8 @@ pub(crate) struct PushArgs {
     #[arg(default_value = ".", value_name = "DIR|FILE")]
     pub(crate) plugin: PathBuf,
 
-    /// Sign it with this private key (PKCS#8 in PEM, ECDSA P-256); the
+    /// Sign it with this private key, ECDSA P-256 in PEM: `cosign.key`, with
+    /// its password in `COSIGN_PASSWORD`, or one of openssl's. The
     /// PolicyPlugin then asks for that signature.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,

@@ -8,7 +8,7 @@ use operator_core::policy::{
     self, Contribution, Diagnostic, Documents, Generated, Grants, PolicyError, ReferenceKind,
     Severity, Target, Tier,
 };
-use operator_core::policy_plugin::Capabilities;
+use operator_core::policy_plugin::spec::Capabilities;
 use operator_plugin_host::{CallError, Plugin, Usage};
 use policy_sdk::testing::{Case, Outcome, Reads, Speaker};
 use serde_json::{Map, Value, json};
@@ -59,8 +59,11 @@ impl Sandbox {
         if !violations.is_empty() {
             return Ok(ran);
         }
+        let capabilities = self.capabilities(case)?;
         let (result, usage) = self
             .plugin
+            .clone()
+            .with_capabilities(capabilities.clone())
             .measure(&case.context, &config)
             .map_err(|error| failure(&error))?;
         ran.usage = Some(usage);
@@ -68,7 +71,7 @@ impl Sandbox {
             Ok(generated) => {
                 let grants = grants(case)?;
                 say(&mut ran.outcome, Speaker::Plugin, &generated.warnings);
-                match self.compose(case, generated, &grants) {
+                match self.compose(case, generated, &grants, &capabilities) {
                     Ok(documents) => print(case, &documents, &mut ran.outcome),
                     Err(errors) => {
                         for error in &errors {
@@ -88,6 +91,27 @@ impl Sandbox {
             Err(error) => return Err(failure(&error)),
         }
         Ok(ran)
+    }
+
+    /// What the case grants, as a PolicyPlugin would; where it says nothing,
+    /// what the plugin asks for.
+    fn capabilities(&self, case: &Case) -> Result<Capabilities, String> {
+        if case.capabilities.is_null() {
+            let asked = |name| {
+                self.info
+                    .descriptor
+                    .capabilities
+                    .iter()
+                    .any(|one| one == name)
+            };
+            return Ok(Capabilities {
+                raw_xml: asked("raw-xml"),
+                inline_templates: asked("inline-templates"),
+                ..Capabilities::default()
+            });
+        }
+        serde_path_to_error::deserialize(&case.capabilities)
+            .map_err(|error| format!("/capabilities {}: {}", error.path(), error.inner()))
     }
 
     /// The config of a case; none where the spec block ends it.
@@ -133,19 +157,19 @@ impl Sandbox {
         case: &Case,
         generated: Generated,
         grants: &Grants,
+        capabilities: &Capabilities,
     ) -> Result<Documents, Vec<PolicyError>> {
         let strays = strays(case, &generated, self.info.name.as_str());
         if !strays.is_empty() {
             return Err(strays);
         }
-        let capabilities = Capabilities::default();
         let contribution = Contribution {
             plugin: self.info.name.as_str(),
             phase: self.info.descriptor.phase,
             mandatory: false,
             order: (0, 0),
             sections: &self.info.descriptor.sections,
-            capabilities: &capabilities,
+            capabilities,
             generated,
         };
         let sku = case.context["instance"]["sku"].as_str().unwrap_or_default();

@@ -110,7 +110,8 @@ const KEYS: [(&str, &str); 3] = [
 /// The file of a built-in plugin: one that is here without building any.
 fn plugin_file(dir: &Path) -> String {
     let path = dir.join("cors.wasm");
-    let (_, bytes) = operator_plugin_host::builtin_plugins()[0];
+    let mut plugins = operator_plugin_host::builtin_plugins().iter();
+    let (_, bytes) = plugins.find(|(name, _)| *name == "cors").unwrap();
     fs::write(&path, bytes).unwrap();
     path.display().to_string()
 }
