@@ -334,6 +334,10 @@ async fn kubectl_apply_refuses_what_can_never_work_and_status_says_what_does_not
         let refusal = format!("{:?}", refused.err());
         assert!(refusal.contains(sentence), "{name}: {refusal}");
     }
+    what_only_the_operator_can_know_is_told_in_status(&stage).await
+}
+
+async fn what_only_the_operator_can_know_is_told_in_status(stage: &Stage) -> Result<()> {
     let schema_of_cors = json!({"defaults": {"maxAge": "soon"}});
     for (name, source, more, reason, sentence) in [
         (
@@ -402,7 +406,7 @@ async fn kubectl_apply_refuses_what_can_never_work_and_status_says_what_does_not
         ))
         .await?;
     stage.until_ready("shared").await?;
-    until_policy(&stage, "shop.shared", "<origin>https://a.example</origin>").await
+    until_policy(stage, "shop.shared", "<origin>https://a.example</origin>").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,6 @@
 
 #[path = "../../../operator/plugin-source/tests/support/mod.rs"]
 #[allow(
-    dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "it is shared with the tests of plugin sources"

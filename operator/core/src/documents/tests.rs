@@ -38,6 +38,7 @@ fn world(inline_templates: bool) -> World {
     let entry = Entry {
         listing: Listing::Ready(Arc::new(writer())),
         governance: Some(Arc::new(Governance::of(&settings))),
+        template: None,
         notice: None,
     };
     plugins.insert_entry(name, entry);

@@ -301,6 +301,8 @@ fn sha256(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
     use serde_json::{Value, json};
 
     fn read(spec: Value) -> Result<PolicyPlugin, Vec<String>> {
@@ -310,9 +312,9 @@ mod tests {
             .map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 
-    fn wrong(more: Value) -> Vec<String> {
+    fn wrong(more: &Value) -> Vec<String> {
         let mut spec = json!({"source": {"builtIn": {"name": "x"}}});
-        crate::config::merge(&mut spec, &more);
+        crate::config::merge(&mut spec, more);
         read(spec).unwrap_err()
     }
 
@@ -347,7 +349,7 @@ mod tests {
                 "PolicyPlugin/acme spec.source: write exactly one of `builtIn`, `oci`, `http`, `configMap` and `file`"
             ]
         );
-        let problems = wrong(json!({
+        let problems = wrong(&json!({
             "digest": "sha256:12",
             "refresh": "1s",
             "verification": {"identities": [{"issuer": "https://i"}], "keys": [{"pem": "x"}]},
@@ -374,7 +376,7 @@ mod tests {
         }))
         .unwrap();
         let governance = Governance::of(&spec);
-        assert!(governance.is_mandatory(&Default::default(), &Default::default()));
+        assert!(governance.is_mandatory(&BTreeMap::new(), &BTreeMap::new()));
         assert_eq!(governance.unlocked, []);
     }
 }

@@ -13,8 +13,8 @@ use std::process::Command;
 
 use apim_simulator::policy_check::{self, PolicyEnvironment, PolicyFormat, PolicyScope, Sku};
 use operator_core::policy::{
-    Contribution, Documents, Element, Format, Grants, Node, Part, PolicyError, ReferenceKind, Tier,
-    compose_granted, parse, print, references,
+    Contribution, Documents, Element, Format, Grants, Node, Part, PolicyError, ReferenceKind,
+    Target, Tier, compose_granted, parse, print, references,
 };
 use operator_core::policy_plugin::spec::Capabilities;
 use operator_plugin_host::{CallError, Plugin};
