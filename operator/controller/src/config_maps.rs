@@ -59,17 +59,20 @@ pub enum MissingKey {
 }
 
 impl ConfigMaps {
-    /// Starts to follow them.
+    /// None of them yet.
     #[must_use]
-    pub fn start(client: kube::Client, namespace: &str) -> (Arc<Self>, Synced) {
-        let this = Arc::new(Self {
+    pub fn new(namespace: &str) -> Arc<Self> {
+        Arc::new(Self {
             namespace: namespace.to_owned(),
             content: RwLock::default(),
             changed: watch::Sender::new(0),
-        });
-        let api: Api<ConfigMap> = Api::namespaced(client, namespace);
-        let synced = follow(api, watcher::Config::default(), Follower(Arc::clone(&this)));
-        (this, synced)
+        })
+    }
+
+    /// Starts to follow them.
+    pub fn start(self: &Arc<Self>, client: kube::Client) -> Synced {
+        let api: Api<ConfigMap> = Api::namespaced(client, &self.namespace);
+        follow(api, watcher::Config::default(), Follower(Arc::clone(self)))
     }
 
     /// What a key holds.

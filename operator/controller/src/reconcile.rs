@@ -217,7 +217,12 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     let mut facts = input.exposure.clone();
     if validated.annotations().paused {
         stages.exposure = publish::paused_exposure(&desired);
-        stages.apim = publish::paused(&desired, &claim);
+        let mandatory = if stages.policy == Step::Done {
+            publish::follow_mandatory(ctx, subject, &validated, &desired, &mut claim).await
+        } else {
+            None
+        };
+        stages.apim = mandatory.unwrap_or_else(|| publish::paused(&desired, &claim));
     } else {
         stages.exposure = exposure::step(ctx, subject, &desired, &mut facts).await;
 

@@ -129,7 +129,7 @@ pub async fn run(
         compiler: settings.compiler.clone(),
         ..HostConfig::default()
     })?;
-    let (config_maps, config_maps_synced) = ConfigMaps::start(client.clone(), &settings.namespace);
+    let config_maps = ConfigMaps::new(&settings.namespace);
     let plugins = Plugins::new(host, Some(Arc::clone(&metrics)));
     let plugins = Arc::new(plugins.with_documents(Arc::<ConfigMaps>::clone(&config_maps)));
     let builtin = {
@@ -157,7 +157,7 @@ pub async fn run(
     let world = Arc::new(World::default());
     let mut synced = watches::start(&client, &world, &triggers);
     let uses = Arc::new(Uses::default());
-    synced.push(config_maps_synced);
+    synced.push(config_maps.start(client.clone()));
     let instance_settings = InstanceSettings {
         namespace: settings.namespace.clone(),
         key_vault: settings.key_vault,

@@ -25,7 +25,7 @@ pub use render::{Rendered, render};
 use std::sync::{Arc, LazyLock};
 
 use crate::config::Layers;
-use crate::names::PluginName;
+use crate::names::{ContentHash, PluginName};
 use crate::policy::Diagnostic;
 use crate::policy_plugin::{Capabilities, Governance};
 use crate::problem::Problem;
@@ -92,6 +92,26 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// A hash of the mandatory plugins and of what they are called with;
+    /// nothing where there are none.
+    #[must_use]
+    pub fn mandatory_hash(&self) -> Option<ContentHash> {
+        let mandatory: Vec<_> = self
+            .iter()
+            .filter(|plugin| plugin.mandatory)
+            .map(|plugin| {
+                (
+                    plugin.name().as_str(),
+                    &plugin.plugin.digest,
+                    &plugin.config,
+                    plugin.template.as_deref(),
+                    &plugin.operation,
+                )
+            })
+            .collect();
+        (!mandatory.is_empty()).then(|| ContentHash::of_json(&mandatory))
+    }
+
     /// All plugins, the API's first.
     pub fn iter(&self) -> impl Iterator<Item = &ChainedPlugin> {
         self.api.iter().chain(&self.operations)

@@ -183,7 +183,7 @@ pub enum CallError {
         last_log: Option<String>,
     },
     /// It wanted more memory than it may have.
-    #[error("the plugin needs more than {} KiB of memory", .limit >> 10)]
+    #[error("the plugin needs more than {} of memory", size(*.limit))]
     OutOfMemory {
         /// How much it may have, in bytes.
         limit: usize,
@@ -269,4 +269,13 @@ fn sentences(diagnostics: &[Diagnostic]) -> String {
         })
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+/// A number of bytes for a person: in whole MiB where it is that.
+fn size(bytes: usize) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{} KiB", bytes >> 10)
+    }
 }

@@ -230,6 +230,8 @@ async fn nobody_switches_off_what_the_platform_made_mandatory() -> Result<()> {
     assert_eq!(status["implementation"]["ready"], true);
     assert_eq!(stage.traffic("shop.plain"), before);
 
+    a_paused_object_follows_what_is_mandatory(&stage).await?;
+
     // It cannot be deleted while it protects somebody.
     stage
         .policy_plugins()
@@ -266,6 +268,42 @@ async fn nobody_switches_off_what_the_platform_made_mandatory() -> Result<()> {
     })
     .await?;
     Ok(())
+}
+
+/// And nothing else: what its owner changed meanwhile waits.
+async fn a_paused_object_follows_what_is_mandatory(stage: &Stage) -> Result<()> {
+    stage.apply(&with("paused", &[("plugins", "")])).await?;
+    stage.until_ready("paused").await?;
+    stage
+        .patch(
+            "shop",
+            "paused",
+            &json!({"metadata": {"annotations": {"apim.oda.tmforum.org/paused": "true"}}, "spec": {"path": "/moved"}}),
+        )
+        .await?;
+    stage
+        .until_reason("paused", "Reconciling", "Paused")
+        .await?;
+    let before = stage.traffic("shop.paused");
+    stage
+        .patch_plugin(
+            "greeting",
+            &json!({"spec": {"defaults": {"text": "servus"}}}),
+        )
+        .await?;
+    until_policy(stage, "shop.paused", "<value>servus</value>").await?;
+    until_policy(stage, "shop.plain", "<value>servus</value>").await?;
+    stage
+        .patch_plugin("greeting", &json!({"spec": {"defaults": null}}))
+        .await?;
+    until_policy(stage, "shop.paused", "<value>hello</value>").await?;
+    until_policy(stage, "shop.plain", "<value>hello</value>").await?;
+    assert_eq!(
+        stage.traffic("shop.paused")[before.len()..],
+        ["policy 200", "policy 200"]
+    );
+    stage.delete("paused").await?;
+    stage.until_gone("paused").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -495,4 +533,87 @@ async fn a_new_version_goes_out_in_batches_and_stops_where_it_is_refused() -> Re
         .count();
     assert!(read >= 2, "{policy_calls:?}");
     Ok(())
+}
+
+/// A ConfigMap with a template that sets a header to this text and the API's
+/// team.
+fn template(greeting: &str, labels: &Value) -> Value {
+    let text = format!(
+        "<inbound><set-header name=\"x-team\" exists-action=\"override\"><value>{greeting} {{{{ values.team }}}}</value>\
+         </set-header></inbound>"
+    );
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "policies", "namespace": "operators", "labels": labels},
+        "data": {"team.xml": text},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_of_the_platforms_makes_policy_and_a_change_of_it_reaches_its_users()
+-> Result<()> {
+    let Some(stage) = Stage::builder().start("a_template_of_the_platforms").await else {
+        return Ok(());
+    };
+    stage.apply(&template("team", &json!({}))).await?;
+    let key = json!({"name": "policies", "key": "team.xml"});
+    stage
+        .apply(&policy_plugin(
+            "team-header",
+            &json!({"builtIn": {"name": "template"}}),
+            &json!({"template": key}),
+        ))
+        .await?;
+    stage
+        .apply(&with(
+            "shop",
+            &[
+                ("plugins", "team-header"),
+                ("plugin.team-header", "values: {team: <a> & b}"),
+            ],
+        ))
+        .await?;
+    stage.until_ready("shop").await?;
+    until_policy(&stage, "shop.shop", "<value>team &lt;a> &amp; b</value>").await?;
+
+    // What an owner names must be meant for owners.
+    stage
+        .apply(&with(
+            "own",
+            &[
+                ("plugins", "template"),
+                (
+                    "plugin.template",
+                    "{template: {configMap: {name: policies, key: team.xml}}, values: {team: b}}",
+                ),
+            ],
+        ))
+        .await?;
+    let status = stage
+        .until_reason("own", "PolicyRendered", "DocumentMissing")
+        .await?;
+    assert!(
+        message(&status, "PolicyRendered").contains("owners-may-name"),
+        "{status}"
+    );
+    assert_eq!(stage.traffic("shop.own"), [""; 0]);
+    let labels = json!({"apim.oda.tmforum.org/owners-may-name": "true"});
+    stage.apply(&template("squad", &labels)).await?;
+    stage.until_ready("own").await?;
+    until_policy(&stage, "shop.own", "<value>squad b</value>").await?;
+    until_policy(&stage, "shop.shop", "<value>squad &lt;a> &amp; b</value>").await?;
+    assert_eq!(stage.traffic("shop.shop")[3..], ["policy 200"]);
+
+    // A template that is none: its users keep what they have.
+    let mut broken = template("", &json!({}));
+    broken["data"]["team.xml"] = "<inbound>{{ values.team </inbound>".into();
+    stage.apply(&broken).await?;
+    let status = stage
+        .until_reason("shop", "PolicyRendered", "InvalidPolicy")
+        .await?;
+    assert!(
+        message(&status, "PolicyRendered").contains("line 1"),
+        "{status}"
+    );
+    until_policy(&stage, "shop.shop", "<value>squad &lt;a> &amp; b</value>").await
 }

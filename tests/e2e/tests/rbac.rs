@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context as _, Result};
-use e2e::{PATIENCE, Stage, conditions, exposed_api, status_of};
+use e2e::{PATIENCE, PolicyPlugins as _, Stage, conditions, exposed_api, policy_plugin, status_of};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
 };
@@ -96,11 +96,15 @@ enum Life {
     Refused,
 }
 
-/// Applies an object, waits until it is ready, an event tells it and both
-/// instances say that they are connected, deletes it and waits until it is
+/// Applies a PolicyPlugin and an object, waits until it is ready, an event tells
+/// it, the PolicyPlugin serves and is held, and both instances say that they
+/// are connected, deletes it and waits until it is
 /// gone: or until the operator was refused something on the way.
 async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
     let api = stage.exposed_apis("shop");
+    let nobody = json!({"mandatory": {"namespaceSelector": {"matchLabels": {"nobody": "here"}}}});
+    let source = json!({"builtIn": {"name": "cors"}});
+    stage.apply(&policy_plugin(name, &source, &nobody)).await?;
     stage.apply(&exposed_api(name, |_| ())).await?;
     let mut deleted = false;
     let mut ready = false;
@@ -126,7 +130,10 @@ async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
                     .await
                     .map_err(|error| error.to_string())?;
                 let connected = connected(stage).await.map_err(|error| error.to_string())?;
-                if !events.is_empty() && connected == ["default: True", "other: True"] {
+                let kept = is_kept(stage, name)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                if !events.is_empty() && kept && connected == ["default: True", "other: True"] {
                     api.delete(name, &DeleteParams::default())
                         .await
                         .map_err(|error| error.to_string())?;
@@ -144,8 +151,21 @@ async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
     Ok(life)
 }
 
+/// Whether a PolicyPlugin serves, says so, and is held.
+async fn is_kept(stage: &Stage, name: &str) -> Result<bool> {
+    let plugin = stage.policy_plugins().get(name).await?;
+    let held = plugin.metadata.finalizers.as_ref().map(Vec::len);
+    Ok(held == Some(1) && status_of(&plugin)["conditions"][0]["status"] == "True")
+}
+
 /// What is left of an object whose life was cut short.
 async fn bury(stage: &Stage, name: &str) -> Result<()> {
+    let free = json!({"metadata": {"finalizers": null}});
+    stage.patch_plugin(name, &free).await?;
+    stage
+        .policy_plugins()
+        .delete(name, &DeleteParams::default())
+        .await?;
     let api = stage.exposed_apis("shop");
     if api.get_opt(name).await?.is_some() {
         let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));

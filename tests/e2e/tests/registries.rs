@@ -167,7 +167,7 @@ async fn a_signed_plugin_goes_from_its_author_to_an_api_and_outlives_its_registr
     let object = declared(&author, &printed);
     stage.apply(&object).await?;
     stage
-        .until_plugin_reason("greeting", "Ready", "InvalidSettings")
+        .until_plugin_reason("greeting", "Ready", "PullSecret")
         .await?;
     give_access(&stage, &author).await?;
     let status = stage.until_serves("greeting", "1.0.0").await?;

@@ -80,7 +80,11 @@ pub(super) async fn publish(
             Err(error) => return Ok(failed(&error)),
         }
     }
+    let mandatory = validated.chain().mandatory_hash();
     if apim::reads(published, claim.record.as_ref()).is_none() {
+        if let Some(record) = &mut claim.record {
+            record.mandatory_hash = mandatory;
+        }
         ctx.memory.confirm(&subject.key, claim.record.clone());
         return Ok(Step::Done);
     }
@@ -101,7 +105,8 @@ pub(super) async fn publish(
         );
     };
     match applier.apply(desired, Some(&before), &progress).await {
-        Ok(done) => {
+        Ok(mut done) => {
+            done.record.mandatory_hash = mandatory;
             ctx.memory.confirm(&subject.key, Some(done.record.clone()));
             let writes = done.writes.planned + done.writes.repairs;
             if writes > 0 {
@@ -130,6 +135,69 @@ pub(super) async fn publish(
             Ok(failed(&error))
         }
     }
+}
+
+/// Writes the policy of a paused object, and nothing else, when what the
+/// platform made mandatory has changed since it was published.
+pub(super) async fn follow_mandatory(
+    ctx: &Context,
+    subject: &Subject,
+    validated: &ValidatedApi,
+    desired: &Desired,
+    claim: &mut Claim,
+) -> Option<Step> {
+    let mandatory = validated.chain().mandatory_hash();
+    let published = Published::of(desired).ok()?;
+    let record = claim.record.clone().filter(|_| claim.believed)?;
+    if record.mandatory_hash == mandatory || moved(claim, published).is_some() {
+        return None;
+    }
+    let connection = ctx.instances.connection(published.instance)?;
+    let input = input_hash(desired, validated.annotations().retry.as_deref());
+    if let Some((_, failure)) = ctx.memory.waits(&subject.key, &input) {
+        return Some(failure);
+    }
+    // As if all but the policy were in place already.
+    let api = published.api;
+    let pretended = AppliedRecord {
+        spec_hash: Some(api.document.hash.clone()),
+        settings_hash: Some(apim::settings_hash(api)),
+        ..record.clone()
+    };
+    let applied = connection
+        .applier
+        .apply(desired, Some(&pretended), &|_: Progress<'_>| {})
+        .await;
+    let (now, step) = match applied {
+        Ok(done) => (Some(done.record), Step::Done),
+        Err(error) => (error.record.clone(), failed(&error)),
+    };
+    if let Some(now) = now {
+        let now = AppliedRecord {
+            spec_hash: record.spec_hash,
+            settings_hash: record.settings_hash,
+            operations: record.operations,
+            mandatory_hash: if step == Step::Done {
+                mandatory
+            } else {
+                record.mandatory_hash
+            },
+            ..now
+        };
+        ctx.memory.confirm(&subject.key, Some(now.clone()));
+        claim.record = Some(now);
+    }
+    if step == Step::Done {
+        ctx.events.publish(
+            &subject.reference(),
+            EventKind::Normal,
+            "Synced",
+            "Publish",
+            "what the platform made mandatory has changed: the policy was replaced although the object is paused",
+        );
+        return None;
+    }
+    Some(step)
 }
 
 /// Reads back what was written: of the first APIs that a new version of a

@@ -42,6 +42,11 @@ pub struct AppliedRecord {
     /// How many operations the import made, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operations: Option<u32>,
+    /// A hash of what the mandatory plugins were called with; absent where
+    /// there are none. Not a part of what is in place, but why: a paused
+    /// object follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mandatory_hash: Option<ContentHash>,
 }
 
 impl AppliedRecord {
@@ -57,6 +62,7 @@ impl AppliedRecord {
             policy_hash: None,
             operation_policies: None,
             operations: None,
+            mandatory_hash: None,
         }
     }
 

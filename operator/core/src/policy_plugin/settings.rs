@@ -379,4 +379,27 @@ mod tests {
         assert!(governance.is_mandatory(&BTreeMap::new(), &BTreeMap::new()));
         assert_eq!(governance.unlocked, []);
     }
+
+    #[test]
+    fn the_shipped_examples_make_sense() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !name.starts_with("policyplugin") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let object = crate::annotations::yaml::read(&text).unwrap();
+            let spec: PolicyPluginSpec = serde_json::from_value(object["spec"].clone())
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let name = PluginName::parse(object["metadata"]["name"].as_str().unwrap()).unwrap();
+            let plugin = PolicyPlugin::new(name, &spec)
+                .unwrap_or_else(|problems| panic!("{}: {problems:?}", path.display()));
+            names.push(plugin.name.to_string());
+        }
+        names.sort();
+        assert_eq!(names, ["acme-headers", "jwt-entra"]);
+    }
 }

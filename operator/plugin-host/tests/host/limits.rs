@@ -33,7 +33,7 @@ fn each_limit_of_a_plugin_is_its_own() {
     assert_eq!(error(&small), CallError::OutOfMemory { limit: 3 << 20 });
     assert_eq!(
         error(&small).to_string(),
-        "the plugin needs more than 3072 KiB of memory"
+        "the plugin needs more than 3 MiB of memory"
     );
     // The other one has kept the host's, and more than the host's may be given.
     assert_eq!(error(&greedy), CallError::OutOfMemory { limit: 64 << 20 });
