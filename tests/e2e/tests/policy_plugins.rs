@@ -574,7 +574,7 @@ async fn a_template_of_the_platforms_makes_policy_and_a_change_of_it_reaches_its
         ))
         .await?;
     stage.until_ready("shop").await?;
-    until_policy(&stage, "shop.shop", "<value>team &lt;a> &amp; b</value>").await?;
+    until_policy(&stage, "shop.shop", "<value>team &lt;a&gt; &amp; b</value>").await?;
 
     // What an owner names must be meant for owners.
     stage
@@ -601,7 +601,12 @@ async fn a_template_of_the_platforms_makes_policy_and_a_change_of_it_reaches_its
     stage.apply(&template("squad", &labels)).await?;
     stage.until_ready("own").await?;
     until_policy(&stage, "shop.own", "<value>squad b</value>").await?;
-    until_policy(&stage, "shop.shop", "<value>squad &lt;a> &amp; b</value>").await?;
+    until_policy(
+        &stage,
+        "shop.shop",
+        "<value>squad &lt;a&gt; &amp; b</value>",
+    )
+    .await?;
     assert_eq!(stage.traffic("shop.shop")[3..], ["policy 200"]);
 
     // A template that is none: its users keep what they have.
@@ -615,5 +620,10 @@ async fn a_template_of_the_platforms_makes_policy_and_a_change_of_it_reaches_its
         message(&status, "PolicyRendered").contains("line 1"),
         "{status}"
     );
-    until_policy(&stage, "shop.shop", "<value>squad &lt;a> &amp; b</value>").await
+    until_policy(
+        &stage,
+        "shop.shop",
+        "<value>squad &lt;a&gt; &amp; b</value>",
+    )
+    .await
 }

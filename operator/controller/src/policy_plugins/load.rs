@@ -51,10 +51,7 @@ impl Trouble {
     /// Whether it says nothing about the plugin, only that the plugin could
     /// not be had now.
     pub(super) const fn is_passing(&self) -> bool {
-        matches!(
-            self.class,
-            ErrorClass::Transient | ErrorClass::Throttled(_) | ErrorClass::Waiting
-        )
+        matches!(self.class, ErrorClass::Transient | ErrorClass::Throttled(_))
     }
 
     /// How long until the next attempt, after so many that failed. What needs a
