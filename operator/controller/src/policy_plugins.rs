@@ -10,6 +10,7 @@ mod hold;
 mod keep;
 mod load;
 mod tell;
+mod trouble;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -14,8 +14,9 @@ use operator_core::policy_plugin::{PolicyPlugin as Settings, Source};
 use tokio::sync::watch;
 
 use super::PolicyPlugins;
-use super::load::{Loaded, Trouble};
+use super::load::Loaded;
 use super::tell::Report;
+use super::trouble::Trouble;
 use crate::crd::PolicyPlugin;
 use crate::crd::policy_plugin::RolloutStatus;
 use crate::uses::Health;

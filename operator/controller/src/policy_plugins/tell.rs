@@ -8,7 +8,8 @@ use operator_core::names::PluginName;
 use serde_json::{Value, json};
 
 use super::PolicyPlugins;
-use super::load::{Loaded, Trouble};
+use super::load::Loaded;
+use super::trouble::Trouble;
 use crate::crd::PolicyPlugin;
 use crate::crd::policy_plugin::{DescriptorStatus, PolicyPluginStatus, RolloutStatus};
 
