@@ -120,6 +120,10 @@ impl PolicyPlugins {
             kept.object = object.clone();
             drop(entries);
             self.hold(object);
+            if object.metadata.deletion_timestamp.is_some() {
+                let (this, object) = (Arc::clone(self), object.clone());
+                tokio::spawn(async move { this.tell_users(&object).await });
+            }
             return;
         }
         let Ok(name) = PluginName::parse(&key) else {

@@ -164,6 +164,11 @@ pub enum TlsFault {
     /// It is somebody else's.
     #[error("the server's certificate is for other names than `{0}`")]
     WrongName(String),
+    /// It does not speak TLS at all.
+    #[error(
+        "the server does not speak TLS; if that is meant, say so: `plainHttp: true` in a PolicyPlugin's `source.oci`, `--plain-http` on the command line"
+    )]
+    NotTls,
     /// Anything else.
     #[error("{0}")]
     Other(String),

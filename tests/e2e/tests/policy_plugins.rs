@@ -237,6 +237,13 @@ async fn nobody_switches_off_what_the_platform_made_mandatory() -> Result<()> {
         .policy_plugins()
         .delete("greeting", &DeleteParams::default())
         .await?;
+    let status = stage
+        .until_plugin_reason("greeting", "Stalled", "DeletionHeld")
+        .await?;
+    assert!(
+        message(&status, "Stalled").contains("take `spec.mandatory` off"),
+        "{status}"
+    );
     stage.apply(&with("newcomer", &[("plugins", "")])).await?;
     stage.until_ready("newcomer").await?;
     until_policy(&stage, "shop.newcomer", "<value>hello</value>").await?;

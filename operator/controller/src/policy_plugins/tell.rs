@@ -61,10 +61,28 @@ impl PolicyPlugins {
             .ok()
             .and_then(|name| self.uses.count(&name));
         let Some(count) = count else { return };
-        self.write(&name, |before| PolicyPluginStatus {
-            users: Some(count.users),
-            mandatory_for: Some(count.mandatory),
-            ..before.clone()
+        let deleting = object.metadata.deletion_timestamp.is_some();
+        let generation = object.metadata.generation;
+        self.write(&name, |before| {
+            let mut status = PolicyPluginStatus {
+                users: Some(count.users),
+                mandatory_for: Some(count.mandatory),
+                ..before.clone()
+            };
+            if deleting && count.mandatory > 0 {
+                status.observed_generation = generation;
+                let message = format!(
+                    "its deletion waits, because it is mandatory for {} APIs: take `spec.mandatory` off, and it goes \
+                     at once",
+                    count.mandatory
+                );
+                let said = ("True", "DeletionHeld", message);
+                status.conditions.retain(|c| c.type_ != "Stalled");
+                status
+                    .conditions
+                    .push(condition(before, "Stalled", said, generation));
+            }
+            status
         })
         .await;
     }
@@ -217,19 +235,27 @@ fn conditions(
         ("Stalled", stalled),
     ]
     .into_iter()
-    .map(|(kind, (status, reason, message))| {
-        let there = before.conditions.iter().find(|c| c.type_ == kind);
-        Condition {
-            type_: kind.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: message.chars().take(LONGEST).collect(),
-            observed_generation: generation,
-            last_transition_time: there.filter(|there| there.status == status).map_or_else(
-                || Time(Timestamp::now().round(Unit::Second).unwrap_or_default()),
-                |there| there.last_transition_time.clone(),
-            ),
-        }
-    })
+    .map(|(kind, said)| condition(before, kind, said, generation))
     .collect()
+}
+
+/// A condition; its time is that of the last change of its status.
+fn condition(
+    before: &PolicyPluginStatus,
+    kind: &str,
+    (status, reason, message): (&str, &str, String),
+    generation: Option<i64>,
+) -> Condition {
+    let there = before.conditions.iter().find(|c| c.type_ == kind);
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.chars().take(LONGEST).collect(),
+        observed_generation: generation,
+        last_transition_time: there.filter(|there| there.status == status).map_or_else(
+            || Time(Timestamp::now().round(Unit::Second).unwrap_or_default()),
+            |there| there.last_transition_time.clone(),
+        ),
+    }
 }

@@ -117,6 +117,13 @@ pub(crate) fn planned(
                 notice,
             ));
         }
+        if !listed.by_name && annotations.plugins.is_some() {
+            warnings.push(Problem::of_plugin(
+                name.as_str(),
+                annotations::path("plugins"),
+                format!("plugin `{name}` runs besides what is listed: PolicyPlugin/{name} makes it mandatory"),
+            ));
+        }
         if listed.when() == Some(When::WhenEnabled) && plugin.descriptor.spec_block.is_none() {
             findings.push(Finding::invalid(
                 Reason::InvalidInstance,

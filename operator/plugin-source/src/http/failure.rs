@@ -112,8 +112,13 @@ pub(crate) fn failed(url: &Url, error: &reqwest::Error, limit: Duration) -> Caus
 
 fn tls_fault(url: &Url, error: &rustls::Error) -> TlsFault {
     use rustls::CertificateError as Certificate;
-    let rustls::Error::InvalidCertificate(certificate) = error else {
-        return TlsFault::Other(error.to_string());
+    let certificate = match error {
+        rustls::Error::InvalidCertificate(certificate) => certificate,
+        // What answers a handshake with something else, as HTTP does.
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            return TlsFault::NotTls;
+        }
+        other => return TlsFault::Other(other.to_string()),
     };
     match certificate {
         Certificate::Expired | Certificate::ExpiredContext { .. } => TlsFault::Expired,

@@ -131,6 +131,8 @@ fn a_spec_block_does_not_switch_a_mandatory_plugin_off_and_status_says_so() {
     assert_eq!(
         warnings(&api),
         [
+            "metadata.annotations[apim.oda.tmforum.org/plugins]: [throttle] plugin `throttle` runs besides what is \
+             listed: PolicyPlugin/throttle makes it mandatory",
             "spec.rateLimit: [throttle] plugin `throttle` runs all the same: PolicyPlugin/throttle makes it \
              mandatory",
             "spec.rateLimit: [throttle] config `/period` that is read from it has no effect: plugin `throttle` is \
