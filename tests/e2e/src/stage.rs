@@ -19,6 +19,8 @@ use crate::objects::status_of;
 
 /// Long enough for a busy machine; nothing waits that long when all is well.
 pub const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a start may take: the first one of all has to compile the plugins.
+const START: Duration = Duration::from_mins(4);
 
 /// Which ExposedAPI definition the cluster has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +256,7 @@ impl Stage {
         self.spawn_operator()?;
         let url = format!("http://127.0.0.1:{}/readyz", self.port);
         let operator = self.operator.as_mut().context("it was just started")?;
-        operator.wait_for_url(&url, PATIENCE).await?;
+        operator.wait_for_url(&url, START).await?;
         Ok(())
     }
 
