@@ -176,6 +176,7 @@ impl Registry {
         self.change(|inner| {
             let changed = inner.governed.get(name) != Some(&entry) || inner.next.contains_key(name);
             inner.next.remove(name);
+            inner.reserved.remove(name);
             inner.governed.insert(name.clone(), entry);
             inner.keep(name, code);
             changed
@@ -199,7 +200,7 @@ impl Registry {
         self.change(|inner| {
             let reserved = inner.reserved.remove(name);
             let before = inner.next.remove(name).filter(|next| next.entry == entry);
-            let same = before.is_some() || reserved.is_some();
+            let same = before.is_some() || reserved.as_ref().is_some_and(|keys| !keys.is_empty());
             let next = before.unwrap_or(Next {
                 entry,
                 admitted: reserved.unwrap_or_default(),
@@ -211,12 +212,20 @@ impl Registry {
         })
     }
 
-    /// Keeps APIs that had a newer version before a restart from being given
-    /// the older one: until the newer is staged, the plugin is being loaded for
-    /// them.
-    pub fn reserve(&self, name: &PluginName, keys: BTreeSet<ObjectKey>) {
+    /// Takes up what served before a restart. APIs that had a newer version by
+    /// then are not given this one: until the newer is staged, the plugin is
+    /// being loaded for them.
+    pub fn resume(
+        &self,
+        name: &PluginName,
+        entry: Entry,
+        code: Plugin,
+        newer: BTreeSet<ObjectKey>,
+    ) {
         self.change(|inner| {
-            inner.reserved.insert(name.clone(), keys);
+            inner.governed.insert(name.clone(), entry);
+            inner.reserved.insert(name.clone(), newer);
+            inner.keep(name, Some(code));
         });
     }
 

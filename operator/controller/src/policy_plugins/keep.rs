@@ -29,7 +29,9 @@ impl PolicyPlugins {
             Err(problems) => {
                 let message = operator_core::status::summary(&problems);
                 let trouble = Trouble::invalid("InvalidSettings", message);
-                self.failed(&object, &name, None, &trouble).await;
+                let serving = self.carried(&object);
+                self.failed(&object, &name, serving.as_ref(), &trouble)
+                    .await;
                 return;
             }
         };
@@ -113,18 +115,21 @@ impl PolicyPlugins {
                 status.signer.clone(),
             )
             .await?;
-        if let Some(rollout) = &status.rollout {
+        let reached = match &status.rollout {
             // Those that have the new version keep it: until that is loaded,
             // nobody is looked at.
-            self.uses.until_listed().await;
-            let reached = self.uses.published_with(&settings.name, &rollout.digest);
-            self.plugins
-                .registry()
-                .reserve(&settings.name, reached.into_iter().collect());
-        }
+            Some(rollout) => {
+                self.uses.until_listed().await;
+                self.uses.published_with(&settings.name, &rollout.digest)
+            }
+            None => Vec::new(),
+        };
         let entry = entry_of(settings, &loaded);
-        let code = Some(loaded.version.plugin.clone());
-        self.plugins.registry().install(&settings.name, entry, code);
+        let code = loaded.version.plugin.clone();
+        let reached = reached.into_iter().collect();
+        self.plugins
+            .registry()
+            .resume(&settings.name, entry, code, reached);
         self.serves(object, &loaded);
         self.plugins.count();
         self.users(&settings.name);
