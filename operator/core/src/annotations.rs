@@ -24,12 +24,14 @@ use crate::problem::Problem;
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     "plugins",
     "plugin.",
     "operation-plugins",
     "deletion-policy",
     "paused",
+    "adoption",
+    "drift",
     "instance",
     "api-id",
     "ingress-class",
@@ -41,9 +43,7 @@ const KEYS: [&str; 13] = [
 ];
 
 /// The keys that have a meaning which this version does not implement.
-const RESERVED: [&str; 11] = [
-    "adoption",
-    "drift",
+const RESERVED: [&str; 9] = [
     "exposure",
     "products",
     "profiles",
@@ -68,6 +68,10 @@ pub struct Annotations {
     pub deletion_policy: DeletionPolicy,
     /// `paused`.
     pub paused: bool,
+    /// `adoption`.
+    pub adoption: Adoption,
+    /// `drift`.
+    pub drift: Drift,
     /// `instance`.
     pub instance: Option<InstanceName>,
     /// `api-id`.
@@ -96,6 +100,32 @@ pub enum DeletionPolicy {
     Delete,
     /// It stays, and is no longer looked after.
     Retain,
+}
+
+/// What to do with an API that is in API Management already and does not carry
+/// the object's mark. One that carries the mark of another object of this
+/// cluster is never taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Adoption {
+    /// It is left alone, and status says whose it is.
+    #[default]
+    Refuse,
+    /// It is taken over where it already equals what is desired.
+    Match,
+    /// It is taken over, and made what is desired.
+    Override,
+}
+
+/// What to do where API Management has something other than what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Drift {
+    /// It is put back.
+    #[default]
+    Correct,
+    /// It is reported and left alone.
+    Report,
+    /// Nobody looks.
+    Off,
 }
 
 /// The path of an annotation, for a [`Problem`].
@@ -158,7 +188,29 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
                 return Err(problems);
             }
         }
-        "deletion-policy" => read.deletion_policy = deletion_policy(text).map_err(wrong)?,
+        "deletion-policy" => {
+            const CHOICES: [(&str, DeletionPolicy); 2] = [
+                ("Delete", DeletionPolicy::Delete),
+                ("Retain", DeletionPolicy::Retain),
+            ];
+            read.deletion_policy = choice(text, CHOICES).map_err(wrong)?;
+        }
+        "adoption" => {
+            const CHOICES: [(&str, Adoption); 3] = [
+                ("Refuse", Adoption::Refuse),
+                ("Match", Adoption::Match),
+                ("Override", Adoption::Override),
+            ];
+            read.adoption = choice(text, CHOICES).map_err(wrong)?;
+        }
+        "drift" => {
+            const CHOICES: [(&str, Drift); 3] = [
+                ("Correct", Drift::Correct),
+                ("Report", Drift::Report),
+                ("Off", Drift::Off),
+            ];
+            read.drift = choice(text, CHOICES).map_err(wrong)?;
+        }
         "paused" => {
             read.paused = match text {
                 "" | "false" => false,
@@ -278,15 +330,33 @@ fn is_annotation_key(key: &str) -> bool {
         && edge(name.chars().next_back())
 }
 
-fn deletion_policy(text: &str) -> Result<DeletionPolicy, String> {
-    match text {
-        "" | "Delete" => Ok(DeletionPolicy::Delete),
-        "Retain" => Ok(DeletionPolicy::Retain),
-        _ => Err(format!(
-            "expected `Delete` or `Retain`, got `{}`{}",
-            shown(text),
-            did_you_mean(text, ["Delete", "Retain"])
-        )),
+/// One of several words, spelled exactly; nothing is the default.
+fn choice<T: Copy + Default, const N: usize>(
+    text: &str,
+    choices: [(&str, T); N],
+) -> Result<T, String> {
+    if text.is_empty() {
+        return Ok(T::default());
+    }
+    if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let words = choices.map(|(word, _)| word);
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    Err(format!(
+        "expected {}, got `{}`{}",
+        or(&quoted),
+        shown(text),
+        did_you_mean(text, words)
+    ))
+}
+
+/// Several choices in a sentence.
+fn or(choices: &[String]) -> String {
+    match choices.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 

@@ -121,10 +121,24 @@ fn an_unknown_key_offers_the_nearest() {
 }
 
 #[test]
+fn adoption_and_drift_are_one_of_three_words() {
+    assert_eq!(good("adoption", "Match").adoption, Adoption::Match);
+    assert_eq!(good("adoption", "").adoption, Adoption::Refuse);
+    assert_eq!(good("drift", "Report").drift, Drift::Report);
+    assert_eq!(good("drift", "Off").drift, Drift::Off);
+    assert_eq!(
+        problem("adoption", "override"),
+        "adoption]: expected `Refuse`, `Match` or `Override`, got `override`; did you mean `Override`?"
+    );
+    assert_eq!(
+        problem("drift", "never"),
+        "drift]: expected `Correct`, `Report` or `Off`, got `never`"
+    );
+}
+
+#[test]
 fn reserved_keys_are_refused() {
     for key in [
-        "adoption",
-        "drift",
         "exposure",
         "products",
         "profiles",
