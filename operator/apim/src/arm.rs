@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use operator_core::class::ErrorClass;
+use operator_core::pace::Pace;
 use reqwest::Method;
 use reqwest::header::{self, HeaderMap};
 use serde::de::DeserializeOwned;
@@ -74,6 +75,24 @@ pub struct ArmOptions {
     pub poll_cap: Duration,
     /// The largest body that is read, in bytes.
     pub max_body: usize,
+    /// How fast a `Retry-After` of the service passes.
+    pub pace: Pace,
+}
+
+impl ArmOptions {
+    /// The same with pauses at this pace; time-outs stay.
+    #[must_use]
+    pub fn at(self, pace: Pace) -> Self {
+        Self {
+            backoff: pace.of(self.backoff),
+            backoff_cap: pace.of(self.backoff_cap),
+            lock_wait: pace.of(self.lock_wait),
+            poll: pace.of(self.poll),
+            poll_cap: pace.of(self.poll_cap),
+            pace,
+            ..self
+        }
+    }
 }
 
 impl Default for ArmOptions {
@@ -92,6 +111,7 @@ impl Default for ArmOptions {
             poll: Duration::from_millis(250),
             poll_cap: Duration::from_secs(10),
             max_body: 16 << 20,
+            pace: Pace::REAL,
         }
     }
 }
@@ -389,7 +409,7 @@ impl ArmClient {
         *repeated += 1;
         match error.class {
             ErrorClass::Throttled(time) => {
-                self.bucket(&call.method).pause(time);
+                self.bucket(&call.method).pause(options.pace.of(time));
                 // The bucket holds the call back itself.
                 (again && time <= options.longest_retry_after).then_some(Duration::ZERO)
             }
@@ -397,7 +417,7 @@ impl ArmClient {
                 let may = call.repeat == Repeat::Yes || failed.unsent;
                 let asked = failed.retry_after.unwrap_or_default();
                 (again && may && asked <= options.longest_retry_after)
-                    .then(|| asked.max(self.backoff(*repeated)))
+                    .then(|| options.pace.of(asked).max(self.backoff(*repeated)))
             }
             _ => None,
         }

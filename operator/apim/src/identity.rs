@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use azure_core::credentials::TokenCredential;
+use operator_core::pace::Pace;
 
 pub(crate) use credentials::few_retries;
 pub use credentials::{Credentials, Environment};
@@ -91,6 +92,13 @@ impl Azure {
     pub fn with_options(mut self, options: ArmOptions) -> Self {
         self.options = options;
         self.options.api_version.clone_from(&self.cloud.api_version);
+        self
+    }
+
+    /// With pauses that pass at this pace.
+    #[must_use]
+    pub fn at(mut self, pace: Pace) -> Self {
+        self.options = self.options.at(pace);
         self
     }
 

@@ -148,7 +148,7 @@ impl ArmClient {
             .poll
             .saturating_mul(1 << round.min(16))
             .min(options.poll_cap);
-        let pause = asked.unwrap_or(own);
+        let pause = asked.map_or(own, |asked| options.pace.of(asked));
         if started.elapsed() + pause > options.operation_timeout {
             return Err(ArmError::without_answer(
                 &call.name(),

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use operator_apim::{BucketSize, CloudSettings, Limits};
 use operator_controller::run::{RunError, Settings, run as run_operator};
+use operator_core::pace::Pace;
 use url::Url;
 
 use crate::args::RunArgs;
@@ -77,6 +78,7 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         plugin_dir: args.plugins.plugin_dir.clone(),
         cache_dir: args.plugins.cache_dir.clone(),
         compiler: Some(compile::compiler()?),
+        pace: Pace::REAL,
     })
 }
 

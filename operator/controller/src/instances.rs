@@ -17,6 +17,7 @@ use kube::{Client, ResourceExt as _};
 use operator_apim::{Applier, Azure, CallObserver, CloudSettings, Limits};
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, InstanceDefaults};
 use operator_core::names::{InstanceName, ObjectKey};
+use operator_core::pace::Pace;
 use parking_lot::{Mutex, RwLock};
 use tokio::task::AbortHandle;
 
@@ -45,6 +46,8 @@ pub struct InstanceSettings {
     pub defaults: InstanceDefaults,
     /// The UID of the `kube-system` namespace.
     pub cluster: String,
+    /// How fast pauses pass.
+    pub pace: Pace,
 }
 
 /// A connection that works.
@@ -302,7 +305,7 @@ impl Instances {
             if outcome.is_ok() {
                 return;
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(self.settings.pace.of(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -323,7 +326,7 @@ impl Instances {
                     self.triggers.all("KeyVault");
                 }
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(self.settings.pace.of(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         };
         if let Some(entry) = self.entries.write().get_mut(DEFAULT) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use operator_core::apim::AppliedRecord;
 use operator_core::names::{ContentHash, ObjectKey};
+use operator_core::pace::Pace;
 use operator_core::retry::{Backoff, History, Jitter, Next, Outcome};
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
@@ -46,6 +47,7 @@ struct Object {
 pub struct Memory {
     origin: Instant,
     backoff: Backoff,
+    pace: Pace,
     objects: Mutex<HashMap<ObjectKey, Object>>,
 }
 
@@ -54,12 +56,22 @@ impl Default for Memory {
         Self {
             origin: Instant::now(),
             backoff: Backoff::default(),
+            pace: Pace::REAL,
             objects: Mutex::default(),
         }
     }
 }
 
 impl Memory {
+    /// An empty memory whose pauses pass at this pace.
+    #[must_use]
+    pub fn at(pace: Pace) -> Self {
+        Self {
+            pace,
+            ..Self::default()
+        }
+    }
+
     /// Whether an attempt with this input must still wait: for how long, and
     /// what to say meanwhile. A new input never waits.
     #[must_use]
@@ -111,6 +123,7 @@ impl Memory {
         let object = objects.entry(key.clone()).or_default();
         let jitter = Jitter::new(rand::random());
         let (history, next) = backoff.next(object.history, outcome, self.origin.elapsed(), jitter);
+        let next = next.at(self.pace);
         object.history = history;
         object.input = Some(input.clone());
         object.failure = failure.map(|step| match (step, next) {

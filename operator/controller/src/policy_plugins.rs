@@ -19,6 +19,7 @@ use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use operator_core::names::{ContentHash, ObjectKey, PluginName};
+use operator_core::pace::Pace;
 use operator_core::policy_plugin::spec::ConfigMapKey;
 use operator_core::policy_plugin::{Governance, PolicyPluginSpec};
 use operator_plugin_source::Sources;
@@ -47,6 +48,7 @@ pub struct PolicyPlugins {
     uses: Arc<Uses>,
     triggers: Triggers,
     metrics: Arc<Metrics>,
+    pace: Pace,
     entries: Mutex<HashMap<String, Kept>>,
 }
 
@@ -86,6 +88,8 @@ pub struct Parts {
     pub triggers: Triggers,
     /// For machines.
     pub metrics: Arc<Metrics>,
+    /// How fast pauses pass.
+    pub pace: Pace,
 }
 
 impl PolicyPlugins {
@@ -102,6 +106,7 @@ impl PolicyPlugins {
             uses: parts.uses,
             triggers: parts.triggers,
             metrics: parts.metrics,
+            pace: parts.pace,
             entries: Mutex::default(),
         });
         let synced = follow(api, watcher::Config::default(), Follower(Arc::clone(&this)));

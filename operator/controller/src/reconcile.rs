@@ -25,6 +25,7 @@ use operator_core::build::build;
 use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, Exposure};
 use operator_core::names::{ContentHash, FINALIZER};
+use operator_core::pace::Pace;
 use operator_core::retry::{Next, Outcome};
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
@@ -66,6 +67,8 @@ pub struct Context {
     pub memory: Memory,
     /// The UID of the `kube-system` namespace.
     pub cluster: String,
+    /// How fast pauses pass.
+    pub pace: Pace,
 }
 
 /// A reconcile that could not do its work for want of the API server.
@@ -120,11 +123,12 @@ pub async fn reconcile(object: Arc<DynamicObject>, ctx: Arc<Context>) -> Result<
 
 /// What happens after an error of [`reconcile`].
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-pub fn error_policy(object: Arc<DynamicObject>, error: &Error, _ctx: Arc<Context>) -> Action {
+pub fn error_policy(object: Arc<DynamicObject>, error: &Error, ctx: Arc<Context>) -> Action {
     // Somebody else wrote in between, or this process itself did and the cache
     // does not show it yet.
     let conflict = matches!(error, Error::Kube(kube::Error::Api(status)) if status.is_conflict());
     let pause = if conflict { CONFLICT_PAUSE } else { KUBE_PAUSE };
+    let pause = ctx.pace.of(pause);
     tracing::warn!(object = %Subject::of(&object).key, %error, "tried again in {pause:?}");
     Action::requeue(pause)
 }

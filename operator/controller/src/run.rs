@@ -16,6 +16,7 @@ use kube::{Client, ResourceExt as _};
 use operator_apim::specification::{Fetcher, FetcherConfig};
 use operator_apim::{CloudSettings, Limits};
 use operator_core::names::ObjectKey;
+use operator_core::pace::Pace;
 use operator_plugin_host::{CompilerCommand, HostConfig, PluginHost};
 use operator_plugin_source::{Sources, SourcesConfig};
 use tokio::sync::{mpsc, watch};
@@ -65,6 +66,8 @@ pub struct Settings {
     pub cache_dir: Option<PathBuf>,
     /// The program that compiles plugins; none: this process.
     pub compiler: Option<CompilerCommand>,
+    /// How fast pauses and periods pass.
+    pub pace: Pace,
 }
 
 /// Why the operator does not run.
@@ -165,6 +168,7 @@ pub async fn run(
         limits: settings.limits,
         defaults,
         cluster: cluster.clone(),
+        pace: settings.pace,
     };
     let (instances, instances_synced) = Instances::start(
         client.clone(),
@@ -193,6 +197,7 @@ pub async fn run(
         uses: Arc::clone(&uses),
         triggers: triggers.clone(),
         metrics: Arc::clone(&metrics),
+        pace: settings.pace,
     });
     synced.push(policy_plugins_synced);
     if let Some(folder) = settings.plugin_dir {
@@ -218,8 +223,9 @@ pub async fn run(
         uses,
         fetcher,
         metrics,
-        memory: Memory::default(),
+        memory: Memory::at(settings.pace),
         cluster,
+        pace: settings.pace,
     });
     control(
         &context,

@@ -24,6 +24,7 @@ pub mod instance;
 pub mod mark;
 pub mod names;
 pub mod openapi;
+pub mod pace;
 pub mod policy;
 pub mod policy_plugin;
 pub mod problem;

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use crate::class::ErrorClass;
+use crate::pace::Pace;
 
 /// A point in time, since an origin that the caller chooses and keeps. Only
 /// differences count.
@@ -61,6 +62,18 @@ pub enum Next {
     /// starts afresh; else one attempt after this long time, so that an outage
     /// that has passed needs nobody's hand.
     Stalled(Duration),
+}
+
+impl Next {
+    /// The same, with its pause at this pace.
+    #[must_use]
+    pub fn at(self, pace: Pace) -> Self {
+        match self {
+            Self::After(pause) => Self::After(pace.of(pause)),
+            Self::Stalled(pause) => Self::Stalled(pace.of(pause)),
+            Self::AwaitChange | Self::Now => self,
+        }
+    }
 }
 
 /// What is remembered of one object between attempts.
@@ -285,6 +298,15 @@ mod tests {
         }
         assert_eq!(attempts, 10);
         assert_eq!(history.failing_for(now), now.checked_sub(NOW));
+    }
+
+    #[test]
+    fn at_a_compressed_pace_the_same_happens_sooner() {
+        let fast = Pace::times(std::num::NonZeroU32::new(60).unwrap());
+        assert_eq!(Next::After(HOUR).at(fast), Next::After(MINUTE));
+        assert_eq!(Next::Stalled(MINUTE).at(fast), Next::Stalled(seconds(1)));
+        assert_eq!(Next::AwaitChange.at(fast), Next::AwaitChange);
+        assert_eq!(Next::Now.at(fast), Next::Now);
     }
 
     #[test]

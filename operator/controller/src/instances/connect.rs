@@ -147,6 +147,7 @@ impl Instances {
         let observer = Arc::new(Observer(Arc::clone(&self.metrics)));
         let azure = Arc::new(
             azure
+                .at(self.settings.pace)
                 .with_limits(self.settings.limits)
                 .with_observer(observer),
         );

@@ -87,7 +87,7 @@ impl PolicyPlugins {
                 }
                 self.tell_users(&object).await;
             }
-            tokio::time::sleep(COUNT_PAUSE).await;
+            tokio::time::sleep(self.pace.of(COUNT_PAUSE)).await;
         }
     }
 }

@@ -72,7 +72,8 @@ impl PolicyPlugins {
             // A built-in plugin changes with the binary only.
             let built_in = matches!(settings.source, Source::BuiltIn(_));
             let pause = pause.filter(|_| !(built_in && serving.is_some()));
-            news.heard(&self, pause).await;
+            news.heard(&self, pause.map(|pause| self.pace.of(pause)))
+                .await;
         }
     }
 
@@ -307,7 +308,7 @@ impl PolicyPlugins {
                 Step::Admit(keys) => {
                     self.report(object, report).await;
                     if !first {
-                        tokio::time::sleep(rollout.pause).await;
+                        tokio::time::sleep(self.pace.of(rollout.pause)).await;
                     }
                     self.admit(&mut wave, name, &keys, first);
                     first = false;
