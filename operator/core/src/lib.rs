@@ -21,6 +21,7 @@ pub mod documents;
 pub mod exposed_api;
 pub mod exposure;
 pub mod instance;
+pub mod leader;
 pub mod mark;
 pub mod names;
 pub mod openapi;

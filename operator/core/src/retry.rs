@@ -32,7 +32,7 @@ impl Jitter {
     }
 
     /// A share of `whole`, from nothing to all.
-    fn of(self, whole: Duration) -> Duration {
+    pub(crate) fn of(self, whole: Duration) -> Duration {
         whole.mul_f64(self.0)
     }
 }
