@@ -9,10 +9,10 @@ use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
 use operator_core::names::ApiId;
 
-use crate::apis::PolicyOf;
 use crate::arm::ArmClient;
 use crate::error::ArmError;
 use crate::lro::Ended;
+use crate::reads::PolicyOf;
 
 /// How often the API is read and planned for again when somebody wrote in
 /// between.
@@ -163,7 +163,8 @@ impl Applier {
 
     /// Whether there is an API of this id that carries the mark. Costs reads.
     pub async fn is_marked(&self, api_id: &ApiId, mark: &str) -> Result<bool, ApplyError> {
-        let found = self.client.get_marked_api(api_id.as_str(), mark).await;
+        let reader = self.client.reader();
+        let found = reader.marked_api(api_id.as_str(), mark).await;
         let found = found.map_err(|error| ApplyError::bare(Failure::Arm(error)))?;
         Ok(found.is_some_and(|api| api.carries(mark)))
     }
@@ -251,8 +252,8 @@ impl Applier {
         let published = Published::of(desired).map_err(|error| ApplyError::bare(error.into()))?;
         let api = published.api;
         let reads = apim::confirmation(published.policy, claimed);
-        let observed = self
-            .client
+        let reader = self.client.reader();
+        let observed = reader
             .observe(api.id.as_str(), &api.mark, &reads)
             .await
             .map_err(|error| ApplyError::bare(error.into()))?;
@@ -305,7 +306,8 @@ impl Run<'_> {
         let Some(reads) = apim::reads(self.published, Some(&self.record)) else {
             return Ok(());
         };
-        let observed = client.observe(api.id.as_str(), &api.mark, &reads).await?;
+        let reader = client.reader();
+        let observed = reader.observe(api.id.as_str(), &api.mark, &reads).await?;
         let steps = apim::plan(desired, &observed, Some(&self.record))?;
         self.record.learn(self.published, &observed);
         self.etags = Etags::of(&observed);
@@ -385,7 +387,8 @@ impl Run<'_> {
         let etag = match self.etags.operations.remove(operation) {
             Some(etag) => Some(etag),
             None => match client
-                .get_policy(id, PolicyOf::Operation(operation))
+                .reader()
+                .policy(id, PolicyOf::Operation(operation))
                 .await?
             {
                 Reading::Found(there) => there.etag,
@@ -403,7 +406,7 @@ impl Run<'_> {
         let api = self.published.api;
         let client = &self.applier.client;
         let id = api.id.as_str();
-        let Some(found) = client.get_api(id).await? else {
+        let Some(found) = client.reader().api(id).await? else {
             return Err(Failure::Arm(ArmError::vanished(id)));
         };
         self.etags.api.clone_from(&found.etag);
@@ -421,7 +424,7 @@ impl Run<'_> {
                 .after(&Step::PatchSettings(patch), api, self.published.policy);
         }
         if api.document.operations.is_none() {
-            let count = client.operations(id).await?.len();
+            let count = client.reader().operations(id).await?.len();
             self.record.operations = u32::try_from(count).ok();
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! principal a 429.
 
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -66,11 +67,25 @@ impl Buckets {
     }
 }
 
-/// One bucket. Callers are served in the order in which they came.
+/// How urgent a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Somebody waits for it.
+    Foreground,
+    /// Nobody does: it is served only when no foreground caller waits and half
+    /// of the burst stays for those that may come.
+    Background,
+}
+
+/// One bucket. Callers of a lane are served in the order in which they came.
 #[derive(Debug)]
 pub struct Bucket {
-    /// The caller that waits for its token.
+    /// The foreground caller that waits for its token.
     turn: Mutex<()>,
+    /// The background caller that does.
+    background: Mutex<()>,
+    /// How many foreground callers wait.
+    waiting: AtomicUsize,
     level: std::sync::Mutex<Level>,
 }
 
@@ -100,22 +115,30 @@ impl Level {
         }
     }
 
-    /// Takes a token, or says how long to wait before asking again.
-    fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    /// Takes a token where `reserve` others stay, or says how long to wait
+    /// before asking again.
+    fn take(&mut self, now: Instant, reserve: f64) -> Result<(), Duration> {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
             return Err(until - now);
         }
         let gained = (now - self.at).as_secs_f64() * self.size.per_second;
         self.tokens = (self.tokens + gained).min(self.size.burst);
         self.at = now;
-        if self.tokens >= 1.0 {
+        let needed = 1.0 + reserve;
+        if self.tokens >= needed {
             self.tokens -= 1.0;
             return Ok(());
         }
-        let missing = (1.0 - self.tokens) / self.size.per_second;
+        let missing = (needed - self.tokens) / self.size.per_second;
         // One millisecond more, the timer's grain, so that the token is there
         // after the wait.
         Err(Duration::from_secs_f64(missing) + Duration::from_millis(1))
+    }
+
+    /// What background callers leave; a bucket that holds one call has nothing
+    /// to leave.
+    fn reserve(&self) -> f64 {
+        (self.size.burst - 1.0) / 2.0
     }
 
     fn pause(&mut self, now: Instant, time: Duration) {
@@ -133,20 +156,42 @@ impl Bucket {
     pub fn new(size: BucketSize) -> Self {
         Self {
             turn: Mutex::new(()),
+            background: Mutex::new(()),
+            waiting: AtomicUsize::new(0),
             level: std::sync::Mutex::new(Level::full(size, Instant::now())),
         }
     }
 
     /// Waits for a token and takes it.
-    pub async fn take(&self) {
-        let _turn = self.turn.lock().await;
-        loop {
-            let taken = self.level().take(Instant::now());
-            match taken {
-                Ok(()) => return,
-                Err(wait) => tokio::time::sleep(wait).await,
+    pub async fn take(&self, lane: Lane) {
+        match lane {
+            Lane::Foreground => {
+                let _waiting = Waiting::new(&self.waiting);
+                let _turn = self.turn.lock().await;
+                while let Err(wait) = self.try_take(0.0) {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            Lane::Background => {
+                let _turn = self.background.lock().await;
+                let reserve = self.level().reserve();
+                loop {
+                    let wait = if self.waiting.load(Ordering::SeqCst) > 0 {
+                        BEHIND_OTHERS
+                    } else {
+                        match self.try_take(reserve) {
+                            Ok(()) => return,
+                            Err(wait) => wait,
+                        }
+                    };
+                    tokio::time::sleep(wait).await;
+                }
             }
         }
+    }
+
+    fn try_take(&self, reserve: f64) -> Result<(), Duration> {
+        self.level().take(Instant::now(), reserve)
     }
 
     /// Serves nobody for this long: the service has said when to come back.
@@ -156,6 +201,26 @@ impl Bucket {
 
     fn level(&self) -> std::sync::MutexGuard<'_, Level> {
         self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long a background caller waits before it looks again whether others
+/// wait.
+const BEHIND_OTHERS: Duration = Duration::from_millis(20);
+
+/// Counts a caller for as long as it waits, also when it gives up.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -187,7 +252,7 @@ mod tests {
         fn seconds_for(&mut self, calls: usize) -> f64 {
             let start = self.now;
             for _ in 0..calls {
-                while let Err(wait) = self.level.take(self.now) {
+                while let Err(wait) = self.level.take(self.now, 0.0) {
                     self.now += wait;
                 }
             }
@@ -239,17 +304,96 @@ mod tests {
             per_second: 1000.0,
             burst: 1.0,
         }));
-        assert!(bucket.take().now_or_never().is_some());
+        assert!(bucket.take(Lane::Foreground).now_or_never().is_some());
         let order = Arc::new(std::sync::Mutex::new(Vec::new()));
         let calls = (0..8).map(|caller| {
             let (bucket, order) = (bucket.clone(), order.clone());
             async move {
-                bucket.take().await;
+                bucket.take(Lane::Foreground).await;
                 order.lock().unwrap().push(caller);
             }
         });
         // Polled for the first time in this order, so they queue in it.
         futures::future::join_all(calls).await;
         assert_eq!(*order.lock().unwrap(), (0..8).collect::<Vec<_>>());
+    }
+
+    fn bucket(per_second: f64, burst: f64) -> Arc<Bucket> {
+        Arc::new(Bucket::new(BucketSize { per_second, burst }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn background_callers_leave_half_of_the_burst() {
+        let bucket = bucket(10.0, 101.0);
+        let mut at_once = 0;
+        while bucket.take(Lane::Background).now_or_never().is_some() {
+            at_once += 1;
+        }
+        assert_eq!(at_once, 51);
+        for _ in 0..50 {
+            assert!(bucket.take(Lane::Foreground).now_or_never().is_some());
+        }
+        assert!(bucket.take(Lane::Foreground).now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn background_callers_have_the_whole_rate_when_they_are_alone() {
+        let bucket = bucket(25.0, 250.0);
+        let started = Instant::now();
+        for _ in 0..10_100 {
+            bucket.take(Lane::Background).await;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        // (10,100 - 125.5) / 25
+        assert!((398.9..400.0).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn foreground_callers_wait_no_longer_because_of_background_ones() {
+        let times = async |sweep: bool| {
+            let bucket = bucket(25.0, 250.0);
+            let other = bucket.clone();
+            let sweep = sweep.then(|| {
+                tokio::spawn(async move {
+                    loop {
+                        other.take(Lane::Background).await;
+                    }
+                })
+            });
+            if sweep.is_none() {
+                // As full as the other leaves it.
+                for _ in 0..125 {
+                    bucket.take(Lane::Foreground).await;
+                }
+            } else {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let started = Instant::now();
+            for _ in 0..500 {
+                bucket.take(Lane::Foreground).await;
+            }
+            if let Some(sweep) = sweep {
+                sweep.abort();
+            }
+            started.elapsed().as_secs_f64()
+        };
+        let (alone, together) = (times(false).await, times(true).await);
+        assert!((together - alone).abs() < 0.2, "{alone} {together}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_of_one_serves_background_callers_too() {
+        let bucket = bucket(1.0, 1.0);
+        bucket.take(Lane::Background).await;
+        bucket.take(Lane::Background).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_gives_up_waits_no_more() {
+        let bucket = bucket(1.0, 1.0);
+        bucket.take(Lane::Foreground).await;
+        assert!(bucket.take(Lane::Foreground).now_or_never().is_none());
+        assert_eq!(bucket.waiting.load(Ordering::SeqCst), 0);
+        bucket.take(Lane::Background).await;
     }
 }

@@ -35,7 +35,7 @@ impl Applier {
         let _writer = client.lock_api(id).await;
         let mut round = 1;
         loop {
-            let api = match client.get_marked_api(id, mark).await {
+            let api = match client.reader().marked_api(id, mark).await {
                 Ok(None) => return Ok(Deleted::WasAbsent),
                 Ok(Some(api)) => api,
                 Err(error) if error.is_service_absent() => return Ok(Deleted::ServiceAbsent),

@@ -53,6 +53,8 @@ pub enum Cause {
     TimedOut,
     /// There was no token to send.
     Token,
+    /// It was not sent: this process may not write at the moment.
+    Gate,
     /// The answer broke the protocol, or was refused for safety.
     Protocol,
 }

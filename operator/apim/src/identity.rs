@@ -13,13 +13,15 @@ use operator_core::pace::Pace;
 pub(crate) use credentials::few_retries;
 pub use credentials::{Credentials, Environment};
 
-use crate::arm::{ArmClient, ArmOptions, Parts, ServiceRef};
+use crate::arm::{ArmClient, ArmOptions, ArmReader, Parts, ServiceRef};
 use crate::bucket::{Buckets, Limits};
 use crate::cloud::CloudSettings;
+use crate::gate::{OpenGate, WriteGate};
 use crate::http::{self, HttpError};
 use crate::locks::KeyedLocks;
 use crate::observer::{CallObserver, NoObserver};
 use crate::token::{TokenCache, TokenSource};
+use crate::transport::{Http, Transport};
 
 /// Credentials that cannot work as they stand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,13 +40,14 @@ pub struct IdentityError {
 /// know nothing of each other's writes.
 pub struct Azure {
     pub(crate) cloud: CloudSettings,
-    http: reqwest::Client,
+    transport: Arc<dyn Transport>,
     /// For the SDK's crates.
     pub(crate) transports: http::Transports,
     environment: Environment,
     options: ArmOptions,
     limits: Limits,
     observer: Arc<dyn CallObserver>,
+    gate: Arc<dyn WriteGate>,
     locks: Arc<KeyedLocks>,
     principals: Mutex<HashMap<String, Arc<Principal>>>,
 }
@@ -75,12 +78,13 @@ impl Azure {
             ..ArmOptions::default()
         };
         Ok(Self {
-            http: http::http_client(ca_file)?,
+            transport: Arc::new(Http(http::http_client(ca_file)?)),
             transports: http::Transports::new(ca_file)?,
             environment: Environment::of_process(),
             options,
             limits: Limits::default(),
             observer: Arc::new(NoObserver),
+            gate: Arc::new(OpenGate),
             locks: Arc::default(),
             principals: Mutex::default(),
             cloud,
@@ -113,6 +117,13 @@ impl Azure {
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn CallObserver>) -> Self {
         self.observer = observer;
+        self
+    }
+
+    /// With somebody who is asked before each write whether it may leave.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Arc<dyn WriteGate>) -> Self {
+        self.gate = gate;
         self
     }
 
@@ -157,16 +168,34 @@ impl Azure {
         service: ServiceRef,
         credentials: &Credentials,
     ) -> Result<ArmClient, IdentityError> {
+        Ok(ArmClient::new(&self.parts(service, credentials)?))
+    }
+
+    /// A client for one APIM service that cannot write.
+    pub fn reader(
+        &self,
+        service: ServiceRef,
+        credentials: &Credentials,
+    ) -> Result<ArmReader, IdentityError> {
+        Ok(ArmReader::new(&self.parts(service, credentials)?))
+    }
+
+    fn parts(
+        &self,
+        service: ServiceRef,
+        credentials: &Credentials,
+    ) -> Result<Parts, IdentityError> {
         let principal = self.principal(credentials)?;
-        Ok(ArmClient::new(Parts {
+        Ok(Parts {
             service,
             resource_manager: self.cloud.resource_manager.clone(),
-            http: self.http.clone(),
+            transport: self.transport.clone(),
             tokens: principal.tokens.clone(),
             buckets: principal.buckets.clone(),
             locks: self.locks.clone(),
             observer: self.observer.clone(),
+            gate: self.gate.clone(),
             options: self.options.clone(),
-        }))
+        })
     }
 }

@@ -8,7 +8,6 @@
 //! nobody asked for.
 #![forbid(unsafe_code)]
 
-mod apis;
 pub mod apply;
 pub mod arm;
 mod bucket;
@@ -16,6 +15,7 @@ pub mod classify;
 pub mod cloud;
 mod delete;
 pub mod error;
+mod gate;
 mod http;
 pub mod identity;
 pub mod keyvault;
@@ -24,22 +24,28 @@ mod lro;
 pub mod models;
 pub mod observer;
 pub mod oidc;
+mod reads;
 pub mod secret;
 mod service;
 pub mod specification;
 mod token;
+pub mod transport;
+mod writes;
 
 pub use apply::{Applied, Applier, ApplyError, Progress, Writes};
-pub use arm::{ArmClient, ArmOptions, ServiceRef};
-pub use bucket::{Bucket, BucketSize, Buckets, Limits};
+pub use arm::{ArmClient, ArmOptions, ArmReader, Pages, Parts, ServiceRef};
+pub use bucket::{Bucket, BucketSize, Buckets, Lane, Limits};
 pub use cloud::CloudSettings;
 pub use delete::Deleted;
 pub use error::{ArmError, Cause, ErrorDetail, ErrorParts, Missing};
+pub use gate::{OpenGate, WriteGate};
 pub use http::{HttpError, http_client};
 pub use identity::{Azure, Credentials, IdentityError, Principal};
 pub use keyvault::{VaultError, VaultSettings};
 pub use observer::{CallObserver, NoObserver};
-pub use oidc::{OidcOutcome, OidcProvider};
+pub use oidc::{OidcOutcome, OidcProvider, OidcThere};
+pub use reads::{ListedApi, PolicyOf, Revision};
 pub use secret::Secret;
 pub use service::ServiceInfo;
 pub use token::{TokenError, TokenSource};
+pub use transport::Transport;

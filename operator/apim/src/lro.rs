@@ -6,19 +6,19 @@
 //!    `status` is final; the entity is then read where it lives.
 
 use operator_core::class::ErrorClass;
-use reqwest::Method;
 use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::arm::{Answer, ArmClient, Call, Repeat};
+use crate::arm::{ArmClient, ArmReader, ReadCall, WriteCall};
 use crate::error::{ArmError, Cause, ErrorBody};
+use crate::transport::HttpAnswer;
 
 /// How a call ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// With an answer that holds the entity, or nothing where there is none.
-    Answer(Answer),
+    Answer(HttpAnswer),
     /// Well, after a while; the entity has to be read.
     Later,
 }
@@ -43,9 +43,9 @@ struct Operation {
 
 impl ArmClient {
     /// Makes a call and waits until what it started has ended.
-    pub(crate) async fn run(&self, call: &Call) -> Result<Ended, ArmError> {
+    pub(crate) async fn run(&self, call: &WriteCall) -> Result<Ended, ArmError> {
         let started = Instant::now();
-        let answer = self.send(call).await?;
+        let answer = self.write(call).await?;
         if let Some(url) = answer.header("azure-asyncoperation") {
             let poll = Self::poll_call(call, url)?;
             self.until_final(call, &poll, &answer, started).await?;
@@ -61,38 +61,32 @@ impl ArmClient {
         Ok(Ended::Answer(answer))
     }
 
-    fn poll_call(call: &Call, url: &str) -> Result<Call, ArmError> {
+    fn poll_call(call: &WriteCall, url: &str) -> Result<ReadCall, ArmError> {
         let url: Url = call
+            .target
             .url
             .join(url)
             .map_err(|error| protocol(call, format!("`{url}` is no URL to ask: {error}")))?;
-        Ok(Call {
-            method: Method::GET,
-            url,
-            kind: "operationResult",
-            what: format!("the result of {}", call.name()),
-            body: None,
-            if_match: None,
-            repeat: Repeat::Yes,
-        })
+        let what = format!("the result of {}", call.name());
+        Ok(ArmReader::get_url(url, "operationResult", what))
     }
 
     async fn until_final(
         &self,
-        call: &Call,
-        poll: &Call,
-        first: &Answer,
+        call: &WriteCall,
+        poll: &ReadCall,
+        first: &HttpAnswer,
         started: Instant,
     ) -> Result<(), ArmError> {
         let mut asked_to_wait = first.retry_after();
         for round in 0.. {
             self.wait(call, asked_to_wait, round, started).await?;
-            let answer = self.send(poll).await?;
+            let answer = self.reader().read(poll).await?;
             asked_to_wait = answer.retry_after();
             if answer.status == 202 && answer.body.is_empty() {
                 continue;
             }
-            let operation: Operation = answer.json(poll)?;
+            let operation: Operation = answer.json(&poll.name())?;
             match operation.status.to_ascii_lowercase().as_str() {
                 "succeeded" => return Ok(()),
                 "failed" | "canceled" | "cancelled" => {
@@ -112,15 +106,15 @@ impl ArmClient {
 
     async fn until_there(
         &self,
-        call: &Call,
-        poll: &Call,
-        first: Answer,
+        call: &WriteCall,
+        poll: &ReadCall,
+        first: HttpAnswer,
         started: Instant,
     ) -> Result<Ended, ArmError> {
         let mut asked_to_wait = first.retry_after();
         for round in 0.. {
             self.wait(call, asked_to_wait, round, started).await?;
-            let answer = self.send(poll).await.map_err(|mut error| {
+            let answer = self.reader().read(poll).await.map_err(|mut error| {
                 // The answer there is the answer to the call.
                 if error.cause == Cause::Answer {
                     error.call = call.name();
@@ -138,7 +132,7 @@ impl ArmClient {
 
     async fn wait(
         &self,
-        call: &Call,
+        call: &WriteCall,
         asked: Option<std::time::Duration>,
         round: u32,
         started: Instant,
@@ -165,7 +159,7 @@ impl ArmClient {
     }
 }
 
-fn protocol(call: &Call, message: impl Into<String>) -> ArmError {
+fn protocol(call: &WriteCall, message: impl Into<String>) -> ArmError {
     ArmError::without_answer(
         &call.name(),
         Cause::Protocol,

@@ -9,11 +9,16 @@ use operator_core::desired::{ApiSettings, DesiredApi, SubscriptionKeyNames};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::arm::quoted_etag;
+use crate::reads::{ListedApi, Revision};
+
 /// The envelope of every entity.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Entity<T> {
     #[serde(default)]
     pub(crate) name: String,
+    #[serde(default)]
+    etag: Option<String>,
     pub(crate) properties: T,
 }
 
@@ -40,6 +45,7 @@ pub(crate) struct ApiProperties {
     authentication_settings: Option<AuthenticationSettings>,
     api_revision: Option<String>,
     api_revision_description: Option<String>,
+    is_current: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -100,12 +106,40 @@ impl ApiProperties {
     }
 }
 
+impl From<Entity<ApiProperties>> for ListedApi {
+    fn from(entity: Entity<ApiProperties>) -> Self {
+        // A revision that is not the current one is listed as `<id>;rev=<n>`.
+        let (id, suffix) = match entity.name.split_once(";rev=") {
+            Some((id, _)) => (id.to_owned(), true),
+            None => (entity.name, false),
+        };
+        Self {
+            id,
+            is_current: entity.properties.is_current.unwrap_or(!suffix),
+            api: entity
+                .properties
+                .observed(entity.etag.as_deref().map(quoted_etag)),
+        }
+    }
+}
+
 /// A revision, in the list of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Revision {
-    pub(crate) description: Option<String>,
-    pub(crate) is_current: Option<bool>,
+pub(crate) struct RevisionBody {
+    api_revision: Option<String>,
+    description: Option<String>,
+    is_current: Option<bool>,
+}
+
+impl From<RevisionBody> for Revision {
+    fn from(body: RevisionBody) -> Self {
+        Self {
+            number: body.api_revision.unwrap_or_default(),
+            description: body.description,
+            is_current: body.is_current == Some(true),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

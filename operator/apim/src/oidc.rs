@@ -1,12 +1,11 @@
 //! The OpenID provider of an instance, which the developer portal uses.
 
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::apis::encode;
-use crate::arm::ArmClient;
+use crate::arm::{ArmClient, ArmReader, WriteVerb, absent, encode};
 use crate::error::ArmError;
+use crate::models::Entity;
 
 /// The provider as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +38,21 @@ pub enum OidcOutcome {
     },
 }
 
+/// A provider as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OidcThere {
+    /// For `If-Match`.
+    pub etag: Option<String>,
+    /// Shown in the portal.
+    pub display_name: String,
+    /// Its description, where our mark stands.
+    pub mark: Option<String>,
+    /// The OpenID configuration's URL.
+    pub metadata_endpoint: String,
+    /// The application.
+    pub client_id: String,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Properties {
@@ -48,6 +62,36 @@ struct Properties {
     client_id: Option<String>,
 }
 
+const KIND: &str = "openidConnectProvider";
+
+fn segments(id: &str) -> [&str; 2] {
+    ["openidConnectProviders", id]
+}
+
+fn what(id: &str) -> String {
+    format!("OpenID provider {id}")
+}
+
+impl ArmReader {
+    /// The provider of this id, or none.
+    pub async fn oidc_provider(&self, id: &str) -> Result<Option<OidcThere>, ArmError> {
+        let call = self.get(&segments(id), &[], KIND, what(id));
+        let Some(answer) = absent(self.read(&call).await)? else {
+            return Ok(None);
+        };
+        let etag = answer.etag();
+        let there: Entity<Properties> = answer.json(&call.name())?;
+        let there = there.properties;
+        Ok(Some(OidcThere {
+            etag,
+            display_name: there.display_name.unwrap_or_default(),
+            mark: there.description,
+            metadata_endpoint: there.metadata_endpoint.unwrap_or_default(),
+            client_id: there.client_id.unwrap_or_default(),
+        }))
+    }
+}
+
 impl ArmClient {
     /// Sees that the provider is there: one read, and one write only where it
     /// is absent, or ours and different.
@@ -55,26 +99,26 @@ impl ArmClient {
         &self,
         wanted: &OidcProvider,
     ) -> Result<OidcOutcome, ArmError> {
-        let segments = ["openidConnectProviders", wanted.id.as_str()];
-        let what = format!("OpenID provider {}", wanted.id);
-        let kind = "openidConnectProvider";
-        let get = self.call(Method::GET, &segments, &[], kind, what.clone());
-        let (outcome, etag) = match self.send(&get).await {
-            Ok(answer) => {
-                let there: Properties = answer.properties(&get)?;
+        let (outcome, etag) = match self.reader().oidc_provider(&wanted.id).await? {
+            Some(there) => {
                 let differences = wanted.differences(&there);
                 if differences.is_empty() {
                     return Ok(OidcOutcome::InPlace);
                 }
-                if there.description.as_deref() != Some(&wanted.mark) {
+                if there.mark.as_deref() != Some(&wanted.mark) {
                     return Ok(OidcOutcome::Foreign { differences });
                 }
-                (OidcOutcome::Updated, answer.etag())
+                (OidcOutcome::Updated, there.etag)
             }
-            Err(error) if error.is_absent() => (OidcOutcome::Created, None),
-            Err(error) => return Err(error),
+            None => (OidcOutcome::Created, None),
         };
-        let mut put = self.call(Method::PUT, &segments, &[], kind, what);
+        let mut put = self.call(
+            WriteVerb::Put,
+            &segments(&wanted.id),
+            &[],
+            KIND,
+            what(&wanted.id),
+        );
         put.body = Some(encode(&json!({
             "properties": {
                 "displayName": wanted.display_name,
@@ -90,19 +134,21 @@ impl ArmClient {
 }
 
 impl OidcProvider {
-    /// The display name is not compared: nothing depends on it.
-    fn differences(&self, there: &Properties) -> Vec<(&'static str, String, String)> {
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    /// In which fields what is there differs: ARM's name, what is there, what
+    /// was wanted. The display name is not compared: nothing depends on it.
+    #[must_use]
+    pub fn differences(&self, there: &OidcThere) -> Vec<(&'static str, String, String)> {
         [
             (
                 "metadataEndpoint",
-                text(&there.metadata_endpoint),
-                self.metadata_endpoint.clone(),
+                &there.metadata_endpoint,
+                &self.metadata_endpoint,
             ),
-            ("clientId", text(&there.client_id), self.client_id.clone()),
+            ("clientId", &there.client_id, &self.client_id),
         ]
         .into_iter()
         .filter(|(_, there, wanted)| there != wanted)
+        .map(|(field, there, wanted)| (field, there.clone(), wanted.clone()))
         .collect()
     }
 }

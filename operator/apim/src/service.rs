@@ -1,9 +1,8 @@
 //! The APIM service itself.
 
-use reqwest::Method;
 use serde::Deserialize;
 
-use crate::arm::ArmClient;
+use crate::arm::ArmReader;
 use crate::error::ArmError;
 
 /// What the operator must know of a service.
@@ -37,12 +36,12 @@ struct Properties {
     developer_portal_url: Option<String>,
 }
 
-impl ArmClient {
+impl ArmReader {
     /// Reads the service: its tier and its URLs.
     pub async fn service(&self) -> Result<ServiceInfo, ArmError> {
         let what = format!("API Management service {}", self.service_ref().service_name);
-        let call = self.call(Method::GET, &[], &[], "service", what);
-        let body: Body = self.send(&call).await?.json(&call)?;
+        let call = self.get(&[], &[], "service", what);
+        let body: Body = self.read(&call).await?.json(&call.name())?;
         Ok(ServiceInfo {
             sku: body.sku.map(|sku| sku.name).unwrap_or_default(),
             gateway_url: body

@@ -11,11 +11,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 
 use super::*;
-use crate::arm::{ArmOptions, Parts, ServiceRef};
-use crate::bucket::{Buckets, Limits};
+use crate::arm::{ArmOptions, Parts, ServiceRef, WriteVerb};
 use crate::observer::CallObserver;
 use crate::secret::Secret;
 use crate::token::{TokenError, TokenSource};
+use crate::transport::Http;
 
 #[derive(Debug, Default)]
 struct Tokens(AtomicU32);
@@ -93,30 +93,31 @@ async fn answer(State(state): State<StubState>, request: Request) -> Response {
 }
 
 fn client(url: &str, heard: Arc<Heard>, max_body: usize) -> ArmClient {
-    ArmClient::new(Parts {
-        service: ServiceRef {
-            subscription_id: "s".into(),
-            resource_group: "g".into(),
-            service_name: "n".into(),
-        },
-        resource_manager: Url::parse(url).unwrap(),
-        http: crate::http::http_client(None).unwrap(),
-        tokens: Arc::new(Tokens::default()),
-        buckets: Arc::new(Buckets::new(Limits::default())),
-        locks: Arc::default(),
-        observer: heard,
-        options: ArmOptions {
-            poll: Duration::from_millis(1),
-            backoff: Duration::from_millis(1),
-            operation_timeout: Duration::from_millis(300),
-            max_body,
-            ..ArmOptions::default()
-        },
-    })
+    let service = ServiceRef {
+        subscription_id: "s".into(),
+        resource_group: "g".into(),
+        service_name: "n".into(),
+    };
+    let transport = Http(crate::http::http_client(None).unwrap());
+    let mut parts = Parts::new(
+        service,
+        Url::parse(url).unwrap(),
+        Arc::new(transport),
+        Arc::new(Tokens::default()),
+    );
+    parts.observer = heard;
+    parts.options = ArmOptions {
+        poll: Duration::from_millis(1),
+        backoff: Duration::from_millis(1),
+        operation_timeout: Duration::from_millis(300),
+        max_body,
+        ..ArmOptions::default()
+    };
+    ArmClient::new(&parts)
 }
 
-fn put(client: &ArmClient) -> Call {
-    client.call(Method::PUT, &["apis", "a"], &[], "api", "API a")
+fn put(client: &ArmClient) -> WriteCall {
+    client.call(WriteVerb::Put, &["apis", "a"], &[], "api", "API a")
 }
 
 fn with(status: u16, headers: &[(&str, &str)], body: &'static str) -> Response {
@@ -158,7 +159,7 @@ async fn a_next_page_on_another_host_gets_no_token() {
     let page = r#"{"value":[],"nextLink":"http://127.0.0.2:1/next"}"#;
     let arm = Stub::new(move |_, _| with(200, &[], page)).await;
     let client = client(&arm.url, Arc::default(), 1 << 20);
-    let error = client.operations("a").await.unwrap_err();
+    let error = client.reader().operations("a").await.unwrap_err();
     assert_eq!(error.cause, Cause::Protocol);
     assert_eq!(arm.seen().len(), 1);
 }
@@ -166,7 +167,7 @@ async fn a_next_page_on_another_host_gets_no_token() {
 #[test]
 fn only_the_resource_manager_and_its_regions_are_trusted() {
     let client = client("https://management.azure.com", Arc::default(), 1);
-    let trusts = |url: &str| client.trusts(&Url::parse(url).unwrap());
+    let trusts = |url: &str| client.reader().trusts(&Url::parse(url).unwrap());
     assert!(trusts("https://management.azure.com/subscriptions/x"));
     assert!(trusts("https://westeurope.management.azure.com:443/x"));
     for url in [
@@ -269,12 +270,12 @@ async fn a_refused_token_is_replaced_once() {
     })
     .await;
     let client = client(&arm.url, Arc::default(), 1 << 20);
-    client.send(&put(&client)).await.unwrap();
+    client.write(&put(&client)).await.unwrap();
     assert_eq!(arm.seen().len(), 2);
 
     let never = Stub::new(|_, _| with(401, &[], "")).await;
     let client = self::client(&never.url, Arc::default(), 1 << 20);
-    let error = client.send(&put(&client)).await.unwrap_err();
+    let error = client.write(&put(&client)).await.unwrap_err();
     assert_eq!((error.class, never.seen().len()), (ErrorClass::Denied, 2));
 }
 
@@ -282,7 +283,7 @@ async fn a_refused_token_is_replaced_once() {
 async fn a_body_beyond_its_cap_is_not_read_to_its_end() {
     let arm = Stub::new(|_, _| with(200, &[], "0123456789")).await;
     let client = client(&arm.url, Arc::default(), 9);
-    let error = client.send(&put(&client)).await.unwrap_err();
+    let error = client.write(&put(&client)).await.unwrap_err();
     assert_eq!(error.message, "the answer is larger than 9 bytes");
 }
 
@@ -292,7 +293,7 @@ async fn a_redirect_is_not_followed() {
     let elsewhere = foreign.url.clone();
     let arm = Stub::new(move |_, _| with(307, &[("location", &elsewhere)], "")).await;
     let client = client(&arm.url, Arc::default(), 1 << 20);
-    let error = client.send(&put(&client)).await.unwrap_err();
+    let error = client.write(&put(&client)).await.unwrap_err();
     assert_eq!(error.status, Some(307));
     assert_eq!(foreign.seen(), [] as [&str; 0]);
 }
@@ -306,8 +307,8 @@ async fn a_long_retry_after_is_given_back_and_a_short_one_waited_for() {
     })
     .await;
     let client = client(&arm.url, Arc::default(), 1 << 20);
-    client.send(&put(&client)).await.unwrap();
-    let error = client.send(&put(&client)).await.unwrap_err();
+    client.write(&put(&client)).await.unwrap();
+    let error = client.write(&put(&client)).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Throttled(Duration::from_hours(1)));
     assert_eq!(arm.seen().len(), 3);
 }

@@ -43,7 +43,7 @@ async fn the_chain_takes_the_client_secret_of_the_environment_first() {
     let client = azure
         .client(service(&stage.simulator), &Credentials::Chain)
         .unwrap();
-    let info = client.service().await.unwrap();
+    let info = client.reader().service().await.unwrap();
     assert_eq!(info.sku, "StandardV2");
     assert!(info.gateway_url.starts_with("http") && !info.gateway_url.ends_with('/'));
 }
@@ -55,7 +55,7 @@ async fn a_chain_without_anything_says_what_each_credential_lacks() {
     let client = azure
         .client(service(&stage.simulator), &Credentials::Chain)
         .unwrap();
-    let error = client.service().await.unwrap_err();
+    let error = client.reader().service().await.unwrap_err();
     assert_eq!(
         (error.cause, error.class),
         (Cause::Token, ErrorClass::Denied)
@@ -92,7 +92,7 @@ async fn a_wrong_secret_is_refused_and_shown_to_nobody() {
         .azure
         .client(service(&stage.simulator), &wrong)
         .unwrap();
-    let error = client.service().await.unwrap_err();
+    let error = client.reader().service().await.unwrap_err();
     assert_eq!(
         (error.cause, error.class),
         (Cause::Token, ErrorClass::Denied)
@@ -105,7 +105,12 @@ async fn a_wrong_secret_is_refused_and_shown_to_nobody() {
 #[tokio::test]
 async fn a_principal_without_a_role_is_denied_and_a_reader_may_read_only() {
     let stage = Stage::new().await;
-    let error = stage.client_of("stranger").service().await.unwrap_err();
+    let error = stage
+        .client_of("stranger")
+        .reader()
+        .service()
+        .await
+        .unwrap_err();
     assert_eq!((error.status, error.class), (Some(403), ErrorClass::Denied));
 
     let reader = operator_apim::Applier::new(stage.client_of("reader"));
@@ -122,7 +127,7 @@ async fn a_principal_without_a_role_is_denied_and_a_reader_may_read_only() {
 async fn a_token_is_asked_for_once_and_kept() {
     let stage = Stage::new().await;
     for _ in 0..5 {
-        stage.client().service().await.unwrap();
+        stage.client().reader().service().await.unwrap();
     }
     let query = apim_simulator::JournalQuery {
         kind: Some(apim_simulator::CallKind::Token),
@@ -142,7 +147,7 @@ async fn without_the_ca_file_the_local_azure_is_not_trusted() {
     let client = azure
         .client(service(&stage.simulator), &credentials)
         .unwrap();
-    let error = client.service().await.unwrap_err();
+    let error = client.reader().service().await.unwrap_err();
     assert_eq!(error.cause, Cause::Token);
 }
 
@@ -248,7 +253,7 @@ async fn a_service_account_that_entra_trusts_gets_a_token() {
     let client = azure
         .client(service(&stage.simulator), &credentials)
         .unwrap();
-    assert_eq!(client.service().await.unwrap().sku, "StandardV2");
+    assert_eq!(client.reader().service().await.unwrap().sku, "StandardV2");
 }
 
 /// The SDK reads the endpoint from its process's environment, so the second
@@ -266,7 +271,7 @@ async fn a_managed_identity_is_asked_where_the_environment_says() {
         ] {
             let service = crate::stage::service_of(&endpoints);
             let client = azure.client(service, &credentials).unwrap();
-            assert_eq!(client.service().await.unwrap().sku, "StandardV2");
+            assert_eq!(client.reader().service().await.unwrap().sku, "StandardV2");
         }
         return;
     }

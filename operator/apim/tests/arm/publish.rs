@@ -345,7 +345,7 @@ async fn our_budget_keeps_below_azures() {
             reads: size,
         });
     let client = stage.client_of("operator");
-    let calls = (0..40).map(|_| client.service());
+    let calls = (0..40).map(|_| client.reader().service());
     for call in futures::future::join_all(calls).await {
         call.unwrap();
     }

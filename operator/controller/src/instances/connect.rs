@@ -65,6 +65,7 @@ impl Instances {
             .client(service, &credentials)
             .map_err(|error| Trouble::new("Credentials", error))?;
         let info = client
+            .reader()
             .service()
             .await
             .map_err(|error| Trouble::new("ServiceUnavailable", error))?;

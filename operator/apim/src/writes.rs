@@ -1,0 +1,110 @@
+//! What is written of APIs, their operations and policies.
+
+use operator_core::apim::SettingsPatch;
+use operator_core::desired::{DesiredApi, PolicyText};
+use serde_json::json;
+
+use crate::arm::{ArmClient, Repeat, WriteVerb, absent, encode};
+use crate::error::ArmError;
+use crate::lro::Ended;
+use crate::models::{api_body, patch_body};
+use crate::reads::PolicyOf;
+
+/// Matches whatever is there; where an ETag is asked for and none is known.
+const ANY: &str = "*";
+
+impl ArmClient {
+    /// Makes the API without a document, so without operations.
+    pub(crate) async fn create_api(&self, api: &DesiredApi) -> Result<Ended, ArmError> {
+        let id = api.id.as_str();
+        let what = format!("API {id} without operations");
+        let mut call = self.call(WriteVerb::Put, &["apis", id], &[], "api", what);
+        call.body = Some(encode(&api_body(api, false)));
+        self.run(&call).await
+    }
+
+    /// Imports the document, with all settings.
+    pub(crate) async fn import_api(
+        &self,
+        api: &DesiredApi,
+        etag: Option<&str>,
+    ) -> Result<Ended, ArmError> {
+        let id = api.id.as_str();
+        let what = format!("API {id} with its document");
+        let mut call = self.call(WriteVerb::Put, &["apis", id], &[], "apiImport", what);
+        call.body = Some(encode(&api_body(api, true)));
+        call.if_match = Some(etag.unwrap_or(ANY).to_owned());
+        // Imports sent again while the first still ran once kept an instance
+        // busy for days.
+        call.repeat = Repeat::OnlyUnsent;
+        self.run(&call).await
+    }
+
+    /// Changes some settings.
+    pub(crate) async fn patch_api(
+        &self,
+        id: &str,
+        patch: &SettingsPatch,
+        etag: Option<&str>,
+    ) -> Result<Ended, ArmError> {
+        let what = format!("{} of API {id}", patch.fields().join(", "));
+        let mut call = self.call(WriteVerb::Patch, &["apis", id], &[], "api", what);
+        call.body = Some(encode(&patch_body(patch)));
+        call.if_match = Some(etag.unwrap_or(ANY).to_owned());
+        self.run(&call).await
+    }
+
+    /// Deletes the API with all its revisions.
+    pub(crate) async fn delete_api(&self, id: &str, etag: Option<&str>) -> Result<(), ArmError> {
+        let mut call = self.call(
+            WriteVerb::Delete,
+            &["apis", id],
+            &[("deleteRevisions", "true")],
+            "api",
+            format!("API {id}"),
+        );
+        call.if_match = Some(etag.unwrap_or(ANY).to_owned());
+        absent(self.run(&call).await).map(|_| ())
+    }
+
+    /// Writes a policy document.
+    pub(crate) async fn put_policy(
+        &self,
+        id: &str,
+        of: PolicyOf<'_>,
+        text: &PolicyText,
+        etag: Option<&str>,
+    ) -> Result<Ended, ArmError> {
+        let mut call = self.call(
+            WriteVerb::Put,
+            &of.segments(id),
+            &[],
+            of.kind(),
+            of.what(id),
+        );
+        call.body = Some(encode(&json!({
+            "properties": { "format": "rawxml", "value": text.text }
+        })));
+        call.if_match = etag.map(str::to_owned);
+        self.run(&call).await
+    }
+
+    /// Removes the policy document of an operation.
+    pub(crate) async fn delete_operation_policy(
+        &self,
+        id: &str,
+        operation: &str,
+        etag: Option<&str>,
+    ) -> Result<(), ArmError> {
+        let of = PolicyOf::Operation(operation);
+        let mut call = self.call(
+            WriteVerb::Delete,
+            &of.segments(id),
+            &[],
+            of.kind(),
+            of.what(id),
+        );
+        call.if_match = Some(etag.unwrap_or(ANY).to_owned());
+        absent(self.run(&call).await).map(|_| ())
+    }
+}
