@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use operator_core::apim::{self, AppliedRecord, Observed, PlanError, Published, Reading, Step};
+use operator_core::apim::{
+    self, AppliedRecord, Observed, PlanError, Published, Reading, SettingsPatch, Step,
+};
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
 use operator_core::names::ApiId;
@@ -334,6 +336,15 @@ impl Run<'_> {
         let client = &self.applier.client;
         let id = api.id.as_str();
         match step {
+            Step::TakeOver => {
+                let patch = SettingsPatch {
+                    mark: Some(api.mark.clone()),
+                    ..SettingsPatch::default()
+                };
+                let etag = self.etags.api.take();
+                let ended = client.patch_api(id, &patch, etag.as_deref()).await?;
+                self.etags.api = ended.etag();
+            }
             Step::CreateWithoutOperations => {
                 let ended = client.create_api(api).await?;
                 self.etags = Etags {

@@ -244,6 +244,7 @@ fn one(
             assumed_origin: Some(origin.to_owned()),
             ..ExposureFacts::default()
         },
+        path_holder: None,
         context: Some(context.clone()),
         cluster: NO_CLUSTER.to_owned(),
     })

@@ -14,6 +14,7 @@ pub use nearest::did_you_mean;
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::Value;
 
 pub use operations::OperationPlugins;
@@ -105,7 +106,7 @@ pub enum DeletionPolicy {
 /// What to do with an API that is in API Management already and does not carry
 /// the object's mark. One that carries the mark of another object of this
 /// cluster is never taken over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 pub enum Adoption {
     /// It is left alone, and status says whose it is.
     #[default]

@@ -14,6 +14,8 @@
 //! they exist; until they have, a [guard](mod@guard) in the API's document
 //! answers 503 for them.
 
+mod adopt;
+mod changes;
 mod compare;
 pub mod guard;
 mod observed;
@@ -22,9 +24,15 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::{Standing, same_path, standing, takes_path};
+pub use changes::{
+    ArmCall, Changes, DocumentChange, FieldChange, OperationChange, OperationChanges, PolicyChange,
+    changes, policy_changes,
+};
 pub use compare::{SettingsPatch, difference, same_document};
-pub use observed::{Observed, ObservedApi, ObservedOperation, ObservedPolicy, Reading};
-pub use plan::{PlanError, Published, Step, owned, plan, policy_text, repair};
+pub use observed::{Observed, ObservedApi, ObservedOperation, ObservedPolicy, Reading, Rival};
+pub use plan::{PlanError, Published, Step, plan, policy_text, repair};
 pub use record::{
-    AppliedRecord, OperationPolicyReads, Reads, confirmation, confirmed, reads, settings_hash,
+    AppliedRecord, Move, OperationPolicyReads, Place, Reads, confirmation, confirmed, reads,
+    settings_hash,
 };

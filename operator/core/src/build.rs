@@ -53,5 +53,6 @@ fn desired_api(
         },
         service_url: validated.backend_url.clone(),
         document: publication.document.clone(),
+        adoption: validated.annotations().adoption,
     }
 }

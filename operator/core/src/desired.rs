@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::annotations::Adoption;
 use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey};
+use crate::policy::{Documents, PolicyDocument, Section, Target};
 use crate::problem::Problem;
 
 /// Everything that should exist for one ExposedAPI.
@@ -99,6 +101,18 @@ pub struct DesiredApi {
     pub service_url: Option<String>,
     /// The document that is imported.
     pub document: ApiDocument,
+    /// What happens where an API of this id is there and does not carry the
+    /// mark.
+    #[serde(skip_serializing_if = "is_refuse")]
+    pub adoption: Adoption,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
+fn is_refuse(adoption: &Adoption) -> bool {
+    *adoption == Adoption::Refuse
 }
 
 /// The settings of an API in API Management that the operator owns.
@@ -237,6 +251,47 @@ pub struct DesiredPolicy {
     pub operations: BTreeMap<String, PolicyText>,
     /// Which plugins made them.
     pub plugins: Vec<PluginUse>,
+    /// Which plugin made which statement.
+    #[serde(skip)]
+    pub origins: Origins,
+}
+
+/// Which plugin made which statement of the documents of one API.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origins(BTreeMap<(Option<String>, Section), Vec<Option<String>>>);
+
+impl Origins {
+    /// Of composed documents.
+    #[must_use]
+    pub fn of(documents: &Documents) -> Self {
+        let of = |(target, document): (Target, &PolicyDocument)| {
+            let operation = match target {
+                Target::Api => None,
+                Target::Operation(id) => Some(id),
+            };
+            let sections = document.sections.iter();
+            sections
+                .map(|(section, statements)| {
+                    let plugins = statements.iter().map(|s| s.plugin.clone()).collect();
+                    ((operation.clone(), *section), plugins)
+                })
+                .collect::<Vec<_>>()
+        };
+        Self(documents.iter().flat_map(of).collect())
+    }
+
+    /// The plugin that made a statement of the document of the API, or of an
+    /// operation; none for `<base/>`.
+    #[must_use]
+    pub fn plugin(
+        &self,
+        operation: Option<&str>,
+        section: Section,
+        statement: usize,
+    ) -> Option<&str> {
+        let key = (operation.map(str::to_owned), section);
+        self.0.get(&key)?.get(statement)?.as_deref()
+    }
 }
 
 impl DesiredPolicy {

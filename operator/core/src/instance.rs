@@ -290,7 +290,18 @@ fn check_texts(spec: &ApimInstanceSpec, problems: &mut Vec<Problem>) {
             ));
         }
     }
+    for (i, rule) in spec.path_ownership.iter().enumerate() {
+        if let Err(why) = crate::exposed_api::ApiPath::parse(&rule.prefix) {
+            problems.push(Problem::new(format!("pathOwnership[{i}].prefix"), why));
+        }
+    }
     let selectors = std::iter::once(("namespaceSelector".to_owned(), &spec.namespace_selector))
+        .chain(spec.path_ownership.iter().enumerate().map(|(i, rule)| {
+            (
+                format!("pathOwnership[{i}].namespaceSelector"),
+                &rule.namespace_selector,
+            )
+        }))
         .chain(spec.grants.iter().enumerate().map(|(i, g)| {
             (
                 format!("grants[{i}].namespaceSelector"),

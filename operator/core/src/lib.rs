@@ -26,6 +26,7 @@ pub mod mark;
 pub mod names;
 pub mod openapi;
 pub mod pace;
+pub mod paths;
 pub mod policy;
 pub mod policy_plugin;
 pub mod problem;

@@ -26,6 +26,7 @@ use crate::exposure::{self, ExposureFacts};
 use crate::instance::{Instance, InstanceContext};
 use crate::mark::{self, OwnershipMark};
 use crate::names::ApiId;
+use crate::paths::{self, PathClaim};
 use crate::policy::{Grants, Phase};
 use crate::problem::Problem;
 use crate::status::reasons::Reason;
@@ -41,6 +42,8 @@ pub struct Dereferenced {
     pub document: DocumentFacts,
     /// What is known of the exposure.
     pub exposure: ExposureFacts,
+    /// Who else gets the path in the instance; absent: the object itself does.
+    pub path_holder: Option<PathClaim>,
     /// What Azure says of the instance; absent until it was asked.
     pub context: Option<InstanceContext>,
     /// The UID of the `kube-system` namespace, which identifies the cluster.
@@ -146,6 +149,14 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         ));
     }
     let id = api_id(inquiry, &mut findings);
+    if let (Some(holder), Some(instance), Some(api)) =
+        (&input.path_holder, &inquiry.instance, &inquiry.api)
+    {
+        findings.push(Finding::waiting(
+            Reason::PathConflict,
+            paths::taken(&api.path, instance, holder),
+        ));
+    }
     let Some(api) = &inquiry.api else {
         return Err(Rejection::of(findings));
     };

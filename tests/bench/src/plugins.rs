@@ -76,6 +76,7 @@ fn validated(plugins: &Plugins) -> Result<(ValidatedApi, Desired)> {
             assumed_origin: origin,
             ..ExposureFacts::default()
         },
+        path_holder: None,
         context: Some(context),
         cluster: "00000000-0000-0000-0000-000000000000".to_owned(),
     };

@@ -11,6 +11,7 @@ use operator_apim::{
     Applied, Applier, ApplyError, ArmClient, ArmOptions, Azure, CloudSettings, Credentials, Secret,
     ServiceRef,
 };
+use operator_core::annotations::Adoption;
 use operator_core::apim::AppliedRecord;
 use operator_core::desired::*;
 use operator_core::names::{ApiId, ContentHash, InstanceName, ObjectKey};
@@ -199,6 +200,8 @@ pub(crate) struct Wish {
     pub(crate) policy: &'static str,
     /// The same of operations.
     pub(crate) own: BTreeMap<&'static str, &'static str>,
+    /// What to do with an API that is there.
+    pub(crate) adoption: Adoption,
 }
 
 impl Default for Wish {
@@ -212,6 +215,7 @@ impl Default for Wish {
             document_title: "Orders",
             policy: "one",
             own: BTreeMap::new(),
+            adoption: Adoption::Refuse,
         }
     }
 }
@@ -265,6 +269,7 @@ impl Wish {
                     origin: DocumentOrigin::Inline,
                     operations: Some(operations.collect()),
                 },
+                adoption: self.adoption,
             }),
             policy: Some(DesiredPolicy {
                 api: PolicyText::new(policy(self.policy)),
@@ -274,6 +279,7 @@ impl Wish {
                     .map(|(id, value)| ((*id).to_owned(), PolicyText::new(policy(value))))
                     .collect(),
                 plugins: Vec::new(),
+                origins: Origins::default(),
             }),
             warnings: Vec::new(),
         }

@@ -53,6 +53,7 @@ pub(super) async fn dereference(
         readings,
         document,
         exposure: facts(ctx, subject),
+        path_holder: None,
         context,
         cluster: ctx.cluster.clone(),
         inquiry,

@@ -42,6 +42,20 @@ pub struct Observed {
     pub operations: Reading<Vec<ObservedOperation>>,
     /// The policy documents of single operations, of those that were read.
     pub operation_policies: BTreeMap<String, Reading<ObservedPolicy>>,
+    /// The other APIs that hold the desired path; read where it is about to be
+    /// taken.
+    pub rivals: Vec<Rival>,
+}
+
+/// Another API that holds the desired path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rival {
+    /// Its id.
+    pub id: String,
+    /// Its name in the portal.
+    pub display_name: String,
+    /// Its revision description, where a mark would stand.
+    pub mark: Option<String>,
 }
 
 /// An API as it is.

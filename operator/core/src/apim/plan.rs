@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use super::adopt::{Standing, mismatches, standing, takes_path};
 use super::compare::{SettingsPatch, difference, same_document};
 use super::guard::{GuardError, guarded};
 use super::observed::{Observed, ObservedApi, ObservedOperation, Reading};
 use super::record::{AppliedRecord, note_read_back, settings_hash};
 use crate::desired::{Desired, DesiredApi, DesiredPolicy, PolicyText};
+use crate::mark::OwnershipMark;
 use crate::names::InstanceName;
 
 /// One step. Each is one ARM write, but for [`Step::ReadBack`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// Our mark, on an API that is taken over: before anything else of it is
+    /// changed, so that whatever dies, somebody looks after it.
+    TakeOver,
     /// The API with its settings and our mark, without a document: nothing can
     /// be called yet.
     CreateWithoutOperations,
@@ -47,6 +52,7 @@ impl Step {
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
+            Self::TakeOver => "put the object's mark on the API".into(),
             Self::CreateWithoutOperations => "create the API without operations".into(),
             Self::PutPolicy { guard } if guard.is_empty() => "put the policy".into(),
             Self::PutPolicy { guard } => format!(
@@ -70,12 +76,46 @@ impl Step {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// There is an API with this id, and it is not this object's.
-    #[error("API `{api_id}` exists in API Management and is not this object's: {}; it is left alone. Choose another id, or delete that API", whose.as_deref().map_or_else(|| "it carries no mark of this operator".to_owned(), |mark| format!("its revision description is `{mark}`")))]
+    #[error("API `{api_id}` exists in API Management and is not this object's: {}; it is left alone. Choose another id, delete that API, or have it taken over (annotation apim.oda.tmforum.org/adoption, where the instance allows it)", whose.as_deref().map_or_else(|| "it carries no mark of this operator".to_owned(), |mark| format!("its revision description is `{mark}`")))]
     NotOurs {
         /// Its id.
         api_id: String,
         /// What its revision description says.
         whose: Option<String>,
+    },
+    /// There is an API with this id, and it is another object's of this
+    /// cluster.
+    #[error(
+        "API `{api_id}` belongs to ExposedAPI `{owner}` of this cluster, as its mark says, and is never taken over; choose another id, or delete that object with deletion-policy Retain first"
+    )]
+    OtherObjects {
+        /// The API's id.
+        api_id: String,
+        /// `<namespace>/<name>` of its owner.
+        owner: String,
+    },
+    /// There is an API with this id, and it may be taken over only if it
+    /// equals what is desired, which it does not.
+    #[error("API `{api_id}` exists in API Management and is not taken over, since adoption is `Match` and it differs in {}; make them equal, or let the annotation say `Override`", differs.join(", "))]
+    NotEqual {
+        /// Its id.
+        api_id: String,
+        /// What differs.
+        differs: Vec<String>,
+    },
+    /// Another API holds the path.
+    #[error(
+        "path `{path}` is held by API `{rival}` (`{display_name}`) of the same API Management instance, {whose}; choose another `spec.path`, or free that one"
+    )]
+    PathTaken {
+        /// The path.
+        path: String,
+        /// The other API's id.
+        rival: String,
+        /// Its name in the portal.
+        display_name: String,
+        /// Whose it is, as a clause.
+        whose: String,
     },
     /// The object is of a type that does not go to API Management.
     #[error("the object has no API in API Management")]
@@ -106,30 +146,69 @@ pub fn plan(
 ) -> Result<Vec<Step>, PlanError> {
     let published = Published::of(desired)?;
     let Published { api, policy, .. } = published;
-    match &observed.api {
-        None => create(policy),
-        Some(found) => {
-            owned(api, found)?;
-            Update {
-                api,
-                policy,
-                found,
-                observed,
-                record: AppliedRecord::of(applied, published),
+    let Some(found) = &observed.api else {
+        free_path(api, observed)?;
+        return create(policy);
+    };
+    let standing = standing(api, found)?;
+    if takes_path(api, Some(found)) {
+        free_path(api, observed)?;
+    }
+    let update = |found: &ObservedApi, record: AppliedRecord| {
+        Update {
+            api,
+            policy,
+            found,
+            observed,
+            record,
+        }
+        .steps()
+    };
+    match standing {
+        Standing::Ours => update(found, AppliedRecord::of(applied, published)),
+        Standing::IfEqual => {
+            let differs = mismatches(api, policy, found, observed);
+            if differs.is_empty() {
+                Ok(vec![Step::TakeOver])
+            } else {
+                Err(PlanError::NotEqual {
+                    api_id: api.id.to_string(),
+                    differs,
+                })
             }
-            .steps()
+        }
+        Standing::TakeOver => {
+            let marked = ObservedApi {
+                mark: Some(api.mark.clone()),
+                ..found.clone()
+            };
+            let record = AppliedRecord::unknown(published.instance.clone(), api.id.clone());
+            let mut steps = vec![Step::TakeOver];
+            steps.extend(update(&marked, record)?);
+            Ok(steps)
         }
     }
 }
 
-/// Whether what stands under the API's id is this object's.
-pub fn owned(api: &DesiredApi, found: &ObservedApi) -> Result<(), PlanError> {
-    if found.carries(&api.mark) {
+/// Whether no other API holds the path that is about to be taken.
+fn free_path(api: &DesiredApi, observed: &Observed) -> Result<(), PlanError> {
+    let Some(rival) = observed.rivals.first() else {
         return Ok(());
-    }
-    Err(PlanError::NotOurs {
-        api_id: api.id.to_string(),
-        whose: found.whose(),
+    };
+    let mark = rival.mark.as_deref().and_then(OwnershipMark::parse);
+    Err(PlanError::PathTaken {
+        path: api.settings.path.clone(),
+        rival: rival.id.clone(),
+        display_name: rival.display_name.clone(),
+        whose: match mark {
+            Some(mark) if mark.as_str() == api.mark => "which carries this object's mark".into(),
+            Some(mark) => format!(
+                "which belongs to `{}` of cluster {}",
+                mark.owner(),
+                mark.cluster()
+            ),
+            None => "which carries no mark of this operator".into(),
+        },
     })
 }
 

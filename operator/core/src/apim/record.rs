@@ -26,6 +26,9 @@ pub struct AppliedRecord {
     /// The current revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_revision: Option<String>,
+    /// The path that the API holds, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The hash of the imported document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec_hash: Option<ContentHash>,
@@ -47,6 +50,33 @@ pub struct AppliedRecord {
     /// object follows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mandatory_hash: Option<ContentHash>,
+    /// Where the API was before and still may be: it goes there once it is in
+    /// place here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<Place>,
+}
+
+/// Where an API is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The APIM instance.
+    pub instance: InstanceName,
+    /// The API's id.
+    pub api_id: ApiId,
+}
+
+/// What a change of instance or id asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// The API stays where it is.
+    Stay,
+    /// It is published in another instance. The record to go on with names
+    /// the place that it leaves, so that neither place is ever forgotten.
+    Leave(Box<AppliedRecord>),
+    /// It would get another id in the same instance. API Management lets no
+    /// two APIs hold one path, so there would be a time without any.
+    Refused,
 }
 
 impl AppliedRecord {
@@ -57,12 +87,59 @@ impl AppliedRecord {
             instance,
             api_id,
             api_revision: None,
+            path: None,
             spec_hash: None,
             settings_hash: None,
             policy_hash: None,
             operation_policies: None,
             operations: None,
             mandatory_hash: None,
+            leaving: Vec::new(),
+        }
+    }
+
+    /// Where the API is.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            instance: self.instance.clone(),
+            api_id: self.api_id.clone(),
+        }
+    }
+
+    /// Every place where something of the object can be.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        let mut all = vec![self.place()];
+        all.extend(self.leaving.iter().cloned());
+        all
+    }
+
+    /// Whether the desired state is somewhere else than the record. A move
+    /// that is turned round half-way leaves the place that it was going to.
+    #[must_use]
+    pub fn moves(&self, published: Published<'_>) -> Move {
+        let Published { instance, api, .. } = published;
+        if self.instance == *instance {
+            return if self.api_id == api.id {
+                Move::Stay
+            } else {
+                Move::Refused
+            };
+        }
+        let mut there = Self::unknown(instance.clone(), api.id.clone());
+        let target = there.place();
+        there.leaving = self.places();
+        there.leaving.retain(|place| *place != target);
+        Move::Leave(Box::new(there))
+    }
+
+    /// A record that knows nothing of the API but where it is, and what it
+    /// leaves.
+    fn emptied(&self) -> Self {
+        Self {
+            leaving: self.leaving.clone(),
+            ..Self::unknown(self.instance.clone(), self.api_id.clone())
         }
     }
 
@@ -90,10 +167,11 @@ impl AppliedRecord {
     pub fn learn(&mut self, published: Published<'_>, observed: &Observed) {
         let Published { api, policy, .. } = published;
         let Some(found) = &observed.api else {
-            *self = Self::unknown(self.instance.clone(), self.api_id.clone());
+            *self = self.emptied();
             return;
         };
         self.api_revision = Some(found.revision.clone());
+        self.path = Some(found.settings.path.clone());
         if self.settings_hash.is_none() && difference(api, found).is_empty() {
             self.settings_hash = Some(settings_hash(api));
         }
@@ -127,7 +205,7 @@ impl AppliedRecord {
     pub fn before(&mut self, step: &Step, api: &DesiredApi) {
         match step {
             Step::CreateWithoutOperations => {
-                *self = Self::unknown(self.instance.clone(), self.api_id.clone());
+                *self = self.emptied();
             }
             Step::PutPolicy { .. } => self.policy_hash = None,
             Step::Import => {
@@ -150,7 +228,7 @@ impl AppliedRecord {
                     known.remove(operation);
                 }
             }
-            Step::ReadBack => {}
+            Step::TakeOver | Step::ReadBack => {}
         }
     }
 
@@ -159,6 +237,7 @@ impl AppliedRecord {
         match step {
             Step::CreateWithoutOperations => {
                 self.settings_hash = Some(settings_hash(api));
+                self.path = Some(api.settings.path.clone());
                 self.operation_policies = Some(BTreeMap::new());
             }
             Step::PutPolicy { guard } if guard.is_empty() => {
@@ -166,13 +245,20 @@ impl AppliedRecord {
             }
             // A guarded document is a state on the way, not one to remember;
             // a deleted one was forgotten before.
-            Step::PutPolicy { .. } | Step::ReadBack | Step::DeleteOperationPolicy { .. } => {}
+            Step::PutPolicy { .. }
+            | Step::ReadBack
+            | Step::TakeOver
+            | Step::DeleteOperationPolicy { .. } => {}
             Step::Import => {
                 self.spec_hash = Some(api.document.hash.clone());
+                self.path = Some(api.settings.path.clone());
                 let made = api.document.operations.as_deref();
                 self.operations = made.and_then(|made| u32::try_from(made.len()).ok());
             }
-            Step::PatchSettings(_) => self.settings_hash = Some(settings_hash(api)),
+            Step::PatchSettings(_) => {
+                self.settings_hash = Some(settings_hash(api));
+                self.path = Some(api.settings.path.clone());
+            }
             Step::PutOperationPolicy { operation } => {
                 if let (Some(known), Some(text)) = (
                     &mut self.operation_policies,
@@ -188,6 +274,7 @@ impl AppliedRecord {
     pub fn complete(&mut self, api: &DesiredApi, policy: &DesiredPolicy) {
         self.spec_hash = Some(api.document.hash.clone());
         self.settings_hash = Some(settings_hash(api));
+        self.path = Some(api.settings.path.clone());
         self.policy_hash = Some(policy.api.hash.clone());
         self.operation_policies = Some(operation_hashes(policy));
         if let Some(made) = &api.document.operations {
@@ -305,7 +392,7 @@ pub fn confirmed(
 ) -> AppliedRecord {
     let Published { api, policy, .. } = published;
     let claimed = AppliedRecord::of(Some(claimed), published);
-    let mut record = AppliedRecord::unknown(claimed.instance.clone(), claimed.api_id.clone());
+    let mut record = claimed.emptied();
     let Some(found) = observed
         .api
         .as_ref()
@@ -314,6 +401,7 @@ pub fn confirmed(
         return record;
     };
     record.api_revision = Some(found.revision.clone());
+    record.path = Some(found.settings.path.clone());
     if difference(api, found).is_empty() {
         record.settings_hash = Some(settings_hash(api));
     }

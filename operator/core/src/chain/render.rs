@@ -1,7 +1,7 @@
 //! From what the plugins of a chain made to the policy documents of an API.
 
 use super::{Chain, ChainedPlugin};
-use crate::desired::{DesiredPolicy, Operation, PluginUse, PolicyText};
+use crate::desired::{DesiredPolicy, Operation, Origins, PluginUse, PolicyText};
 use crate::policy::{self, Contribution, Generated, Grants, PolicyError, Target, Tier};
 use crate::problem::Problem;
 
@@ -77,6 +77,7 @@ pub fn render(
                 .iter()
                 .map(|(id, document)| (id.clone(), text(document)))
                 .collect(),
+            origins: Origins::of(&documents),
             plugins,
         },
         warnings,

@@ -92,6 +92,7 @@ fn bare(settings: ImplicitSettings) -> ApimInstanceSpec {
         exposure: ExposureSpec::default(),
         specification: SpecificationSettings::default(),
         namespace_selector: None,
+        path_ownership: Vec::new(),
         owner_may: None,
         allow: Allow::default(),
         grants: Vec::new(),

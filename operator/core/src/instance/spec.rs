@@ -56,6 +56,10 @@ pub struct ApimInstanceSpec {
     /// The namespaces that the instance serves. Absent: none. `{}`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
+    /// Which namespaces may publish below which paths. A path below none of
+    /// the prefixes is anybody's; of several that cover it, the longest counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path_ownership: Vec<PathOwnership>,
     /// The annotations that count from API owners, without the prefix; an
     /// entry may end in `*`. Absent: `plugins`, `plugin.*`,
     /// `operation-plugins`, `deletion-policy`, `paused`, `retry`,
@@ -267,6 +271,17 @@ pub struct Allow {
     /// Hosts outside the cluster that implement APIs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backend_hosts: Vec<String>,
+}
+
+/// Paths that belong to some namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PathOwnership {
+    /// The path, such as `/shop`, and all below it.
+    pub prefix: String,
+    /// The namespaces; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
 }
 
 /// Entities that policies may reference.

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::csharp;
 use super::document::PolicyDocument;
-use super::model::{Element, Form, Node, Part, Value};
+use super::model::{Element, Form, Node, Part, Section, Value};
 use super::print::code;
 use super::schema::{Rule, rules};
 
@@ -53,6 +53,72 @@ pub fn diff(left: &PolicyDocument, right: &PolicyDocument) -> Vec<Difference> {
         &Canon::document(right),
         &mut out,
     );
+    out
+}
+
+/// A difference in one statement of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementDifference {
+    /// The section.
+    pub section: Section,
+    /// The place of the statement in that section of the right document; none
+    /// where only the left one has it.
+    pub statement: Option<usize>,
+    /// What differs; its path begins with the section.
+    pub difference: Difference,
+}
+
+/// As [`diff`], statement by statement: a section that one side lacks shows as
+/// the statements of the other, and each difference says to which statement of
+/// the right document it belongs. `right` is a document without comments.
+#[must_use]
+pub fn diff_statements(left: &PolicyDocument, right: &PolicyDocument) -> Vec<StatementDifference> {
+    let mut out = Vec::new();
+    for section in Section::ALL {
+        let path = section.as_str();
+        let (l, r) = (
+            Canon::section(left, section),
+            Canon::section(right, section),
+        );
+        let mut push = |statement, difference| {
+            out.push(StatementDifference {
+                section,
+                statement,
+                difference,
+            });
+        };
+        for pair in align(&l, &r) {
+            match pair {
+                Pair::Both(a, b) => {
+                    let mut found = Vec::new();
+                    if let (Some(Child::Element(one)), Some(Child::Element(other))) =
+                        (l.children.get(a), r.children.get(b))
+                    {
+                        differences(&step(path, &r, b), one, other, &mut found);
+                    }
+                    for difference in found {
+                        push(Some(b), difference);
+                    }
+                }
+                Pair::Left(a) => push(
+                    None,
+                    Difference {
+                        path: step(path, &l, a),
+                        left: l.children.get(a).map(Child::summary),
+                        right: None,
+                    },
+                ),
+                Pair::Right(b) => push(
+                    Some(b),
+                    Difference {
+                        path: step(path, &r, b),
+                        left: None,
+                        right: r.children.get(b).map(Child::summary),
+                    },
+                ),
+            }
+        }
+    }
     out
 }
 
@@ -98,15 +164,18 @@ const SETS: [&str; 5] = [
 const DURATIONS: [&str; 1] = ["renewal-period"];
 
 impl Canon {
+    fn section(document: &PolicyDocument, section: Section) -> Self {
+        let children = document.section(section).iter().map(|s| &s.node);
+        Self {
+            name: section.as_str().to_owned(),
+            attributes: BTreeMap::new(),
+            children: Self::children(children, |name| rules().policy(name), false),
+        }
+    }
+
     fn document(document: &PolicyDocument) -> Self {
-        let sections = document.sections.iter().map(|(section, statements)| {
-            let children = statements.iter().map(|s| &s.node);
-            Child::Element(Self {
-                name: section.as_str().to_owned(),
-                attributes: BTreeMap::new(),
-                children: Self::children(children, |name| rules().policy(name), false),
-            })
-        });
+        let sections = document.sections.keys();
+        let sections = sections.map(|section| Child::Element(Self::section(document, *section)));
         Self {
             name: "policies".to_owned(),
             attributes: BTreeMap::new(),
@@ -273,8 +342,47 @@ fn differences(path: &str, left: &Canon, right: &Canon, out: &mut Vec<Difference
             });
         }
     }
-    // Equal neighbours at both ends are set aside, then pairs of the same name
-    // are compared: a statement that was put in shows as one difference.
+    for pair in align(left, right) {
+        match pair {
+            Pair::Both(l, r) => match (left.children.get(l), right.children.get(r)) {
+                (Some(Child::Element(a)), Some(Child::Element(b))) => {
+                    differences(&step(path, left, l), a, b, out);
+                }
+                (Some(Child::Text(a)), Some(Child::Text(b))) if a != b => out.push(Difference {
+                    path: join(path, "text()"),
+                    left: Some(a.clone()),
+                    right: Some(b.clone()),
+                }),
+                _ => {}
+            },
+            Pair::Left(l) => out.push(Difference {
+                path: step(path, left, l),
+                left: left.children.get(l).map(Child::summary),
+                right: None,
+            }),
+            Pair::Right(r) => out.push(Difference {
+                path: step(path, right, r),
+                left: None,
+                right: right.children.get(r).map(Child::summary),
+            }),
+        }
+    }
+}
+
+/// Which child of the one side stands for which of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pair {
+    /// They are compared.
+    Both(usize, usize),
+    /// The left side alone has it.
+    Left(usize),
+    /// The right side alone has it.
+    Right(usize),
+}
+
+/// Equal neighbours at both ends are set aside, then children of the same name
+/// are paired: a statement that was put in shows as one difference.
+fn align(left: &Canon, right: &Canon) -> Vec<Pair> {
     let (mut start, mut l_end, mut r_end) = (0, left.children.len(), right.children.len());
     while start < l_end && start < r_end && left.children.get(start) == right.children.get(start) {
         start += 1;
@@ -286,6 +394,7 @@ fn differences(path: &str, left: &Canon, right: &Canon, out: &mut Vec<Difference
         l_end -= 1;
         r_end -= 1;
     }
+    let mut pairs = Vec::new();
     let (mut l, mut r) = (start, start);
     while l < l_end || r < r_end {
         let remaining = (l_end - l).cmp(&(r_end - r));
@@ -293,40 +402,28 @@ fn differences(path: &str, left: &Canon, right: &Canon, out: &mut Vec<Difference
             left.children.get(l).filter(|_| l < l_end),
             right.children.get(r).filter(|_| r < r_end),
         );
+        let same = match pair {
+            (Some(Child::Element(a)), Some(Child::Element(b))) => a.name == b.name,
+            (Some(Child::Text(_)), Some(Child::Text(_))) => true,
+            _ => false,
+        };
         match pair {
-            (Some(Child::Element(a)), Some(Child::Element(b))) if a.name == b.name => {
-                differences(&step(path, left, l), a, b, out);
+            _ if same => {
+                pairs.push(Pair::Both(l, r));
                 (l, r) = (l + 1, r + 1);
             }
-            (Some(Child::Text(a)), Some(Child::Text(b))) => {
-                if a != b {
-                    out.push(Difference {
-                        path: join(path, "text()"),
-                        left: Some(a.clone()),
-                        right: Some(b.clone()),
-                    });
-                }
-                (l, r) = (l + 1, r + 1);
-            }
-            (Some(a), b) if b.is_none() || remaining.is_ge() => {
-                out.push(Difference {
-                    path: step(path, left, l),
-                    left: Some(a.summary()),
-                    right: None,
-                });
+            (Some(_), b) if b.is_none() || remaining.is_ge() => {
+                pairs.push(Pair::Left(l));
                 l += 1;
             }
-            (_, Some(b)) => {
-                out.push(Difference {
-                    path: step(path, right, r),
-                    left: None,
-                    right: Some(b.summary()),
-                });
+            (_, Some(_)) => {
+                pairs.push(Pair::Right(r));
                 r += 1;
             }
             _ => break,
         }
     }
+    pairs
 }
 
 impl Child {

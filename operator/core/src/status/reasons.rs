@@ -45,6 +45,8 @@ reasons! {
     InvalidAnnotation,
     /// The instance does not let owners do this.
     Forbidden,
+    /// Another object has the path.
+    PathConflict,
     /// The instance's settings contradict themselves or the plugins.
     InvalidInstance,
     /// The settings of a `PolicyPlugin` contradict the plugin.

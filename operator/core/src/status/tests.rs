@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::reasons::Reason;
 use super::*;
 use crate::class::ErrorClass;
-use crate::desired::{DesiredPolicy, PluginUse, PolicyText};
+use crate::desired::{DesiredPolicy, Origins, PluginUse, PolicyText};
 use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey};
 use crate::validate::Finding;
 use crate::validate::test_support::{World, instance, meta, spec};
@@ -57,6 +57,7 @@ impl Scene {
             desired.policy = Some(DesiredPolicy {
                 api: PolicyText::new("<policies/>".into()),
                 operations: std::collections::BTreeMap::new(),
+                origins: Origins::default(),
                 plugins: ["guard", "throttle"]
                     .map(|name| PluginUse {
                         name: name.into(),

@@ -13,6 +13,7 @@ use crate::chain::{self, Catalog, Plan, SpecRequest};
 use crate::exposed_api::{self, ExposedApi, ObjectMeta};
 use crate::instance::{Instance, select_instance};
 use crate::names::{ObjectKey, PluginName};
+use crate::paths;
 use crate::policy::Grants;
 use crate::problem::Problem;
 use crate::status::reasons::Reason;
@@ -79,6 +80,14 @@ pub fn inquire(
             Reason::Forbidden,
             annotations.forbidden(&key, instance),
         ));
+        if let (Some(api), false) = (&api, in_cluster) {
+            let labels = platform.namespace_labels;
+            findings.extend(
+                paths::may_use(instance, &api.path, &key.namespace, labels)
+                    .err()
+                    .map(|problem| Finding::invalid(Reason::Forbidden, problem)),
+            );
+        }
     }
     if in_cluster {
         warnings.extend(super::plugins_without_api_management(&annotations));

@@ -226,6 +226,7 @@ impl World {
             readings: self.readings.clone(),
             document: self.document.clone(),
             exposure: self.exposure.clone(),
+            path_holder: None,
             context: self.context.clone(),
             cluster: CLUSTER.to_owned(),
         })

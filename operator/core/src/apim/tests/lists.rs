@@ -293,7 +293,7 @@ fn an_api_without_our_mark_is_not_touched() {
     );
     assert_eq!(
         error.to_string(),
-        "API `team.orders` exists in API Management and is not this object's: its revision description is `First Revision`; it is left alone. Choose another id, or delete that API"
+        "API `team.orders` exists in API Management and is not this object's: its revision description is `First Revision`; it is left alone. Choose another id, delete that API, or have it taken over (annotation apim.oda.tmforum.org/adoption, where the instance allows it)"
     );
 }
 
@@ -373,6 +373,7 @@ fn a_claimed_record_counts_only_as_far_as_reads_bear_it_out() {
         confirm(&model),
         AppliedRecord {
             api_revision: Some("1".into()),
+            path: Some("elsewhere".into()),
             operation_policies: Some([].into()),
             ..AppliedRecord::unknown(record.instance.clone(), record.api_id.clone())
         }

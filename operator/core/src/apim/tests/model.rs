@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::annotations::Adoption;
 use crate::apim::*;
 use crate::desired::*;
 use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey};
@@ -92,6 +93,7 @@ impl Wish {
                     origin: DocumentOrigin::Inline,
                     operations: self.known.then_some(operations),
                 },
+                adoption: Adoption::default(),
             }),
             policy: Some(DesiredPolicy {
                 api: PolicyText::new(api_policy(self.policy)),
@@ -101,6 +103,7 @@ impl Wish {
                     .map(|(id, number)| (operation_id(*id), PolicyText::new(own_policy(*number))))
                     .collect(),
                 plugins: Vec::new(),
+                origins: Origins::default(),
             }),
             warnings: Vec::new(),
         }
@@ -170,6 +173,7 @@ impl Model {
                     (id, reading)
                 })
                 .collect(),
+            rivals: Vec::new(),
         }
     }
 
@@ -212,6 +216,7 @@ impl Model {
         let held = self.api.as_mut().unwrap();
         match step {
             Step::CreateWithoutOperations => {}
+            Step::TakeOver => held.mark.clone_from(&api.mark),
             Step::PutPolicy { guard } => {
                 held.policy = Some(policy_text(policy, guard).unwrap().text);
             }
