@@ -14,6 +14,7 @@ use operator_core::names::ApiId;
 use crate::arm::ArmClient;
 use crate::error::ArmError;
 use crate::lro::Ended;
+use crate::planning::Planned;
 use crate::reads::PolicyOf;
 
 /// How often the API is read and planned for again when somebody wrote in
@@ -251,15 +252,8 @@ impl Applier {
         desired: &Desired,
         claimed: &AppliedRecord,
     ) -> Result<AppliedRecord, ApplyError> {
-        let published = Published::of(desired).map_err(|error| ApplyError::bare(error.into()))?;
-        let api = published.api;
-        let reads = apim::confirmation(published.policy, claimed);
-        let reader = self.client.reader();
-        let observed = reader
-            .observe(api.id.as_str(), &api.mark, &reads)
-            .await
-            .map_err(|error| ApplyError::bare(error.into()))?;
-        Ok(apim::confirmed(claimed, published, &observed))
+        let confirmed = self.client.reader().confirm(desired, claimed).await;
+        confirmed.map_err(ApplyError::bare)
     }
 }
 
@@ -305,12 +299,10 @@ impl Run<'_> {
         self.step = None;
         let Published { api, policy, .. } = self.published;
         let client = &self.applier.client;
-        let Some(reads) = apim::reads(self.published, Some(&self.record)) else {
+        let planned = client.reader().plan(desired, Some(&self.record)).await?;
+        let Some(Planned { observed, steps }) = planned else {
             return Ok(());
         };
-        let reader = client.reader();
-        let observed = reader.observe(api.id.as_str(), &api.mark, &reads).await?;
-        let steps = apim::plan(desired, &observed, Some(&self.record))?;
         self.record.learn(self.published, &observed);
         self.etags = Etags::of(&observed);
         let of = steps.len();

@@ -1,10 +1,12 @@
 //! Taking an API away.
 
+use operator_core::apim::SettingsPatch;
 use operator_core::class::ErrorClass;
 use operator_core::names::ApiId;
 
 use crate::apply::{Applier, ApplyError, Failure};
 use crate::error::ArmError;
+use crate::reads::Revision;
 
 /// How often the API is read again when somebody wrote in between.
 const ROUNDS: u32 = 3;
@@ -26,7 +28,62 @@ pub enum Deleted {
     ServiceAbsent,
 }
 
+/// What taking the mark off found and did. After each of these, the service
+/// says nothing of the object any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Released {
+    /// The API stays, without the mark.
+    Unmarked,
+    /// There was none that carries it.
+    NothingOfOurs,
+}
+
 impl Applier {
+    /// Takes the mark off an API that stays behind, in all its revisions. It
+    /// is read before, always.
+    pub async fn release(&self, api_id: &ApiId, mark: &str) -> Result<Released, ApplyError> {
+        let client = self.client();
+        let id = api_id.as_str();
+        let _writer = client.lock_api(id).await;
+        let unmarked = SettingsPatch {
+            mark: Some(String::new()),
+            ..SettingsPatch::default()
+        };
+        let mut conflicts = 0;
+        let mut taken = false;
+        // Each round takes one mark off; an older revision may carry it too.
+        loop {
+            let api = match client.reader().marked_api(id, mark).await {
+                Ok(Some(api)) if api.carries(mark) => api,
+                Ok(_) if taken => return Ok(Released::Unmarked),
+                Ok(_) => return Ok(Released::NothingOfOurs),
+                Err(error) if error.is_service_absent() => return Ok(Released::NothingOfOurs),
+                Err(error) => return Err(failed(error)),
+            };
+            self.check_cancelled().map_err(ApplyError::bare)?;
+            let patched = if api.mark.as_deref() == Some(mark) {
+                client.patch_api(id, &unmarked, api.etag.as_deref()).await
+            } else {
+                let revisions = client.reader().revisions(id).await.map_err(failed)?;
+                let ours = |revision: &&Revision| revision.description.as_deref() == Some(mark);
+                // Between two reads; whoever took it off did this one's work.
+                let Some(revision) = revisions.iter().find(ours) else {
+                    return Ok(Released::Unmarked);
+                };
+                let revision = format!("{id};rev={}", revision.number);
+                client.patch_api(&revision, &unmarked, None).await
+            };
+            match patched {
+                Ok(_) => taken = true,
+                Err(error) if error.class == ErrorClass::Conflict && conflicts < ROUNDS => {
+                    conflicts += 1;
+                    self.settle().await;
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
     /// Deletes the API with all its revisions, if it carries the mark. It is
     /// read before, always.
     pub async fn delete(&self, api_id: &ApiId, mark: &str) -> Result<Deleted, ApplyError> {

@@ -1,10 +1,6 @@
 //! What is read of APIs, their operations, revisions and policies.
 
-use std::collections::BTreeMap;
-
-use operator_core::apim::{
-    Observed, ObservedApi, ObservedOperation, ObservedPolicy, OperationPolicyReads, Reading, Reads,
-};
+use operator_core::apim::{ObservedApi, ObservedOperation, ObservedPolicy, Reading};
 
 use crate::arm::{ArmReader, Pages, ReadCall, absent};
 use crate::error::ArmError;
@@ -175,42 +171,5 @@ impl ArmReader {
     async fn etag(&self, call: &ReadCall) -> Result<Option<String>, ArmError> {
         let answer = absent(self.read(call).await)?;
         Ok(answer.map(|answer| answer.etag().unwrap_or_default()))
-    }
-
-    /// Reads what a plan needs. The API comes first; where it is absent or does
-    /// not carry the mark, nothing else is read.
-    pub async fn observe(&self, id: &str, mark: &str, reads: &Reads) -> Result<Observed, ArmError> {
-        let mut observed = Observed {
-            api: self.marked_api(id, mark).await?,
-            ..Observed::default()
-        };
-        if !observed.api.as_ref().is_some_and(|api| api.carries(mark)) {
-            return Ok(observed);
-        }
-        if reads.policy {
-            observed.policy = self.policy(id, PolicyOf::Api).await?;
-        }
-        if reads.operations {
-            observed.operations = Reading::Found(self.operations(id).await?);
-        }
-        let of: Vec<String> = match (&reads.operation_policies, &observed.operations) {
-            (OperationPolicyReads::Listed(listed), _) => listed.iter().cloned().collect(),
-            (OperationPolicyReads::Every, Reading::Found(there)) => {
-                there.iter().map(|operation| operation.id.clone()).collect()
-            }
-            (OperationPolicyReads::Every, _) => Vec::new(),
-        };
-        let mut policies = BTreeMap::new();
-        for operation in of {
-            let there = match &observed.operations {
-                Reading::Found(all) if !all.iter().any(|one| one.id == operation) => {
-                    Reading::Absent
-                }
-                _ => self.policy(id, PolicyOf::Operation(&operation)).await?,
-            };
-            policies.insert(operation, there);
-        }
-        observed.operation_policies = policies;
-        Ok(observed)
     }
 }

@@ -5,5 +5,6 @@
 mod faults;
 mod identity;
 mod operations;
+mod ownership;
 mod publish;
 mod stage;

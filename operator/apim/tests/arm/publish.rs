@@ -51,7 +51,12 @@ async fn a_create_is_three_writes_and_the_reads_that_ownership_needs() {
         );
         assert_eq!(
             stage.reads(),
-            ["GET apis/team.orders 404", "GET apis/team.orders 200"],
+            [
+                "GET apis/team.orders 404",
+                // Who else holds the path.
+                "GET apis 200",
+                "GET apis/team.orders 200"
+            ],
             "{mode:?}"
         );
         assert_eq!(applied.operations, Some(2));
@@ -235,9 +240,9 @@ async fn an_api_that_is_not_ours_is_neither_written_nor_deleted() {
     let error = stage.apply(&other, None).await.unwrap_err();
     assert_eq!(
         error.failure,
-        Failure::Plan(PlanError::NotOurs {
+        Failure::Plan(PlanError::OtherObjects {
             api_id: API.into(),
-            whose: Some(MARK.into())
+            owner: "team/orders".into()
         })
     );
     assert_eq!(error.class(), ErrorClass::Invalid);
