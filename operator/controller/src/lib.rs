@@ -10,6 +10,7 @@ pub mod config_maps;
 pub mod crd;
 pub mod events;
 pub mod instances;
+pub mod leader;
 pub mod memory;
 pub mod metrics;
 pub mod plugins;

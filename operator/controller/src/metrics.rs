@@ -49,6 +49,11 @@ struct CallLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LeaderLabels {
+    name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LoadLabels {
     plugin: String,
     result: &'static str,
@@ -91,6 +96,7 @@ pub struct Metrics {
     plugin_loads: Family<LoadLabels, Counter>,
     plugins_loaded: Gauge,
     instances_ready: Gauge<i64, std::sync::atomic::AtomicI64>,
+    leading: Family<LeaderLabels, Gauge>,
     arm_writes: Counter<u64, AtomicU64>,
 }
 
@@ -129,6 +135,7 @@ impl Metrics {
         let plugin_loads = Family::<LoadLabels, Counter>::default();
         let plugins_loaded = Gauge::default();
         let instances_ready = Gauge::default();
+        let leading = Family::<LeaderLabels, Gauge>::default();
         let arm_writes = Counter::default();
         // The encoder appends `_total` to counters.
         registry.register(
@@ -206,6 +213,11 @@ impl Metrics {
             "Connected APIM instances",
             instances_ready.clone(),
         );
+        registry.register(
+            "leader_election_master_status",
+            "Whether this replica writes (1) or stands by (0)",
+            leading.clone(),
+        );
         Self {
             registry,
             reconciles,
@@ -222,6 +234,7 @@ impl Metrics {
             plugin_loads,
             plugins_loaded,
             instances_ready,
+            leading,
             arm_writes,
         }
     }
@@ -336,6 +349,14 @@ impl Metrics {
     pub fn set_instances(&self, count: usize) {
         self.instances_ready
             .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Whether this replica holds the lease of this name.
+    pub fn set_leading(&self, lease: &str, leads: bool) {
+        let labels = LeaderLabels {
+            name: lease.to_owned(),
+        };
+        self.leading.get_or_create(&labels).set(i64::from(leads));
     }
 
     /// The metrics in the `OpenMetrics` text format.

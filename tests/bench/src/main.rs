@@ -9,6 +9,7 @@ mod bare;
 mod floor;
 mod plugins;
 mod publish;
+mod restart;
 mod start;
 mod swap;
 mod table;
@@ -43,6 +44,10 @@ struct Args {
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     objects: u32,
 
+    /// ExposedAPIs that `restart` finds published.
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    published: u32,
+
     /// ExposedAPIs that are created at the same time.
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
@@ -64,6 +69,8 @@ enum Measurement {
     Start,
     /// ExposedAPIs until they are ready, against a client that only writes.
     Publish,
+    /// Restart and resync with everything published, which write nothing.
+    Restart,
     /// A new version of a plugin that all ExposedAPIs use, until the last
     /// policy is written.
     Swap,
@@ -105,7 +112,12 @@ fn run(args: &Args) -> Result<()> {
         eprintln!("load …");
         plugins::load(&mut table, (args.samples / 50).max(5))?;
     }
-    let clustered = [Measurement::Start, Measurement::Publish, Measurement::Swap];
+    let clustered = [
+        Measurement::Start,
+        Measurement::Publish,
+        Measurement::Restart,
+        Measurement::Swap,
+    ];
     if clustered.into_iter().any(wanted) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -119,6 +131,14 @@ fn run(args: &Args) -> Result<()> {
             runtime.block_on(publish::publish(
                 &mut table,
                 args.objects,
+                args.clients.into(),
+            ))?;
+        }
+        if wanted(Measurement::Restart) {
+            eprintln!("restart with {} …", args.published);
+            runtime.block_on(restart::restart(
+                &mut table,
+                args.published,
                 args.clients.into(),
             ))?;
         }

@@ -158,7 +158,7 @@ pub(crate) async fn services(stage: &Stage, names: &[String], clients: usize) ->
 }
 
 /// An ExposedAPI with the default chain.
-fn plain(name: &str) -> Value {
+pub(crate) fn plain(name: &str) -> Value {
     exposed_api(name, |_| ())
 }
 
@@ -232,7 +232,7 @@ pub(crate) async fn settled(stage: &Stage) -> Result<Counters> {
 pub(crate) struct Counters(BTreeMap<String, f64>);
 
 impl Counters {
-    async fn read(stage: &Stage) -> Result<Self> {
+    pub(crate) async fn read(stage: &Stage) -> Result<Self> {
         let lines = stage.metrics("").await?;
         let sample = |line: &String| {
             let (name, value) = line.rsplit_once(' ')?;
@@ -339,20 +339,35 @@ fn rounded(writes: f64) -> usize {
     writes.round() as usize
 }
 
-/// Resident memory of a process, now and at most.
-pub(crate) fn memory(process: u32) -> Result<String> {
+/// Resident memory of a process in MiB.
+pub(crate) struct Resident {
+    pub(crate) now: f64,
+    pub(crate) most: f64,
+    pub(crate) anonymous: f64,
+    pub(crate) files: f64,
+}
+
+/// What a process holds in memory.
+pub(crate) fn resident(process: u32) -> Result<Resident> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let mib = |field: &str| {
-        let line = status.lines().find(|line| line.starts_with(field))?;
-        let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-        Some(format!("{} MiB", kib >> 10))
+        let line = status.lines().find(|line| line.starts_with(field));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+        kib.map(|kib| kib / 1024.0)
+            .with_context(|| format!("/proc/{process}/status has no {field}"))
     };
-    let (now, most) = (mib("VmRSS:"), mib("VmHWM:"));
-    Ok(format!(
-        "{} / {}",
-        now.unwrap_or_default(),
-        most.unwrap_or_default()
-    ))
+    Ok(Resident {
+        now: mib("VmRSS:")?,
+        most: mib("VmHWM:")?,
+        anonymous: mib("RssAnon:")?,
+        files: mib("RssFile:")?,
+    })
+}
+
+/// Resident memory of a process, now and at most.
+pub(crate) fn memory(process: u32) -> Result<String> {
+    let held = resident(process)?;
+    Ok(format!("{:.0} MiB / {:.0} MiB", held.now, held.most))
 }
 
 pub(crate) fn tail(log: &str) -> String {
