@@ -1,9 +1,12 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use operator_core::policy_plugin::parse_duration;
 use url::Url;
 
 use crate::compile::CompileArgs;
@@ -106,6 +109,49 @@ pub(crate) struct PluginSources {
     pub(crate) cache_dir: Option<PathBuf>,
 }
 
+/// How several replicas agree on the one that writes. The names and values are
+/// those of Kubernetes' own components.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Several replicas")]
+pub(crate) struct ElectionArgs {
+    /// Write only while holding a lease, so that several replicas can run. The
+    /// others keep everything ready to take over.
+    #[arg(
+        long,
+        env = "APIM_OPERATOR_LEADER_ELECT",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub(crate) leader_elect: bool,
+
+    /// How long the others wait for the holder to renew the lease, in whole
+    /// seconds.
+    #[arg(long, env = "APIM_OPERATOR_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) leader_elect_lease_duration: Duration,
+
+    /// How long the holder writes without having renewed the lease; then it
+    /// ends, with exit code 1. Shorter than the lease's duration.
+    #[arg(long, env = "APIM_OPERATOR_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) leader_elect_renew_deadline: Duration,
+
+    /// Between two attempts to get or renew the lease.
+    #[arg(long, env = "APIM_OPERATOR_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) leader_elect_retry_period: Duration,
+
+    /// The name of the lease, in the operator's own namespace.
+    #[arg(
+        long,
+        env = "APIM_OPERATOR_LEADER_ELECT_RESOURCE_NAME",
+        default_value = "apim-operator",
+        value_name = "NAME"
+    )]
+    pub(crate) leader_elect_resource_name: String,
+}
+
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -149,6 +195,15 @@ pub(crate) struct RunArgs {
     /// ExposedAPIs that are worked on at the same time.
     #[arg(long, env = "APIM_OPERATOR_CONCURRENCY", default_value_t = 128, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     pub(crate) concurrency: u16,
+
+    /// Election.
+    #[command(flatten)]
+    pub(crate) election: ElectionArgs,
+
+    /// Pauses and periods pass so many times faster. For tests of what happens
+    /// over hours; time-outs and the lease stay as they are.
+    #[arg(long, env = "APIM_OPERATOR_TIME_SCALE", default_value_t = NonZeroU32::MIN, value_name = "N", hide = true)]
+    pub(crate) time_scale: NonZeroU32,
 
     /// The Key Vault whose secrets describe the instance `default`, as the
     /// original Azure operator reads them: apim-service-name, resource-group,

@@ -2,7 +2,9 @@
 
 use anyhow::Context as _;
 use operator_apim::{BucketSize, CloudSettings, Limits};
+use operator_controller::leader::Election;
 use operator_controller::run::{RunError, Settings, run as run_operator};
+use operator_core::leader::Timings;
 use operator_core::pace::Pace;
 use url::Url;
 
@@ -19,9 +21,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
         // client both use it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = settings(args)?;
-        let config = kube::Config::infer()
+        let mut config = kube::Config::infer()
             .await
             .map_err(|error| no_cluster(&error))?;
+        // Calls are repeated where it is known whether they may be.
+        config.default_retry = false;
         let server = config.cluster_url.to_string();
         let client =
             kube::Client::try_from(config).with_context(|| format!("the API server {server}"))?;
@@ -78,8 +82,29 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         plugin_dir: args.plugins.plugin_dir.clone(),
         cache_dir: args.plugins.cache_dir.clone(),
         compiler: Some(compile::compiler()?),
-        pace: Pace::REAL,
+        election: election(args)?,
+        pace: Pace::times(args.time_scale),
     })
+}
+
+/// How this process stands for election, if it does.
+fn election(args: &RunArgs) -> anyhow::Result<Option<Election>> {
+    let given = &args.election;
+    if !given.leader_elect {
+        return Ok(None);
+    }
+    let timings = Timings::new(
+        given.leader_elect_lease_duration,
+        given.leader_elect_renew_deadline,
+        given.leader_elect_retry_period,
+    )
+    .context("--leader-elect-lease-duration, -renew-deadline and -retry-period")?;
+    Ok(Some(Election {
+        namespace: args.namespace.clone(),
+        lease: given.leader_elect_resource_name.clone(),
+        name: args.name.clone(),
+        timings,
+    }))
 }
 
 async fn shutdown() {

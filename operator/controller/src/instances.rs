@@ -19,9 +19,11 @@ use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, Insta
 use operator_core::names::{InstanceName, ObjectKey};
 use operator_core::pace::Pace;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::crd::ApimInstance;
+use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::watch::{Follow, Synced, Triggers, follow};
 
@@ -84,8 +86,11 @@ pub struct Instances {
     settings: InstanceSettings,
     triggers: Triggers,
     metrics: Arc<Metrics>,
+    leadership: Leadership,
     entries: RwLock<HashMap<String, Entry>>,
     clouds: Mutex<HashMap<String, Arc<Azure>>>,
+    /// Told after each attempt to connect.
+    changed: watch::Sender<()>,
 }
 
 struct Observer(Arc<Metrics>);
@@ -126,6 +131,7 @@ impl Instances {
         settings: InstanceSettings,
         triggers: Triggers,
         metrics: Arc<Metrics>,
+        leadership: Leadership,
     ) -> (Arc<Self>, Synced) {
         let api: Api<ApimInstance> = Api::all(client.clone());
         let this = Arc::new(Self {
@@ -133,8 +139,10 @@ impl Instances {
             settings,
             triggers,
             metrics,
+            leadership,
             entries: RwLock::default(),
             clouds: Mutex::default(),
+            changed: watch::Sender::new(()),
         });
         this.start_implicit();
         let synced = follow(api, watcher::Config::default(), Follower(Arc::clone(&this)));
@@ -171,6 +179,12 @@ impl Instances {
             .read()
             .values()
             .any(|entry| matches!(entry.state, State::Connecting))
+    }
+
+    /// Waits until no instance is being connected for the first time.
+    pub async fn until_tried(&self) {
+        let mut changes = self.changed.subscribe();
+        while self.is_connecting() && changes.changed().await.is_ok() {}
     }
 
     /// What is wrong with instances, one sentence each.
@@ -233,7 +247,10 @@ impl Instances {
             }
             Err(message) => {
                 let trouble = Trouble::new("InvalidSettings", &message);
-                let task = tokio::spawn(async move { this.report(&object, Err(&trouble)).await });
+                let task = tokio::spawn(async move {
+                    this.leadership.until_leading().await;
+                    this.report(&object, Err(&trouble)).await;
+                });
                 (None, State::Failed(message), task.abort_handle())
             }
         };
@@ -262,6 +279,8 @@ impl Instances {
         let mut pause = FIRST_PAUSE;
         loop {
             let outcome = self.try_connect(&instance).await;
+            // Waiting to lead, it may have failed while it did.
+            let leads = self.leadership.leads();
             let name = instance.name.as_str();
             let state = match &outcome {
                 Ok((_, connection)) => State::Ready(Arc::clone(connection)),
@@ -296,17 +315,29 @@ impl Instances {
                     "cannot be used: {trouble}; tried again in {pause:?}"
                 ),
             }
-            if let Some(object) = &object {
+            if let Some(object) = object.as_ref().filter(|_| leads) {
                 self.report(object, outcome.as_ref()).await;
             }
+            self.changed.send_replace(());
             if known {
                 self.triggers.all("ApimInstance");
             }
             if outcome.is_ok() {
                 return;
             }
-            tokio::time::sleep(self.settings.pace.of(pause)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            if self.rest(pause, leads).await {
+                pause = FIRST_PAUSE;
+            } else {
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Waits for so long, or until this process begins to lead; whether it did.
+    async fn rest(&self, pause: Duration, leads: bool) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(self.settings.pace.of(pause)) => false,
+            () = self.leadership.until_leading(), if !leads => true,
         }
     }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use operator_apim::WriteGate;
 use operator_core::leader::{Loss, Timings};
 use operator_core::retry::Moment;
 use tokio::sync::watch;
@@ -23,6 +24,7 @@ use crate::metrics::Metrics;
 pub use campaign::Campaign;
 pub(crate) use clock::now;
 pub use guard::NotLeading;
+pub(crate) use guard::is_refusal;
 
 /// A moment that never comes.
 const NEVER: u64 = u64::MAX;
@@ -75,13 +77,18 @@ impl Leadership {
         Self::new(Standing::Leading, NEVER, None)
     }
 
-    /// Of a process that has not been elected, with the name of the Lease for
-    /// metrics.
+    /// Of a process that has not been elected.
     #[must_use]
-    pub fn standby(told: Option<(String, Arc<Metrics>)>) -> Self {
+    pub fn standby(election: &Election, metrics: Arc<Metrics>) -> Self {
+        let told = Some((election.lease.clone(), metrics));
         let this = Self::new(Standing::Standby, 0, told);
         this.count(false);
         this
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unelected() -> Self {
+        Self::new(Standing::Standby, 0, None)
     }
 
     fn new(standing: Standing, until: u64, told: Option<(String, Arc<Metrics>)>) -> Self {
@@ -160,13 +167,19 @@ impl Leadership {
     }
 }
 
+impl WriteGate for Leadership {
+    fn may_write(&self) -> bool {
+        self.may_begin()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
     async fn a_gate_closes_by_the_clock_alone() {
-        let leadership = Leadership::standby(None);
+        let leadership = Leadership::unelected();
         assert!(!leadership.leads());
         leadership.renewed(now() + Duration::from_secs(60));
         leadership.until_leading().await;
@@ -185,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_loss_is_heard_also_by_who_asks_later() {
-        let leadership = Leadership::standby(None);
+        let leadership = Leadership::unelected();
         leadership.renewed(now() + Duration::from_secs(60));
         leadership.ended(Standing::Lost(Loss::Deleted));
         assert_eq!(leadership.until_lost().await, Loss::Deleted);

@@ -29,6 +29,7 @@ use tokio::task::AbortHandle;
 use crate::config_maps::ConfigMaps;
 use crate::crd::PolicyPlugin;
 use crate::crd::policy_plugin::PolicyPluginStatus;
+use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
 use crate::uses::Uses;
@@ -48,6 +49,7 @@ pub struct PolicyPlugins {
     uses: Arc<Uses>,
     triggers: Triggers,
     metrics: Arc<Metrics>,
+    leadership: Leadership,
     pace: Pace,
     entries: Mutex<HashMap<String, Kept>>,
 }
@@ -59,6 +61,10 @@ struct Kept {
     object: PolicyPlugin,
     /// The status that was last written: the cache may be behind.
     said: Option<PolicyPluginStatus>,
+    /// The status that the task began with.
+    begun: Option<PolicyPluginStatus>,
+    /// Something was not written, because another replica leads.
+    unsaid: bool,
     /// What serves.
     serving: Option<load::Loaded>,
     task: AbortHandle,
@@ -88,6 +94,8 @@ pub struct Parts {
     pub triggers: Triggers,
     /// For machines.
     pub metrics: Arc<Metrics>,
+    /// Whether this process may write.
+    pub leadership: Leadership,
     /// How fast pauses pass.
     pub pace: Pace,
 }
@@ -106,6 +114,7 @@ impl PolicyPlugins {
             uses: parts.uses,
             triggers: parts.triggers,
             metrics: parts.metrics,
+            leadership: parts.leadership,
             pace: parts.pace,
             entries: Mutex::default(),
         });
@@ -151,6 +160,8 @@ impl PolicyPlugins {
                 spec,
                 object: object.clone(),
                 said,
+                begun: object.status.clone(),
+                unsaid: false,
                 serving,
                 task: task.abort_handle(),
             },
@@ -168,6 +179,27 @@ impl PolicyPlugins {
             self.users(&name);
         } else {
             self.triggers.all(CAUSE);
+        }
+    }
+
+    /// This process begins to lead. What the one before has said since is
+    /// taken up as after a restart (how far a rollout came above all), and what
+    /// could not be said until now is.
+    pub(crate) fn take_over(self: &Arc<Self>) {
+        let stale: Vec<PolicyPlugin> = {
+            let mut entries = self.entries.lock();
+            let stale = |kept: &Kept| kept.unsaid || kept.begun != kept.object.status;
+            let taken: Vec<_> = entries.extract_if(|_, kept| stale(kept)).collect();
+            taken
+                .into_iter()
+                .map(|(_, kept)| kept.object.clone())
+                .collect()
+        };
+        for object in stale {
+            if let Ok(name) = PluginName::parse(&object.name_any()) {
+                self.plugins.registry().forget(&name);
+            }
+            self.changed(&object);
         }
     }
 

@@ -34,6 +34,7 @@ use tracing::Instrument as _;
 
 use crate::events::Events;
 use crate::instances::Instances;
+use crate::leader::{self, Leadership};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ReconcileResult};
 use crate::plugins::{Plugins, RenderError};
@@ -67,6 +68,8 @@ pub struct Context {
     pub memory: Memory,
     /// The UID of the `kube-system` namespace.
     pub cluster: String,
+    /// Whether this process may write.
+    pub leadership: Leadership,
     /// How fast pauses pass.
     pub pace: Pace,
 }
@@ -129,6 +132,11 @@ pub fn error_policy(object: Arc<DynamicObject>, error: &Error, ctx: Arc<Context>
     let conflict = matches!(error, Error::Kube(kube::Error::Api(status)) if status.is_conflict());
     let pause = if conflict { CONFLICT_PAUSE } else { KUBE_PAUSE };
     let pause = ctx.pace.of(pause);
+    if matches!(error, Error::Kube(error) if leader::is_refusal(error)) {
+        // Whoever leads now does it.
+        tracing::debug!(object = %Subject::of(&object).key, "left to the replica that leads");
+        return Action::await_change();
+    }
     tracing::warn!(object = %Subject::of(&object).key, %error, "tried again in {pause:?}");
     Action::requeue(pause)
 }
@@ -235,6 +243,13 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
             ctx, subject, &validated, &desired, &mut claim, &stages, &facts,
         )
         .await?;
+        if matches!(stages.apim, Step::Failed { .. }) && !ctx.leadership.may_begin() {
+            // No failure of the object's: this process begins nothing any more,
+            // and the next one goes on from what is in place.
+            report::progressing(ctx, subject, &validated, &desired, &claim, &stages, &facts)
+                .await?;
+            return Ok(End::DONE);
+        }
         if view.checked && stages.apim == Step::Done {
             stages.apim = publish::read_back(ctx, &desired, &claim).await;
         }

@@ -65,6 +65,11 @@ impl Triggers {
 pub struct Synced(watch::Receiver<bool>);
 
 impl Synced {
+    /// Told by the other end, once it says `true`.
+    pub(crate) fn new(told: watch::Receiver<bool>) -> Self {
+        Self(told)
+    }
+
     /// Waits until then.
     pub async fn wait(mut self) {
         // An error means that the watch ended, which it does only with the

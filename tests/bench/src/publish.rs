@@ -196,7 +196,9 @@ async fn all_ready(api: Api<DynamicObject>, count: usize) -> Result<()> {
             .default_backoff()
             .applied_objects()
     );
-    while let Some(object) = objects.try_next().await? {
+    while let Some(object) = objects.next().await {
+        // A watch that fell behind begins anew.
+        let Ok(object) = object else { continue };
         if status_of(&object)["implementation"]["ready"] == true {
             ready.insert(object.metadata.name.unwrap_or_default());
         }

@@ -12,6 +12,7 @@ mod journal;
 mod look;
 mod objects;
 mod policy_plugins;
+mod proxy;
 mod stage;
 
 pub use documents::Documents;
@@ -19,4 +20,5 @@ pub use greeting::greeting;
 pub use journal::{Publishing, assert_protected, step_of};
 pub use objects::{conditions, document, exposed_api, status_of};
 pub use policy_plugins::{PolicyPlugins, config_map, policy_plugin};
-pub use stage::{Definition, PATIENCE, Stage, StageBuilder, Write};
+pub use proxy::Proxy;
+pub use stage::{Definition, PATIENCE, Replica, Stage, StageBuilder, Write};

@@ -42,6 +42,7 @@ pub struct StageBuilder {
     load_balancer: bool,
     key_vault: Option<String>,
     environment: BTreeMap<String, String>,
+    operator: bool,
 }
 
 /// A write that Azure was asked for: method and the path below the service.
@@ -64,6 +65,80 @@ pub struct Stage {
     port: u16,
 }
 
+/// One of several operators.
+pub struct Replica {
+    /// The process.
+    pub process: Process,
+    port: u16,
+}
+
+impl Replica {
+    /// The value of a metric without labels, or with the first labels it has;
+    /// 0 where it is not there.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.port);
+        let text = reqwest::get(url).await?.error_for_status()?.text().await?;
+        let line = text.lines().find(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        let value = line.and_then(|line| line.rsplit_once(' '));
+        Ok(value.map_or(Ok(0.0), |(_, value)| value.parse())?)
+    }
+
+    /// The sum of a metric over its labels.
+    pub async fn sum(&self, name: &str) -> Result<f64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.port);
+        let text = reqwest::get(url).await?.error_for_status()?.text().await?;
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (_, value) = rest
+                .starts_with(['{', ' '])
+                .then(|| rest.rsplit_once(' '))??;
+            value.parse::<f64>().ok()
+        });
+        Ok(values.sum())
+    }
+
+    /// Whether it leads.
+    pub async fn leads(&self) -> Result<bool> {
+        Ok(self.metric("leader_election_master_status").await? > 0.5)
+    }
+
+    /// The status of one of its probes.
+    pub async fn probe(&self, path: &str) -> Result<u16> {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        Ok(reqwest::get(url).await?.status().as_u16())
+    }
+
+    /// Waits until it leads.
+    pub async fn until_leading(&self) -> Result<()> {
+        test_harness::wait_until("the replica leads", PATIENCE, async || {
+            match self.leads().await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(tail(&self.process.log().unwrap_or_default())),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Waits until the process has ended, and gives its exit code.
+    pub async fn until_ended(&mut self) -> Result<Option<i32>> {
+        let started = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status.code());
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("it still runs:\n{}", tail(&self.process.log()?));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 impl Default for StageBuilder {
     fn default() -> Self {
         Self {
@@ -79,6 +154,7 @@ impl Default for StageBuilder {
             load_balancer: true,
             key_vault: None,
             environment: BTreeMap::new(),
+            operator: true,
         }
     }
 }
@@ -137,6 +213,13 @@ impl StageBuilder {
     #[must_use]
     pub fn key_vault(mut self, name: &str) -> Self {
         self.key_vault = Some(name.to_owned());
+        self
+    }
+
+    /// No operator is started: the test starts its own.
+    #[must_use]
+    pub fn without_operator(mut self) -> Self {
+        self.operator = false;
         self
     }
 
@@ -215,7 +298,9 @@ impl Stage {
             let instance = stage.instance_manifest();
             stage.apply(&instance).await?;
         }
-        stage.start_operator().await?;
+        if stage.builder.operator {
+            stage.start_operator().await?;
+        }
         Ok(stage)
     }
 
@@ -263,9 +348,64 @@ impl Stage {
     /// Starts the operator and does not wait, for tests in which it cannot
     /// become ready.
     pub fn spawn_operator(&mut self) -> Result<()> {
-        let kubeconfig = self
-            .plane
-            .kubeconfig_for("system:serviceaccount:operators:apim-operator", None)?;
+        self.starts += 1;
+        let log = self
+            .dir
+            .path()
+            .join(format!("operator-{}.log", self.starts));
+        let kubeconfig = self.operator_kubeconfig()?;
+        let (operator, port) = self.launch(&kubeconfig, log, &BTreeMap::new())?;
+        self.operator = Some(operator);
+        self.port = port;
+        Ok(())
+    }
+
+    /// Starts one more operator beside the others and waits until it is ready.
+    /// `name` is its pod's; `environment` goes over the stage's.
+    pub async fn replica(
+        &self,
+        name: &str,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Replica> {
+        self.replica_of(&self.operator_kubeconfig()?, name, environment)
+            .await
+    }
+
+    /// The same with a kubeconfig of the test's own.
+    pub async fn replica_of(
+        &self,
+        kubeconfig: &Path,
+        name: &str,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Replica> {
+        let mut environment = environment.clone();
+        environment.insert("POD_NAME".to_owned(), name.to_owned());
+        let log = self.dir.path().join(format!("{name}.log"));
+        let (process, port) = self.launch(kubeconfig, log, &environment)?;
+        let mut replica = Replica { process, port };
+        let url = format!("http://127.0.0.1:{port}/readyz");
+        replica.process.wait_for_url(&url, START).await?;
+        Ok(replica)
+    }
+
+    /// The kubeconfig of the user that the shipped RBAC is bound to.
+    pub fn operator_kubeconfig(&self) -> Result<PathBuf> {
+        let user = "system:serviceaccount:operators:apim-operator";
+        Ok(self.plane.kubeconfig_for(user, None)?)
+    }
+
+    /// The API server's own address.
+    #[must_use]
+    pub fn api_server(&self) -> &str {
+        self.plane.url()
+    }
+
+    fn launch(
+        &self,
+        kubeconfig: &Path,
+        log: PathBuf,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<(Process, u16)> {
         let operator_app = self
             .azure
             .endpoints
@@ -294,7 +434,8 @@ impl Stage {
                 "info,operator_controller=debug,operator_apim=debug",
             )
             .env_remove("KEY_VAULT_NAME")
-            .envs(&self.builder.environment);
+            .envs(&self.builder.environment)
+            .envs(environment);
         if let Some(vault) = &self.builder.key_vault {
             let endpoints = &self.azure.endpoints;
             command
@@ -310,14 +451,7 @@ impl Stage {
         if let Some(dir) = &self.builder.plugin_dir {
             command.arg("--plugin-dir").arg(dir);
         }
-        self.starts += 1;
-        let log = self
-            .dir
-            .path()
-            .join(format!("operator-{}.log", self.starts));
-        self.operator = Some(Process::spawn("apim-operator", &mut command, log)?);
-        self.port = port;
-        Ok(())
+        Ok((Process::spawn("apim-operator", &mut command, log)?, port))
     }
 
     /// The operator's process, to be stopped in the test's own way.

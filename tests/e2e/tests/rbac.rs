@@ -239,9 +239,25 @@ async fn forget_instances(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Removes the lease of an operator that was killed, which would be waited for.
+async fn forget_lease(stage: &Stage) -> Result<()> {
+    stage
+        .kubectl(&[
+            "delete",
+            "lease",
+            "apim-operator",
+            "-n",
+            "operators",
+            "--ignore-not-found",
+        ])
+        .await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_right_of_the_shipped_rbac_is_needed() -> Result<()> {
-    let Some(mut stage) = Stage::builder().start("every_right").await else {
+    let stage = Stage::builder().environment("APIM_OPERATOR_LEADER_ELECT", "true");
+    let Some(mut stage) = stage.start("every_right").await else {
         return Ok(());
     };
     instance_with_a_secret(&stage).await?;
@@ -261,6 +277,7 @@ async fn every_right_of_the_shipped_rbac_is_needed() -> Result<()> {
         } = right;
         roles.without(Some(right)).await?;
         forget_instances(&stage).await?;
+        forget_lease(&stage).await?;
         stage.spawn_operator()?;
         let name = format!("life-{index}");
         let plain = resource.split('/').next().unwrap_or_default();
@@ -281,6 +298,7 @@ async fn every_right_of_the_shipped_rbac_is_needed() -> Result<()> {
 
     // Shipped as it is, it works again.
     roles.without(None).await?;
+    forget_lease(&stage).await?;
     stage.start_operator().await?;
     assert_eq!(live(&stage, "at-last", " cannot ").await?, Life::Whole);
     Ok(())

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::Api;
 use operator_apim::{
-    Applier, Azure, CloudSettings, Credentials, OidcOutcome, OidcProvider, Secret, ServiceRef,
+    Applier, ArmClient, Azure, CloudSettings, Credentials, OidcOutcome, OidcProvider, Secret,
+    ServiceRef,
 };
 use operator_core::instance::spec::Cloud;
 use operator_core::instance::{
@@ -49,10 +50,27 @@ impl Instances {
         })
     }
 
+    /// Connects. A replica that stands by reads and then waits: what the
+    /// instance itself must have is written by the one that leads.
     pub(super) async fn try_connect(
         &self,
         instance: &Instance,
     ) -> Result<(Option<String>, Arc<Connection>), Trouble> {
+        let mut reached = self.reach(instance).await?;
+        if !self.leadership.leads() {
+            tracing::info!(instance = %instance.name, "reached; it is connected when this replica leads");
+            self.leadership.until_leading().await;
+            // That may have been long ago.
+            reached = self.reach(instance).await?;
+        }
+        let (client, context) = reached;
+        let note = self.provide(instance, &client).await?;
+        let applier = Applier::new(client);
+        Ok((note, Arc::new(Connection { context, applier })))
+    }
+
+    /// A client that works, and what the instance says of itself. Only reads.
+    async fn reach(&self, instance: &Instance) -> Result<(ArmClient, InstanceContext), Trouble> {
         let spec = &instance.spec;
         let azure = self.azure(&self.cloud_of(&spec.cloud)?)?;
         let credentials = self.credentials(spec).await?;
@@ -69,6 +87,20 @@ impl Instances {
             .service()
             .await
             .map_err(|error| Trouble::new("ServiceUnavailable", error))?;
+        let context = InstanceContext {
+            sku: info.sku,
+            gateway_url: info.gateway_url,
+        };
+        Ok((client, context))
+    }
+
+    /// Sees that the instance has what the policies of its APIs need.
+    async fn provide(
+        &self,
+        instance: &Instance,
+        client: &ArmClient,
+    ) -> Result<Option<String>, Trouble> {
+        let spec = &instance.spec;
         let provider = OidcProvider {
             id: spec.oidc_provider_id.clone(),
             display_name: "Azure AD".to_owned(),
@@ -77,33 +109,26 @@ impl Instances {
             client_id: spec.client_id.clone(),
         };
         let outcome = client.ensure_oidc_provider(&provider).await;
-        let note = match outcome.map_err(|error| Trouble::new("OpenIdProvider", error))? {
-            OidcOutcome::InPlace => None,
-            OidcOutcome::Created => Some(format!("OpenID provider {} created", provider.id)),
-            OidcOutcome::Updated => Some(format!("OpenID provider {} updated", provider.id)),
-            OidcOutcome::Foreign { differences } => {
-                let differences: Vec<String> = differences
-                    .iter()
-                    .map(|(field, there, wanted)| format!("{field} is `{there}`, not `{wanted}`"))
-                    .collect();
-                Some(format!(
-                    "OpenID provider {} is somebody else's and is left alone: {}; name another one in `oidcProviderId`",
-                    provider.id,
-                    differences.join(", ")
-                ))
-            }
-        };
-        let context = InstanceContext {
-            sku: info.sku,
-            gateway_url: info.gateway_url,
-        };
-        Ok((
-            note,
-            Arc::new(Connection {
-                context,
-                applier: Applier::new(client),
-            }),
-        ))
+        Ok(
+            match outcome.map_err(|error| Trouble::new("OpenIdProvider", error))? {
+                OidcOutcome::InPlace => None,
+                OidcOutcome::Created => Some(format!("OpenID provider {} created", provider.id)),
+                OidcOutcome::Updated => Some(format!("OpenID provider {} updated", provider.id)),
+                OidcOutcome::Foreign { differences } => {
+                    let differences: Vec<String> = differences
+                        .iter()
+                        .map(|(field, there, wanted)| {
+                            format!("{field} is `{there}`, not `{wanted}`")
+                        })
+                        .collect();
+                    Some(format!(
+                        "OpenID provider {} is somebody else's and is left alone: {}; name another one in `oidcProviderId`",
+                        provider.id,
+                        differences.join(", ")
+                    ))
+                }
+            },
+        )
     }
 
     fn cloud_of(&self, spec: &Cloud) -> Result<CloudSettings, Trouble> {
@@ -148,6 +173,7 @@ impl Instances {
         let observer = Arc::new(Observer(Arc::clone(&self.metrics)));
         let azure = Arc::new(
             azure
+                .with_gate(Arc::new(self.leadership.clone()))
                 .at(self.settings.pace)
                 .with_limits(self.settings.limits)
                 .with_observer(observer),

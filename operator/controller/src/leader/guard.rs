@@ -98,7 +98,7 @@ mod tests {
     #[tokio::test]
     async fn reads_pass_and_writes_only_while_the_process_leads() {
         let calls = Arc::new(AtomicUsize::new(0));
-        let leadership = Leadership::standby(None);
+        let leadership = Leadership::unelected();
         let api: Api<ConfigMap> = Api::default_namespaced(leadership.guard(&server(&calls)));
         api.get("a").await.unwrap();
         let refused = api.create(&PostParams::default(), &ConfigMap::default());

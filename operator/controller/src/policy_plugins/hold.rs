@@ -32,9 +32,20 @@ impl PolicyPlugins {
         if wanted == held {
             return;
         }
+        if !self.leadership.leads() {
+            self.unsaid(&object.name_any());
+            return;
+        }
         let this = Arc::clone(self);
         let object = object.clone();
         tokio::spawn(async move { this.set_finalizer(&object, wanted).await });
+    }
+
+    /// Something about an object is to be written by a replica that leads.
+    fn unsaid(&self, name: &str) {
+        if let Some(kept) = self.entries.lock().get_mut(name) {
+            kept.unsaid = true;
+        }
     }
 
     /// Whether an API depends on it; while that is not known, it may.

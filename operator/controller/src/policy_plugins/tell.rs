@@ -103,6 +103,10 @@ impl PolicyPlugins {
             if status == before {
                 return;
             }
+            if !self.leadership.leads() {
+                kept.unsaid = true;
+                return;
+            }
             kept.said = Some(status.clone());
             (before, status)
         };

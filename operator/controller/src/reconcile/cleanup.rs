@@ -67,6 +67,10 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
         for place in &places {
             let step = delete(ctx, subject, place).await;
             if let Step::Failed { class, .. } = &step {
+                // The next replica that leads goes on with it.
+                if !ctx.leadership.may_begin() {
+                    return Ok(End::DONE);
+                }
                 report::deleting(ctx, subject, &claim, &step).await?;
                 let next = ctx.memory.deletion_failed(
                     &subject.key,

@@ -1,0 +1,99 @@
+//! The main loop of the replica that leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::controller::{Config, Controller};
+use kube::runtime::reflector::ObjectRef;
+use operator_core::names::ObjectKey;
+use tokio::sync::mpsc;
+
+use super::objects::Objects;
+use super::set_up::Ready;
+use super::stop::Stop;
+use crate::leader::Leadership;
+use crate::reconcile::{error_policy, reconcile};
+use crate::watch::Trigger;
+
+/// Once the process is asked to stop, writes to Azure are begun for so long:
+/// what is under way is brought to its end rather than cut off.
+const BEGINNING: Duration = Duration::from_secs(10);
+/// And then what is under way gets so long.
+const FINISHING: Duration = Duration::from_secs(15);
+/// Several changes that come at once are one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+
+/// Reconciles until the process is asked to stop, and finishes what is under
+/// way.
+pub(super) async fn control(ready: Ready, leadership: &Leadership, stop: &Stop) {
+    let Ready {
+        context,
+        objects,
+        concurrency,
+        pending,
+        ..
+    } = ready;
+    let resource = context.exposed.resource().clone();
+    let triggered = triggered(pending, objects.clone(), resource.clone());
+    // The watch asks for reconciles as everything else does.
+    let controller = Controller::for_stream_with(futures::stream::pending(), objects, resource)
+        .with_config(
+            Config::default()
+                .concurrency(concurrency)
+                .debounce(DEBOUNCE),
+        )
+        .reconcile_on(triggered)
+        .graceful_shutdown_on(stop.clone().asked())
+        .run(reconcile, error_policy, Arc::clone(&context))
+        .for_each(|_| std::future::ready(()));
+    let deadline = async {
+        stop.clone().asked().await;
+        tracing::info!(
+            "stopping: reconciles under way get {:?} to finish",
+            BEGINNING + FINISHING
+        );
+        tokio::time::sleep(BEGINNING).await;
+        leadership.close();
+        tokio::time::sleep(FINISHING).await;
+        tracing::warn!("stopped with reconciles under way; the next leader completes them");
+    };
+    tokio::select! {
+        () = controller => {}
+        () = deadline => {}
+    }
+}
+
+/// Triggers as references to objects that are there.
+fn triggered(
+    pending: mpsc::UnboundedReceiver<Trigger>,
+    objects: Objects,
+    resource: ApiResource,
+) -> impl futures::Stream<Item = ObjectRef<DynamicObject>> + Send {
+    let pending = futures::stream::unfold(pending, async |mut pending| {
+        let trigger = pending.recv().await?;
+        Some((trigger, pending))
+    });
+    pending.flat_map(move |trigger| {
+        let reference = |key: &ObjectKey| {
+            ObjectRef::<DynamicObject>::new_with(&key.name, resource.clone()).within(&key.namespace)
+        };
+        let references: Vec<_> = match trigger {
+            Trigger::One(key, _) => {
+                let reference = reference(&key);
+                objects
+                    .get(&reference)
+                    .map(|_| reference)
+                    .into_iter()
+                    .collect()
+            }
+            Trigger::All(_) => objects
+                .state()
+                .iter()
+                .map(|object| ObjectRef::from_obj_with(object.as_ref(), resource.clone()))
+                .collect(),
+        };
+        futures::stream::iter(references)
+    })
+}
