@@ -117,7 +117,7 @@ pub(crate) struct ElectionArgs {
     /// Write only while holding a lease, so that several replicas can run. The
     /// others keep everything ready to take over.
     #[arg(
-        long,
+        long = "leader-elect",
         env = "APIM_OPERATOR_LEADER_ELECT",
         default_value_t = false,
         default_missing_value = "true",
@@ -126,30 +126,30 @@ pub(crate) struct ElectionArgs {
         action = clap::ArgAction::Set,
         value_name = "BOOL"
     )]
-    pub(crate) leader_elect: bool,
+    pub(crate) enabled: bool,
 
     /// How long the others wait for the holder to renew the lease, in whole
     /// seconds.
-    #[arg(long, env = "APIM_OPERATOR_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) leader_elect_lease_duration: Duration,
+    #[arg(long = "leader-elect-lease-duration", env = "APIM_OPERATOR_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) lease_duration: Duration,
 
     /// How long the holder writes without having renewed the lease; then it
     /// ends, with exit code 1. Shorter than the lease's duration.
-    #[arg(long, env = "APIM_OPERATOR_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) leader_elect_renew_deadline: Duration,
+    #[arg(long = "leader-elect-renew-deadline", env = "APIM_OPERATOR_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) renew_deadline: Duration,
 
     /// Between two attempts to get or renew the lease.
-    #[arg(long, env = "APIM_OPERATOR_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) leader_elect_retry_period: Duration,
+    #[arg(long = "leader-elect-retry-period", env = "APIM_OPERATOR_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) retry_period: Duration,
 
     /// The name of the lease, in the operator's own namespace.
     #[arg(
-        long,
+        long = "leader-elect-resource-name",
         env = "APIM_OPERATOR_LEADER_ELECT_RESOURCE_NAME",
         default_value = "apim-operator",
         value_name = "NAME"
     )]
-    pub(crate) leader_elect_resource_name: String,
+    pub(crate) resource_name: String,
 }
 
 /// Arguments of `run`.

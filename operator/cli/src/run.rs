@@ -90,18 +90,18 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
 /// How this process stands for election, if it does.
 fn election(args: &RunArgs) -> anyhow::Result<Option<Election>> {
     let given = &args.election;
-    if !given.leader_elect {
+    if !given.enabled {
         return Ok(None);
     }
     let timings = Timings::new(
-        given.leader_elect_lease_duration,
-        given.leader_elect_renew_deadline,
-        given.leader_elect_retry_period,
+        given.lease_duration,
+        given.renew_deadline,
+        given.retry_period,
     )
     .context("--leader-elect-lease-duration, -renew-deadline and -retry-period")?;
     Ok(Some(Election {
         namespace: args.namespace.clone(),
-        lease: given.leader_elect_resource_name.clone(),
+        lease: given.resource_name.clone(),
         name: args.name.clone(),
         timings,
     }))

@@ -181,7 +181,7 @@ mod tests {
     async fn a_gate_closes_by_the_clock_alone() {
         let leadership = Leadership::unelected();
         assert!(!leadership.leads());
-        leadership.renewed(now() + Duration::from_secs(60));
+        leadership.renewed(now() + Duration::from_mins(1));
         leadership.until_leading().await;
         assert!(leadership.leads() && leadership.may_begin());
         leadership.renewed(now().saturating_sub(Duration::from_millis(1)));
@@ -199,7 +199,7 @@ mod tests {
     #[tokio::test]
     async fn a_loss_is_heard_also_by_who_asks_later() {
         let leadership = Leadership::unelected();
-        leadership.renewed(now() + Duration::from_secs(60));
+        leadership.renewed(now() + Duration::from_mins(1));
         leadership.ended(Standing::Lost(Loss::Deleted));
         assert_eq!(leadership.until_lost().await, Loss::Deleted);
         assert!(!leadership.leads());

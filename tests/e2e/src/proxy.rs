@@ -27,20 +27,20 @@ impl Proxy {
             .to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (whole, state) = watch::channel(true);
+        let (whole, way) = watch::channel(true);
         tokio::spawn(async move {
             while let Ok((mut caller, _)) = listener.accept().await {
-                let (target, mut state) = (target.clone(), state.clone());
+                let (target, mut way) = (target.clone(), way.clone());
                 tokio::spawn(async move {
                     // Cut: accepted and never answered, as in a network that
                     // drops what is sent.
-                    until(&mut state, true).await;
+                    until(&mut way, true).await;
                     let Ok(mut server) = TcpStream::connect(&target).await else {
                         return;
                     };
                     tokio::select! {
                         _ = copy_bidirectional(&mut caller, &mut server) => {}
-                        () = until(&mut state, false) => std::future::pending::<()>().await,
+                        () = until(&mut way, false) => std::future::pending::<()>().await,
                     }
                 });
             }

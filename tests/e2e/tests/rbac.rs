@@ -256,7 +256,10 @@ async fn forget_lease(stage: &Stage) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_right_of_the_shipped_rbac_is_needed() -> Result<()> {
-    let stage = Stage::builder().environment("APIM_OPERATOR_LEADER_ELECT", "true");
+    let stage = Stage::builder()
+        .environment("APIM_OPERATOR_LEADER_ELECT", "true")
+        // So that the lease is renewed, too, while an object lives.
+        .environment("APIM_OPERATOR_LEADER_ELECT_RETRY_PERIOD", "100ms");
     let Some(mut stage) = stage.start("every_right").await else {
         return Ok(());
     };

@@ -149,7 +149,7 @@ async fn one_of_two_replicas_writes_and_hands_over_in_under_two_seconds() {
     second.until_leading().await.unwrap();
     let took = asked.elapsed();
     assert!(took < Duration::from_secs(2), "the hand-over took {took:?}");
-    assert_eq!(holder(&stage).await, ("second".to_owned(), 2));
+    assert_eq!(holder(&stage).await, ("second".to_owned(), 1));
     stage.settled().await.unwrap();
     assert_eq!(stage.writes("shop.catalog"), []);
     stage

@@ -30,9 +30,9 @@ impl Campaign {
     /// guards, since the Lease is written before there is a leader.
     #[must_use]
     pub fn start(leadership: Leadership, client: Client, election: Election) -> Self {
-        let (give_up, given_up) = oneshot::channel();
+        let (give_up, asked) = oneshot::channel();
         let candidate = Candidate::new(leadership, client, election);
-        let task = tokio::spawn(candidate.run(given_up));
+        let task = tokio::spawn(candidate.run(asked));
         Self { task, give_up }
     }
 
@@ -87,17 +87,16 @@ impl Candidate {
         }
     }
 
-    async fn run(mut self, mut given_up: oneshot::Receiver<()>) {
+    async fn run(mut self, mut asked: oneshot::Receiver<()>) {
         let mut changes = self.changes();
         loop {
-            let pause = match self.turn().await {
-                Some(pause) => pause,
-                None => return,
+            let Some(pause) = self.turn().await else {
+                return;
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.changed(&mut changes) => self.look = true,
-                _ = &mut given_up => return self.release().await,
+                _ = &mut asked => return self.release().await,
             }
         }
     }

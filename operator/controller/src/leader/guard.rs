@@ -101,18 +101,16 @@ mod tests {
         let leadership = Leadership::unelected();
         let api: Api<ConfigMap> = Api::default_namespaced(leadership.guard(&server(&calls)));
         api.get("a").await.unwrap();
-        let refused = api.create(&PostParams::default(), &ConfigMap::default());
-        let refused = refused.await.unwrap_err();
+        let (params, object) = (PostParams::default(), ConfigMap::default());
+        let refused = api.create(&params, &object).await.unwrap_err();
         assert!(is_refusal(&refused), "{refused:?}");
         assert_eq!(calls.load(Ordering::Relaxed), 1);
 
-        leadership.renewed(now() + Duration::from_secs(60));
-        api.create(&PostParams::default(), &ConfigMap::default())
-            .await
-            .unwrap();
+        leadership.renewed(now() + Duration::from_mins(1));
+        api.create(&params, &object).await.unwrap();
         leadership.renewed(Duration::from_nanos(1));
-        let late = api.create(&PostParams::default(), &ConfigMap::default());
-        assert!(is_refusal(&late.await.unwrap_err()));
+        let late = api.create(&params, &object).await.unwrap_err();
+        assert!(is_refusal(&late));
         assert_eq!(calls.load(Ordering::Relaxed), 2);
     }
 }
