@@ -121,7 +121,9 @@ impl ApplyError {
     pub fn class(&self) -> ErrorClass {
         match &self.failure {
             Failure::Arm(error) => error.class,
-            Failure::Plan(PlanError::NoServiceUrl | PlanError::NoPolicy) => ErrorClass::Waiting,
+            Failure::Plan(
+                PlanError::NoServiceUrl | PlanError::NoPolicy | PlanError::PathTaken { .. },
+            ) => ErrorClass::Waiting,
             Failure::Plan(_) => ErrorClass::Invalid,
             Failure::Cancelled => ErrorClass::Transient,
         }

@@ -3,6 +3,8 @@
 //! [`Applier::apply`](crate::Applier::apply) carries out what is planned here,
 //! and `apim-operator plan` prints it: what is shown is what would be sent.
 
+use std::collections::btree_map::Entry;
+
 use operator_core::apim::{
     self, AppliedRecord, ArmCall, Changes, Observed, OperationPolicyReads, Published, Reading,
     Reads, Rival, Step,
@@ -112,9 +114,9 @@ impl ArmReader {
             .filter(|id| !made.iter().any(|operation| operation.id == *id))
             .collect();
         for operation in going {
-            if !observed.operation_policies.contains_key(&operation) {
-                let policy = self.policy(id, PolicyOf::Operation(&operation)).await?;
-                observed.operation_policies.insert(operation, policy);
+            if let Entry::Vacant(unread) = observed.operation_policies.entry(operation) {
+                let policy = self.policy(id, PolicyOf::Operation(unread.key())).await?;
+                unread.insert(policy);
             }
         }
         Ok(())

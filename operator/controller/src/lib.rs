@@ -13,6 +13,7 @@ pub mod instances;
 pub mod leader;
 pub mod memory;
 pub mod metrics;
+pub mod paths;
 pub mod plugins;
 pub mod policy_plugins;
 pub mod reconcile;

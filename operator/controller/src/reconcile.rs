@@ -37,9 +37,11 @@ use crate::instances::Instances;
 use crate::leader::{self, Leadership};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ReconcileResult};
+use crate::paths::Paths;
 use crate::plugins::{Plugins, RenderError};
 use crate::resource::ExposedApis;
 use crate::uses::{Health, Uses};
+use crate::watch::Triggers;
 use crate::world::World;
 use operator_apim::specification::Fetcher;
 use subject::Subject;
@@ -58,6 +60,10 @@ pub struct Context {
     pub plugins: Arc<Plugins>,
     /// Who uses which plugin.
     pub uses: Arc<Uses>,
+    /// Who asks for which path.
+    pub paths: Arc<Paths>,
+    /// Asks for reconciles.
+    pub triggers: Triggers,
     /// Gets OpenAPI documents.
     pub fetcher: Fetcher,
     /// For people.
@@ -236,7 +242,7 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         };
         stages.apim = mandatory.unwrap_or_else(|| publish::paused(&desired, &claim));
     } else {
-        stages.exposure = exposure::step(ctx, subject, &desired, &mut facts).await;
+        stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
 
         // apply to API Management
         stages.apim = publish::publish(
@@ -255,6 +261,10 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         }
         if stages.apim == Step::Done || stages.apim == Step::NotNeeded {
             exposure::remove_unused(ctx, subject, &desired).await?;
+            if stages.exposure == Step::Done {
+                // The old path, should there be one, is not called any more.
+                stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
+            }
         }
     }
 

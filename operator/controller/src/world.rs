@@ -53,6 +53,17 @@ impl IngressSeen {
         }
     }
 
+    /// The paths of its rules.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        let rules = self
+            .spec
+            .iter()
+            .flat_map(|spec| spec.rules.iter().flatten());
+        let paths = rules.flat_map(|rule| rule.http.iter().flat_map(|http| &http.paths));
+        paths.filter_map(|path| path.path.clone()).collect()
+    }
+
     /// Whether all that the operator wants of the Ingress is there. Others may
     /// have added annotations.
     #[must_use]

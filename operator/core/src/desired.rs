@@ -1,7 +1,7 @@
 //! The desired state of one ExposedAPI as one value: what `render` prints,
 //! what the controller applies, what tests compare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -80,6 +80,9 @@ pub struct DesiredIngress {
     pub annotations: BTreeMap<String, String>,
     /// The path, matched as a prefix.
     pub path: String,
+    /// Earlier paths, to which API Management still sends callers.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub also: BTreeSet<String>,
     /// The Service.
     pub service: String,
     /// The Service's port.

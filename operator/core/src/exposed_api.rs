@@ -181,7 +181,8 @@ pub fn dialect(spec: &Value) -> Dialect {
 /// Whether an API of this spec goes to API Management, also where other parts
 /// of the spec cannot be understood. A type that is not known counts as one
 /// that does.
-pub(crate) fn in_api_management(spec: &Value) -> bool {
+#[must_use]
+pub fn in_api_management(spec: &Value) -> bool {
     let text = lenient::present(spec.get("apiType")).and_then(Value::as_str);
     ApiType::ALL
         .into_iter()

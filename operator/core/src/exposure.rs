@@ -97,6 +97,7 @@ fn ingress(
             .or_else(|| settings.tls_secret.clone()),
         annotations: all,
         path: api.path.to_string(),
+        also: std::collections::BTreeSet::new(),
         service: service.to_owned(),
         port: api.port,
     }

@@ -22,7 +22,34 @@ impl Stage {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(u16, Value)> {
+        let service = self.azure.endpoints.service_name.clone();
+        self.arm_of(&service, method, path, body).await
+    }
+
+    /// The properties of an API in one of several services, or none.
+    pub async fn api_of(&self, service: &str, id: &str) -> Result<Option<Value>> {
+        match self
+            .arm_of(service, "GET", &format!("/apis/{id}"), None)
+            .await?
+        {
+            (200, mut api) => Ok(Some(api["properties"].take())),
+            (404, _) => Ok(None),
+            (status, body) => bail!("GET of API {id} of {service}: {status} {body}"),
+        }
+    }
+
+    async fn arm_of(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value)> {
         let endpoints = &self.azure.endpoints;
+        let (services, _) = endpoints
+            .service_id
+            .rsplit_once('/')
+            .context("a service id has segments")?;
         // The platform team's own hands: the same rights, other calls.
         let operator = endpoints
             .applications
@@ -39,9 +66,8 @@ impl Stage {
             .build()?;
         let separator = if path.contains('?') { '&' } else { '?' };
         let url = format!(
-            "{}{}{path}{separator}api-version=2024-05-01",
+            "{}{services}/{service}{path}{separator}api-version=2024-05-01",
             endpoints.resource_manager.trim_end_matches('/'),
-            endpoints.service_id
         );
         let mut request = client
             .request(method.parse()?, url)

@@ -4,9 +4,11 @@
 //! sends callers to an Ingress that is gone. Nothing depends on Kubernetes'
 //! garbage collection.
 
-use operator_apim::Deleted;
+use std::time::Duration;
+
+use operator_apim::{Deleted, Released};
 use operator_core::annotations::{self, Annotations, DeletionPolicy};
-use operator_core::apim::AppliedRecord;
+use operator_core::apim::{AppliedRecord, Place};
 use operator_core::class::ErrorClass;
 use operator_core::exposure::ingress_name;
 use operator_core::mark::{self, OwnershipMark};
@@ -19,6 +21,9 @@ use super::claim;
 use super::subject::Subject;
 use super::{Context, End, Error, exposure, publish, report};
 use crate::events::EventKind;
+
+/// How long a deletion waits for a mark to be taken off.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Cleans up after an object that is being deleted, and lets it go.
 pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Error> {
@@ -37,18 +42,14 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
                 next: Next::AwaitChange,
             });
         }
-        if let Some(record) = &claim.record {
-            let note = format!(
-                "API {} stays in instance {} as deletion-policy asks; it still carries this object's mark",
-                record.api_id, record.instance
-            );
-            ctx.events.publish(
-                &subject.reference(),
-                EventKind::Normal,
-                "Retained",
-                "Delete",
-                &note,
-            );
+        let places = places(ctx, subject, claim.record.as_ref());
+        // Whether the mark can be taken off is known when the instance is
+        // connected, or is known not to be.
+        if ctx.instances.is_connecting() && !places.iter().all(|place| is_connected(ctx, place)) {
+            return Ok(End::DONE);
+        }
+        for place in &places {
+            release_api(ctx, subject, place).await;
         }
     } else {
         if let Some((left, _)) = ctx.memory.waits(&subject.key, &input) {
@@ -60,8 +61,7 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
         let places = places(ctx, subject, claim.record.as_ref());
         // No failure yet: when the instance is connected, or is known not to
         // be, all objects are reconciled.
-        let connected = |place: &AppliedRecord| ctx.instances.connection(&place.instance).is_some();
-        if ctx.instances.is_connecting() && !places.iter().all(connected) {
+        if ctx.instances.is_connecting() && !places.iter().all(|place| is_connected(ctx, place)) {
             return Ok(End::DONE);
         }
         for place in &places {
@@ -106,6 +106,48 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
     Ok(End::DONE)
 }
 
+fn is_connected(ctx: &Context, place: &Place) -> bool {
+    ctx.instances.connection(&place.instance).is_some()
+}
+
+/// Leaves the API where it is and takes the object's mark off. The object goes
+/// whatever comes of it: that is what its owner asked for.
+async fn release_api(ctx: &Context, subject: &Subject, place: &Place) {
+    let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
+    let Place { instance, api_id } = place;
+    let released = match ctx.instances.connection(instance) {
+        None => Err("the instance is not connected".to_owned()),
+        Some(connection) => {
+            let call = connection.applier.release(api_id, mark.as_str());
+            match tokio::time::timeout(RELEASE_TIMEOUT, call).await {
+                Ok(Ok(released)) => Ok(released),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("API Management did not answer in time".to_owned()),
+            }
+        }
+    };
+    let (kind, reason, note) = match released {
+        Ok(Released::NothingOfOurs) => return,
+        Ok(Released::Unmarked) => (
+            EventKind::Normal,
+            "Retained",
+            format!(
+                "API {api_id} stays in instance {instance} as deletion-policy asks, without the object's mark"
+            ),
+        ),
+        Err(why) => (
+            EventKind::Warning,
+            "MarkStayed",
+            format!(
+                "API {api_id} stays in instance {instance} as deletion-policy asks, but the object's mark could not \
+                 be taken off: {why}. `apim-operator orphans` lists it"
+            ),
+        ),
+    };
+    ctx.events
+        .publish(&subject.reference(), kind, reason, "Delete", &note);
+}
+
 /// Whether the instance lets owners keep an API. Neither ignored nor obeyed:
 /// the object waits until the annotation goes or the platform allows it. An
 /// instance that is not there any more refuses nothing.
@@ -133,8 +175,8 @@ fn refused(
 /// Where an API of this object can be: where the record says, and where it
 /// would have been published. A record can be lost where others write status;
 /// looking in both places costs a read.
-fn places(ctx: &Context, subject: &Subject, record: Option<&AppliedRecord>) -> Vec<AppliedRecord> {
-    let mut places: Vec<AppliedRecord> = record.into_iter().cloned().collect();
+fn places(ctx: &Context, subject: &Subject, record: Option<&AppliedRecord>) -> Vec<Place> {
+    let mut places: Vec<Place> = record.into_iter().flat_map(AppliedRecord::places).collect();
     if record.is_some() && ctx.exposed.mode().is_trusted() {
         return places;
     }
@@ -152,13 +194,16 @@ fn places(ctx: &Context, subject: &Subject, record: Option<&AppliedRecord>) -> V
             .iter()
             .any(|place| place.instance == instance.name && place.api_id == id)
         {
-            places.push(AppliedRecord::unknown(instance.name.clone(), id));
+            places.push(Place {
+                instance: instance.name.clone(),
+                api_id: id,
+            });
         }
     }
     places
 }
 
-async fn delete(ctx: &Context, subject: &Subject, place: &AppliedRecord) -> Step {
+async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Step {
     let Some(connection) = ctx.instances.connection(&place.instance) else {
         let mut message = format!(
             "API {} cannot be deleted: instance `{}` is not connected. Restore it, or set the annotation \

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use operator_core::apim::{AppliedRecord, same_path};
 use operator_core::chain::{Catalog, Readings};
+use operator_core::instance::{Instance, select_instance};
 use operator_core::mark::{self, OwnershipMark};
+use operator_core::paths::{self, PathClaim};
 use operator_core::validate::{
     Dereferenced, DocumentFacts, DocumentNeed, Inquiry, Platform, inquire,
 };
@@ -53,11 +56,59 @@ pub(super) async fn dereference(
         readings,
         document,
         exposure: facts(ctx, subject),
-        path_holder: None,
+        path_holder: path_holder(ctx, subject, &inquiry, claim, &instances),
         context,
         cluster: ctx.cluster.clone(),
         inquiry,
     })
+}
+
+/// Who else gets the path that the object asks for.
+fn path_holder(
+    ctx: &Context,
+    subject: &Subject,
+    inquiry: &Inquiry,
+    claim: &Claim,
+    instances: &[Arc<Instance>],
+) -> Option<PathClaim> {
+    let path = inquiry.api()?.path.as_api_management();
+    let instance = inquiry.instance().filter(|_| inquiry.in_api_management())?;
+    let rivals = ctx.paths.at(path);
+    if rivals.iter().all(|(key, _)| *key == subject.key) {
+        return None;
+    }
+    let holds = |record: Option<&AppliedRecord>| {
+        record.is_some_and(|record| {
+            record.instance == instance.name
+                && record
+                    .path
+                    .as_deref()
+                    .is_some_and(|held| same_path(held, path))
+        })
+    };
+    let own = PathClaim {
+        key: subject.key.clone(),
+        created: subject.created.clone(),
+        holds: holds(claim.record.as_ref().filter(|_| claim.believed)),
+    };
+    let others = rivals.into_iter().filter(|(key, _)| *key != subject.key);
+    let others = others.filter_map(|(key, asked)| {
+        let record = ctx.memory.confirmed(&key).or(asked.record);
+        let labels = ctx.world.namespace_labels(&key.namespace);
+        let named = asked.instance.as_ref();
+        let there = match (named, &record) {
+            (None, Some(record)) => Some(record.instance.clone()),
+            _ => select_instance(instances, &key.namespace, &labels, named)
+                .ok()
+                .map(|instance| instance.name.clone()),
+        };
+        (there.as_ref() == Some(&instance.name)).then(|| PathClaim {
+            key,
+            created: asked.created,
+            holds: holds(record.as_ref()),
+        })
+    });
+    paths::winner(others.chain([own])).filter(|winner| winner.key != subject.key)
 }
 
 async fn document(

@@ -15,6 +15,7 @@ use operator_core::exposure::{ExposureFacts, IngressFacts, ingress_name};
 use operator_core::names::ObjectKey;
 use operator_core::status::Step;
 
+use super::claim::Claim;
 use super::subject::Subject;
 use super::{Context, Error};
 use crate::crd::exposed_api::{GROUP, KIND};
@@ -44,14 +45,36 @@ pub enum ExposureError {
 }
 
 /// Applies the exposure and learns what it is now.
+///
+/// While API Management still sends callers to an earlier path, the Ingress
+/// holds that one too.
 pub(super) async fn step(
     ctx: &Context,
     subject: &Subject,
     desired: &Desired,
+    claim: &Claim,
     facts: &mut ExposureFacts,
 ) -> Step {
     let Exposure::Ingress(wanted) = &desired.exposure else {
         return Step::NotNeeded;
+    };
+    let settled = desired.api.as_ref().is_none_or(|api| {
+        claim.believed
+            && claim
+                .record
+                .as_ref()
+                .is_some_and(|record| record.path.as_deref() == Some(api.settings.path.as_str()))
+    });
+    let there = ctx.world.ingress(&subject.key.namespace, &wanted.name);
+    let wanted = &DesiredIngress {
+        also: there
+            .filter(|there| !settled && there.owner_uid.as_deref() == Some(&subject.meta.uid))
+            .map(|there| there.paths().into_iter())
+            .into_iter()
+            .flatten()
+            .filter(|path| *path != wanted.path)
+            .collect(),
+        ..wanted.clone()
     };
     let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
     match apply(&ctx.client, &ctx.world, wanted, &owner, &subject.key).await {
@@ -106,11 +129,12 @@ fn ingress(desired: &DesiredIngress, owner: &OwnerReference, key: &ObjectKey) ->
         }),
         resource: None,
     };
-    let path = HTTPIngressPath {
-        path: Some(desired.path.clone()),
+    let paths = std::iter::once(&desired.path).chain(&desired.also);
+    let paths = paths.map(|path| HTTPIngressPath {
+        path: Some(path.clone()),
         path_type: "Prefix".into(),
-        backend,
-    };
+        backend: backend.clone(),
+    });
     let tls = desired.tls_secret.as_ref().map(|secret| {
         vec![IngressTLS {
             hosts: desired.host.as_ref().map(|host| vec![host.clone()]),
@@ -133,7 +157,9 @@ fn ingress(desired: &DesiredIngress, owner: &OwnerReference, key: &ObjectKey) ->
             ingress_class_name: Some(desired.class.clone()),
             rules: Some(vec![IngressRule {
                 host: desired.host.clone(),
-                http: Some(HTTPIngressRuleValue { paths: vec![path] }),
+                http: Some(HTTPIngressRuleValue {
+                    paths: paths.collect(),
+                }),
             }]),
             tls,
             default_backend: None,
@@ -248,6 +274,7 @@ mod tests {
             tls_secret: Some("tls".into()),
             annotations: BTreeMap::new(),
             path: "/catalog".into(),
+            also: std::collections::BTreeSet::new(),
             service: "catalog-svc".into(),
             port: 8080,
         }

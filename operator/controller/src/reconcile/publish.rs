@@ -2,7 +2,7 @@
 
 use operator_apim::apply::Failure;
 use operator_apim::{ApplyError, Deleted, Progress};
-use operator_core::apim::{self, AppliedRecord, PlanError, Published};
+use operator_core::apim::{self, AppliedRecord, Move, PlanError, Published};
 use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, Exposure};
 use operator_core::exposure::ExposureFacts;
@@ -60,6 +60,7 @@ pub(super) async fn publish(
     if let Some(step) = moved(claim, published) {
         return Ok(step);
     }
+    let before_path = claim.record.as_ref().and_then(|record| record.path.clone());
     let Some(connection) = ctx.instances.connection(instance) else {
         return Ok(unavailable(ctx));
     };
@@ -86,7 +87,7 @@ pub(super) async fn publish(
             record.mandatory_hash = mandatory;
         }
         ctx.memory.confirm(&subject.key, claim.record.clone());
-        return Ok(Step::Done);
+        return Ok(leave(ctx, subject, claim).await);
     }
     // What is about to change is no longer known, should this process die now;
     // and who reads status sees the URL before the first call can arrive.
@@ -120,7 +121,10 @@ pub(super) async fn publish(
                 );
             }
             claim.record = Some(done.record);
-            Ok(Step::Done)
+            if let Some(path) = before_path {
+                freed(ctx, subject, &path, claim);
+            }
+            Ok(leave(ctx, subject, claim).await)
         }
         Err(error) => {
             if let Some(record) = &error.record {
@@ -149,7 +153,7 @@ pub(super) async fn follow_mandatory(
     let mandatory = validated.chain().mandatory_hash();
     let published = Published::of(desired).ok()?;
     let record = claim.record.clone().filter(|_| claim.believed)?;
-    if record.mandatory_hash == mandatory || moved(claim, published).is_some() {
+    if record.mandatory_hash == mandatory || record.moves(published) != Move::Stay {
         return None;
     }
     let connection = ctx.instances.connection(published.instance)?;
@@ -221,24 +225,97 @@ pub(super) async fn read_back(ctx: &Context, desired: &Desired, claim: &Claim) -
     }
 }
 
-/// A move of what is published: APIM lets no two APIs hold one path, so it
-/// cannot be made before the old one is gone.
-fn moved(claim: &Claim, published: Published<'_>) -> Option<Step> {
-    let record = claim.record.as_ref().filter(|_| claim.believed)?;
-    let api = published.api;
-    if record.instance == *published.instance && record.api_id == api.id {
-        return None;
+/// What a change of instance or id means for the claim: a move begins with a
+/// record that names both places; another id in one instance is refused.
+fn moved(claim: &mut Claim, published: Published<'_>) -> Option<Step> {
+    let record = claim.record.as_ref()?;
+    match record.moves(published) {
+        Move::Stay => None,
+        // What is left is believed from anybody: nothing is deleted there that
+        // does not carry the object's mark.
+        Move::Leave(on_the_way) => {
+            *claim = Claim {
+                record: Some(*on_the_way),
+                believed: true,
+            };
+            None
+        }
+        Move::Refused if !claim.believed => None,
+        Move::Refused => Some(Step::Failed {
+            reason: Reason::Conflict,
+            class: ErrorClass::Invalid,
+            message: format!(
+                "the API is published as `{}` in instance `{}`, and would become `{}` there; API Management lets \
+                 no two APIs hold one path, so that is not done while it is published: set the annotation back, or \
+                 delete the object and make it anew",
+                record.api_id, record.instance, published.api.id
+            ),
+        }),
     }
-    let message = format!(
-        "the API is published as `{}` in instance `{}`, and would move to `{}` in instance `{}`; that is not done \
-         while it is published: set the annotations back, or delete the object and make it anew",
-        record.api_id, record.instance, api.id, published.instance
-    );
-    Some(Step::Failed {
-        reason: Reason::Conflict,
-        class: ErrorClass::Invalid,
-        message,
-    })
+}
+
+/// Asks those to look again who wait for a path that the API held before.
+fn freed(ctx: &Context, subject: &Subject, path: &str, claim: &Claim) {
+    let now = claim
+        .record
+        .as_ref()
+        .and_then(|record| record.path.as_deref());
+    if now.is_some_and(|now| apim::same_path(now, path)) {
+        return;
+    }
+    for (other, _) in ctx.paths.at(path) {
+        if other != subject.key {
+            ctx.triggers.one(other, "Path");
+        }
+    }
+}
+
+/// Takes the API away from where it was before a move, now that it is in place
+/// where it belongs. Until that has been done, the record names both.
+async fn leave(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
+    let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
+    while let Some(record) = &claim.record
+        && let Some(place) = record.leaving.first().cloned()
+    {
+        let Some(connection) = ctx.instances.connection(&place.instance) else {
+            return Step::Failed {
+                reason: Reason::InstanceUnavailable,
+                class: ErrorClass::Transient,
+                message: format!(
+                    "the API is in place in instance `{}`, but could not be deleted where it was: instance `{}` \
+                     is not connected. Restore that ApimInstance",
+                    record.instance, place.instance
+                ),
+            };
+        };
+        let deleted = connection
+            .applier
+            .delete(&place.api_id, mark.as_str())
+            .await;
+        if let Err(error) = deleted {
+            let message = format!(
+                "the API is in place in instance `{}`, but could not be deleted in instance `{}`, where it was: {error}",
+                record.instance, place.instance
+            );
+            return Step::failed(error.class(), message);
+        }
+        let note = format!(
+            "API {} is in place in instance {} and was deleted in instance {}",
+            record.api_id, record.instance, place.instance
+        );
+        ctx.events.publish(
+            &subject.reference(),
+            EventKind::Normal,
+            "Moved",
+            "Publish",
+            &note,
+        );
+        if let Some(record) = &mut claim.record {
+            record.leaving.retain(|left| *left != place);
+        }
+        ctx.memory.confirm(&subject.key, claim.record.clone());
+    }
+    Step::Done
 }
 
 /// Takes an API out of API Management that does not belong there any more.
@@ -246,20 +323,20 @@ async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
     let Some(record) = claim.record.clone() else {
         return Step::NotNeeded;
     };
-    let Some(connection) = ctx.instances.connection(&record.instance) else {
-        return unavailable(ctx);
-    };
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
-    match connection
-        .applier
-        .delete(&record.api_id, mark.as_str())
-        .await
-    {
-        Ok(deleted) => {
-            if deleted == Deleted::Gone {
+    for place in record.places() {
+        let Some(connection) = ctx.instances.connection(&place.instance) else {
+            return unavailable(ctx);
+        };
+        match connection
+            .applier
+            .delete(&place.api_id, mark.as_str())
+            .await
+        {
+            Ok(Deleted::Gone) => {
                 let note = format!(
                     "API {} was deleted in instance {}",
-                    record.api_id, record.instance
+                    place.api_id, place.instance
                 );
                 ctx.events.publish(
                     &subject.reference(),
@@ -269,12 +346,16 @@ async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
                     &note,
                 );
             }
-            ctx.memory.confirm(&subject.key, None);
-            *claim = Claim::default();
-            Step::NotNeeded
+            Ok(_) => {}
+            Err(error) => return failed(&error),
         }
-        Err(error) => failed(&error),
     }
+    ctx.memory.confirm(&subject.key, None);
+    *claim = Claim::default();
+    if let Some(path) = &record.path {
+        freed(ctx, subject, path, claim);
+    }
+    Step::NotNeeded
 }
 
 /// The instance cannot be used now; its connecting triggers the next attempt.
@@ -296,8 +377,15 @@ pub(super) fn unavailable(ctx: &Context) -> Step {
 pub(super) fn failed(error: &ApplyError) -> Step {
     let class = error.class();
     match &error.failure {
-        Failure::Plan(PlanError::NotOurs { .. }) => Step::Failed {
+        Failure::Plan(
+            PlanError::NotOurs { .. } | PlanError::OtherObjects { .. } | PlanError::NotEqual { .. },
+        ) => Step::Failed {
             reason: Reason::NotOurs,
+            class,
+            message: error.to_string(),
+        },
+        Failure::Plan(PlanError::PathTaken { .. }) => Step::Failed {
+            reason: Reason::PathConflict,
             class,
             message: error.to_string(),
         },

@@ -18,6 +18,8 @@ pub struct Subject {
     pub spec: Value,
     /// Its status, if it has one.
     pub status: Option<Value>,
+    /// When it was created, as RFC 3339 in UTC.
+    pub created: String,
     /// Its finalizers.
     pub finalizers: Vec<String>,
     /// For writes that must not cross somebody else's.
@@ -49,6 +51,10 @@ impl Subject {
                 .get("status")
                 .filter(|status| status.is_object())
                 .cloned(),
+            created: object
+                .creation_timestamp()
+                .map(|created| created.0.to_string())
+                .unwrap_or_default(),
             finalizers: object.finalizers().to_vec(),
             resource_version: object.resource_version(),
             api_version: object

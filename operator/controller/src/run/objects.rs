@@ -124,12 +124,19 @@ impl Follower {
         context
             .world
             .exposed_api_seen(&subject.key, subject.implementation());
+        let trusted = context.exposed.mode().is_trusted();
+        for other in context.paths.seen(&subject, trusted) {
+            self.triggers.one(other, "Path");
+        }
         subject.key
     }
 
     fn gone(&self, key: &ObjectKey) {
         let context = &self.context;
         context.world.exposed_api_gone(key);
+        for other in context.paths.gone(key) {
+            self.triggers.one(other, "Path");
+        }
         context.uses.gone(key);
         context.memory.forget(key);
         context.events.forget(key);

@@ -109,6 +109,8 @@ pub(super) async fn set_up(
         instances,
         plugins: Arc::clone(&plugins),
         uses: Arc::clone(&uses),
+        paths: Arc::default(),
+        triggers: triggers.clone(),
         fetcher: fetcher()?,
         metrics: Arc::clone(&metrics),
         memory: Memory::at(settings.pace),
