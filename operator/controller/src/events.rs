@@ -112,7 +112,8 @@ impl Events {
         }
     }
 
-    /// Publishes an event about an object, once in this process.
+    /// Publishes an event about an object, once in this process, and answers
+    /// whether this was the time.
     pub fn publish_once(
         &self,
         about: &ObjectReference,
@@ -120,11 +121,13 @@ impl Events {
         reason: &str,
         action: &str,
         note: &str,
-    ) {
+    ) -> bool {
         let uid = about.uid.clone().unwrap_or_default();
-        if self.once.lock().insert((uid, reason.to_owned())) {
+        let first = self.once.lock().insert((uid, reason.to_owned()));
+        if first {
             self.publish(about, kind, reason, action, note);
         }
+        first
     }
 
     /// Forgets what was last said of an object that is gone.

@@ -65,6 +65,11 @@ struct PluginLabels {
     result: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PatchLabels {
+    result: &'static str,
+}
+
 /// How a reconcile ended, in controller-runtime's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReconcileResult {
@@ -98,6 +103,8 @@ pub struct Metrics {
     instances_ready: Gauge<i64, std::sync::atomic::AtomicI64>,
     leading: Family<LeaderLabels, Gauge>,
     arm_writes: Counter<u64, AtomicU64>,
+    component_patches: Family<PatchLabels, Counter>,
+    component_entries_missing: Gauge,
 }
 
 fn histogram() -> Histogram {
@@ -137,6 +144,8 @@ impl Metrics {
         let instances_ready = Gauge::default();
         let leading = Family::<LeaderLabels, Gauge>::default();
         let arm_writes = Counter::default();
+        let component_patches = Family::<PatchLabels, Counter>::default();
+        let component_entries_missing = Gauge::default();
         // The encoder appends `_total` to counters.
         registry.register(
             "controller_runtime_reconcile",
@@ -218,6 +227,16 @@ impl Metrics {
             "Whether this replica writes (1) or stands by (0)",
             leading.clone(),
         );
+        registry.register(
+            "apim_operator_component_patches",
+            "Writes to the status of Components, by result; rewritten: the list changed in between",
+            component_patches.clone(),
+        );
+        registry.register(
+            "apim_operator_component_entries_missing",
+            "ExposedAPIs that wait for their Component or for their entry in its status",
+            component_entries_missing.clone(),
+        );
         Self {
             registry,
             reconciles,
@@ -236,7 +255,22 @@ impl Metrics {
             instances_ready,
             leading,
             arm_writes,
+            component_patches,
+            component_entries_missing,
         }
+    }
+
+    /// Counts a write to the status of a Component.
+    pub fn component_patch(&self, result: &'static str) {
+        self.component_patches
+            .get_or_create(&PatchLabels { result })
+            .inc();
+    }
+
+    /// How many ExposedAPIs wait for their Component or their entry in it.
+    pub fn set_component_entries_missing(&self, count: usize) {
+        self.component_entries_missing
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts an attempt to get a plugin.

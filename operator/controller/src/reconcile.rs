@@ -32,6 +32,7 @@ use operator_core::status::reasons::Reason;
 use operator_core::validate::{Dereferenced, ValidatedApi, validate};
 use tracing::Instrument as _;
 
+use crate::component::Components;
 use crate::events::Events;
 use crate::instances::Instances;
 use crate::leader::{self, Leadership};
@@ -56,6 +57,8 @@ pub struct Context {
     pub world: Arc<World>,
     /// Where APIs are published.
     pub instances: Arc<Instances>,
+    /// The owners of APIs in an ODA Canvas.
+    pub components: Arc<Components>,
     /// What makes policies.
     pub plugins: Arc<Plugins>,
     /// Who uses which plugin.

@@ -131,7 +131,7 @@ fn is_not_installed(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.is_not_found())
 }
 
-fn key_of<K: Resource>(object: &K) -> ObjectKey {
+pub(crate) fn key_of<K: Resource>(object: &K) -> ObjectKey {
     ObjectKey::new(object.namespace().unwrap_or_default(), object.name_any())
 }
 

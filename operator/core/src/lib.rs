@@ -13,6 +13,7 @@ pub mod apim;
 pub mod build;
 pub mod chain;
 pub mod class;
+pub mod component;
 pub mod config;
 pub mod context;
 pub mod descriptor;

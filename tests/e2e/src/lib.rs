@@ -6,6 +6,7 @@
 //! see.
 #![forbid(unsafe_code)]
 
+pub mod canvas;
 mod documents;
 mod greeting;
 mod journal;

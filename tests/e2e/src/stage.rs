@@ -43,6 +43,7 @@ pub struct StageBuilder {
     key_vault: Option<String>,
     environment: BTreeMap<String, String>,
     operator: bool,
+    objects: Vec<Value>,
 }
 
 /// A write that Azure was asked for: method and the path below the service.
@@ -155,6 +156,7 @@ impl Default for StageBuilder {
             key_vault: None,
             environment: BTreeMap::new(),
             operator: true,
+            objects: Vec::new(),
         }
     }
 }
@@ -230,6 +232,13 @@ impl StageBuilder {
         self
     }
 
+    /// Something that is there before the operator starts.
+    #[must_use]
+    pub fn object(mut self, object: Value) -> Self {
+        self.objects.push(object);
+        self
+    }
+
     fn stand_in(&self) -> stand_in::Options {
         let mut options = stand_in::Options::default();
         if !self.load_balancer {
@@ -294,6 +303,9 @@ impl Stage {
             starts: 0,
             port: 0,
         };
+        for object in stage.builder.objects.clone() {
+            test_harness::apply_yaml(&stage.client, &object.to_string()).await?;
+        }
         if stage.builder.key_vault.is_none() {
             let instance = stage.instance_manifest();
             stage.apply(&instance).await?;

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context as _, Result};
+use e2e::canvas::{component, component_definition, components};
 use e2e::{PATIENCE, PolicyPlugins as _, Stage, conditions, exposed_api, policy_plugin, status_of};
+use kube::ResourceExt as _;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
 };
@@ -96,16 +98,30 @@ enum Life {
     Refused,
 }
 
-/// Applies a PolicyPlugin and an object, waits until it is ready, an event tells
-/// it, the PolicyPlugin serves and is held, and both instances say that they
-/// are connected, deletes it and waits until it is
-/// gone: or until the operator was refused something on the way.
+/// Applies a PolicyPlugin and an object of a Component, waits until it is ready,
+/// an event tells it, its Component says so, the PolicyPlugin serves and is
+/// held, and both instances say that they are connected, deletes it and waits
+/// until it is gone: or until the operator was refused something on the way.
 async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
     let api = stage.exposed_apis("shop");
     let nobody = json!({"mandatory": {"namespaceSelector": {"matchLabels": {"nobody": "here"}}}});
     let source = json!({"builtIn": {"name": "cors"}});
     stage.apply(&policy_plugin(name, &source, &nobody)).await?;
-    stage.apply(&exposed_api(name, |_| ())).await?;
+    let parents = components(&stage.client, "shop");
+    let parent = parents.get("parent").await?;
+    stage
+        .apply(&exposed_api(name, |object| {
+            object["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "oda.tmforum.org/v1", "kind": "Component",
+                "name": "parent", "uid": parent.uid(),
+            }]);
+        }))
+        .await?;
+    let uid = api.get(name).await?.uid();
+    let listed = Patch::Merge(json!({"status": {"coreAPIs": [{"name": name, "uid": uid}]}}));
+    parents
+        .patch("parent", &PatchParams::default(), &listed)
+        .await?;
     let mut deleted = false;
     let mut ready = false;
     let life = test_harness::wait_until(
@@ -133,7 +149,16 @@ async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
                 let kept = is_kept(stage, name)
                     .await
                     .map_err(|error| error.to_string())?;
-                if !events.is_empty() && kept && connected == ["default: True", "other: True"] {
+                let parent = parents
+                    .get("parent")
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let told = status_of(&parent)["coreAPIs"][0]["ready"] == true;
+                if !events.is_empty()
+                    && told
+                    && kept
+                    && connected == ["default: True", "other: True"]
+                {
                     api.delete(name, &DeleteParams::default())
                         .await
                         .map_err(|error| error.to_string())?;
@@ -259,7 +284,9 @@ async fn every_right_of_the_shipped_rbac_is_needed() -> Result<()> {
     let stage = Stage::builder()
         .environment("APIM_OPERATOR_LEADER_ELECT", "true")
         // So that the lease is renewed, too, while an object lives.
-        .environment("APIM_OPERATOR_LEADER_ELECT_RETRY_PERIOD", "100ms");
+        .environment("APIM_OPERATOR_LEADER_ELECT_RETRY_PERIOD", "100ms")
+        .object(component_definition()?)
+        .object(component("parent", &[]));
     let Some(mut stage) = stage.start("every_right").await else {
         return Ok(());
     };

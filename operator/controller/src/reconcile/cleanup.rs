@@ -101,6 +101,7 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
             return Ok(End { failed: true, next });
         }
     }
+    leave_component(ctx, subject).await;
     release(ctx, subject).await?;
     forget(ctx, subject);
     Ok(End::DONE)
@@ -299,7 +300,25 @@ async fn release(ctx: &Context, subject: &Subject) -> Result<(), Error> {
     }
 }
 
+/// Takes the object's entry out of its Component's status. The Component is
+/// somebody else's: what cannot be done there holds nothing up.
+async fn leave_component(ctx: &Context, subject: &Subject) {
+    let Some(component) = &subject.component else {
+        return;
+    };
+    let left = ctx
+        .components
+        .remove(&subject.key, component, &subject.meta.uid);
+    if let Err(error) = left.await {
+        tracing::warn!(
+            component,
+            "the entry of this API stays in the status of its Component: {error}"
+        );
+    }
+}
+
 fn forget(ctx: &Context, subject: &Subject) {
+    ctx.components.forget(&subject.key);
     ctx.memory.forget(&subject.key);
     ctx.world.exposed_api_gone(&subject.key);
 }

@@ -1,7 +1,10 @@
 //! Step: report. The only code that writes status.
 
+use std::time::Duration;
+
 use jiff::{Timestamp, Unit};
 use operator_core::class::ErrorClass;
+use operator_core::component::Publication;
 use operator_core::desired::Desired;
 use operator_core::exposure::ExposureFacts;
 use operator_core::names::ContentHash;
@@ -16,6 +19,7 @@ use super::claim::{APPLIED, Claim};
 use super::facts::facts;
 use super::subject::Subject;
 use super::{Context, End, Error, Stages, input_hash, next};
+use crate::component::Told as ComponentTold;
 use crate::events::EventKind;
 use crate::memory::Annotation;
 use crate::resource::StatusMode;
@@ -92,7 +96,10 @@ pub(super) async fn built(
     for warning in &desired.warnings {
         tracing::debug!(%warning, "a warning for the owner");
     }
-    Ok(end)
+    Ok(End {
+        next: no_later(end.next, told.component),
+        ..end
+    })
 }
 
 /// Says why an object was refused. What is published stays published.
@@ -128,14 +135,17 @@ pub(super) async fn rejected(
     if let Some((left, _)) = ctx.memory.waits(&subject.key, &input) {
         return Ok(End {
             failed: true,
-            next: Next::After(left),
+            next: no_later(Next::After(left), told.component),
         });
     }
     let step = Step::failed(class, "");
     let next = ctx
         .memory
         .ended(&subject.key, &input, Attempt::Failed(class), Some(step));
-    Ok(End { failed: true, next })
+    Ok(End {
+        failed: true,
+        next: no_later(next, told.component),
+    })
 }
 
 /// Says how far a deletion came.
@@ -155,6 +165,8 @@ pub(super) async fn deleting(
 struct Told {
     status: Value,
     before: Option<Value>,
+    /// When the parent Component has to be looked at again.
+    component: Option<Duration>,
 }
 
 /// Writes status if it changes.
@@ -200,10 +212,49 @@ async fn write(
             written.metadata.resource_version.as_deref(),
         );
     }
+    let component = component(ctx, subject, &status).await;
     Ok(Told {
         status,
         before: known,
+        component,
     })
+}
+
+/// Tells the parent Component what status says.
+async fn component(ctx: &Context, subject: &Subject, status: &Value) -> Option<Duration> {
+    let component = subject.component.as_deref()?;
+    let publication = Publication::of(&subject.meta.uid, status);
+    match ctx
+        .components
+        .tell(&subject.key, component, publication)
+        .await
+    {
+        ComponentTold::Done => None,
+        ComponentTold::Later(pause) => Some(pause),
+        ComponentTold::Trouble(trouble, again) => {
+            let first = ctx.events.publish_once(
+                &subject.reference(),
+                EventKind::Warning,
+                trouble.reason,
+                "Report",
+                &trouble.message,
+            );
+            if first {
+                tracing::warn!(reason = trouble.reason, "{}", trouble.message);
+            }
+            again
+        }
+    }
+}
+
+/// What happens next, where something else must be looked at after `pause`.
+fn no_later(next: Next, pause: Option<Duration>) -> Next {
+    match (next, pause) {
+        (Next::AwaitChange, Some(pause)) => Next::After(pause),
+        (Next::After(delay), Some(pause)) => Next::After(delay.min(pause)),
+        (Next::Stalled(delay), Some(pause)) => Next::Stalled(delay.min(pause)),
+        (next, _) => next,
+    }
 }
 
 /// Keeps the record in the annotation, where status is pruned.

@@ -7,6 +7,8 @@ use operator_core::exposed_api::ObjectMeta;
 use operator_core::names::{FINALIZER, ObjectKey};
 use serde_json::Value;
 
+use crate::crd::exposed_api::GROUP;
+
 /// The object of one reconcile.
 #[derive(Debug, Clone)]
 pub struct Subject {
@@ -14,6 +16,8 @@ pub struct Subject {
     pub key: ObjectKey,
     /// Its metadata, as far as decisions need it.
     pub meta: ObjectMeta,
+    /// The Component that owns it, by its owner references.
+    pub component: Option<String>,
     /// Its spec; `null` where it has none.
     pub spec: Value,
     /// Its status, if it has one.
@@ -45,6 +49,7 @@ impl Subject {
                 generation: object.metadata.generation,
                 deleting: object.metadata.deletion_timestamp.is_some(),
             },
+            component: component(object),
             spec: object.data.get("spec").cloned().unwrap_or_default(),
             status: object
                 .data
@@ -117,4 +122,14 @@ impl Subject {
             .and_then(Value::as_str)
             .filter(|name| !name.is_empty())
     }
+}
+
+/// The Component among the owners of an object.
+fn component(object: &DynamicObject) -> Option<String> {
+    let owners = object.owner_references();
+    let owner = owners.iter().find(|owner| {
+        let group = owner.api_version.split_once('/').map(|(group, _)| group);
+        owner.kind == "Component" && group == Some(GROUP)
+    })?;
+    Some(owner.name.clone())
 }

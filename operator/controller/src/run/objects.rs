@@ -137,6 +137,7 @@ impl Follower {
         for other in context.paths.gone(key) {
             self.triggers.one(other, "Path");
         }
+        context.components.forget(key);
         context.uses.gone(key);
         context.memory.forget(key);
         context.events.forget(key);

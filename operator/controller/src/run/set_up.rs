@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::objects::{self, Objects};
 use super::stop::Stop;
 use super::{RunError, Settings};
+use crate::component::Components;
 use crate::config_maps::ConfigMaps;
 use crate::events::Events;
 use crate::instances::{InstanceSettings, Instances};
@@ -106,6 +107,12 @@ pub(super) async fn set_up(
         client: client.clone(),
         exposed,
         world,
+        components: Components::start(
+            client.clone(),
+            triggers.clone(),
+            Arc::clone(&metrics),
+            settings.pace,
+        ),
         instances,
         plugins: Arc::clone(&plugins),
         uses: Arc::clone(&uses),
