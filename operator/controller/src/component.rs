@@ -19,6 +19,7 @@ use operator_core::component::{
     Attempts, ComponentView, Decision, Missing, Publication, decide, removal,
 };
 use operator_core::names::ObjectKey;
+use operator_core::pace::Pace;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -72,6 +73,7 @@ pub struct Components {
     client: Client,
     triggers: Triggers,
     metrics: Arc<Metrics>,
+    pace: Pace,
     origin: Instant,
     inner: Mutex<Inner>,
     availability: watch::Sender<(Availability, Option<ApiResource>)>,
@@ -104,11 +106,17 @@ pub struct Trouble {
 impl Components {
     /// Starts to look for Components and to follow them.
     #[must_use]
-    pub fn start(client: Client, triggers: Triggers, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn start(
+        client: Client,
+        triggers: Triggers,
+        metrics: Arc<Metrics>,
+        pace: Pace,
+    ) -> Arc<Self> {
         let this = Arc::new(Self {
             client,
             triggers,
             metrics,
+            pace,
             origin: Instant::now(),
             inner: Mutex::default(),
             availability: watch::Sender::new((Availability::Looking, None)),
@@ -122,11 +130,25 @@ impl Components {
     pub async fn tell(&self, key: &ObjectKey, component: &str, publication: Publication) -> Told {
         let component = ObjectKey::new(&key.namespace, component);
         self.wish(key, &component, publication.clone());
+        match self.try_to_tell(key, &component, &publication).await {
+            Told::Done => Told::Done,
+            Told::Later(pause) => Told::Later(self.pace.of(pause)),
+            Told::Trouble(trouble, again) => {
+                Told::Trouble(trouble, again.map(|pause| self.pace.of(pause)))
+            }
+        }
+    }
+
+    async fn try_to_tell(
+        &self,
+        key: &ObjectKey,
+        component: &ObjectKey,
+        publication: &Publication,
+    ) -> Told {
         let (availability, resource) = self.availability.borrow().clone();
         match (availability, resource) {
             (Availability::Known, Some(resource)) => {
-                self.carry_out(key, &component, &publication, &resource)
-                    .await
+                self.carry_out(key, component, publication, &resource).await
             }
             (Availability::Unreadable(why), _) => Told::Trouble(
                 Trouble {
@@ -179,9 +201,9 @@ impl Components {
             };
             *wish.missing_since.get_or_insert_with(Instant::now)
         };
-        let left = GRACE.saturating_sub(since.elapsed());
+        let left = self.pace.of(GRACE).saturating_sub(since.elapsed());
         if !left.is_zero() {
-            return Told::Later(left);
+            return Told::Later(GRACE);
         }
         let name = &component.name;
         let message = match missing {
@@ -208,7 +230,7 @@ impl Components {
         resource: &ApiResource,
         patch: Value,
     ) -> Told {
-        let now = self.origin.elapsed();
+        let now = self.now();
         let attempts = {
             let mut inner = self.inner.lock();
             let Some(wish) = inner.wishes.get_mut(key) else {
@@ -253,6 +275,13 @@ impl Components {
                 Some(attempts.pause(now).max(REFUSED_PAUSE)),
             ),
         }
+    }
+
+    /// The time since the start, at the pace at which pauses pass.
+    fn now(&self) -> Duration {
+        let second = Duration::from_secs(1);
+        let factor = second.as_secs_f64() / self.pace.of(second).as_secs_f64();
+        self.origin.elapsed().mul_f64(factor)
     }
 
     /// Sends a JSON Patch and learns from the answer.

@@ -94,6 +94,44 @@ impl ApiType {
     }
 }
 
+/// The part of a Component that an API belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Segment {
+    /// What the Component is for; also where an API says nothing.
+    Core,
+    /// What it is watched and managed by.
+    Management,
+    /// What its roles and permissions are managed by.
+    Security,
+}
+
+impl Segment {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Core, Self::Management, Self::Security];
+
+    /// As `spec.segment` spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Core => "coreFunction",
+            Self::Management => "managementFunction",
+            Self::Security => "securityFunction",
+        }
+    }
+}
+
+/// The segment of a spec; what stands there where it is none.
+pub(crate) fn segment(spec: &Value) -> Result<Segment, String> {
+    let Some(value) = lenient::present(spec.get("segment")) else {
+        return Ok(Segment::Core);
+    };
+    let text = value.as_str().map(str::trim);
+    Segment::ALL
+        .into_iter()
+        .find(|segment| text.is_some_and(|text| text.eq_ignore_ascii_case(segment.as_str())))
+        .ok_or_else(|| described(value))
+}
+
 /// What answers the API's requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Implementation {

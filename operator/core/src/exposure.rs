@@ -58,12 +58,13 @@ pub(crate) fn exposure(
     annotations: &Annotations,
     instance: Option<&Instance>,
     document: Option<&Document>,
+    in_api_management: bool,
 ) -> Exposure {
     match (&api.implementation, instance) {
         (Implementation::External, instance) => Exposure::External {
             url: instance.and_then(|i| external_url(i, document?)),
         },
-        (Implementation::Service(service), Some(instance)) if api.api_type.in_api_management() => {
+        (Implementation::Service(service), Some(instance)) if in_api_management => {
             Exposure::Ingress(ingress(api, service, annotations, instance))
         }
         (Implementation::Service(service), _) => Exposure::InCluster {

@@ -166,6 +166,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         &inquiry.annotations,
         instance.as_deref(),
         read.as_ref().and_then(|r| r.document.as_ref()),
+        published,
     );
     let backend_url = exposure::backend_url(&exposure, &api.path, &input.exposure);
     if let Some(url) = backend_url
@@ -273,7 +274,7 @@ fn plugins_without_api_management(annotations: &Annotations) -> Option<Problem> 
     asked.then(|| {
         Problem::new(
             annotations::path("plugins"),
-            "has no effect: an API of this type is reached in the cluster only, where no plugin runs",
+            "has no effect: this API is reached in the cluster only, by its type or its segment, and no plugin runs there",
         )
     })
 }

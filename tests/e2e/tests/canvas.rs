@@ -462,3 +462,72 @@ async fn a_component_that_is_not_there_costs_one_message_and_is_told_when_it_com
         .unwrap();
     stage.until_gone("catalog").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_may_keep_segments_in_the_cluster_and_change_its_mind() {
+    let test = "an_instance_may_keep_segments_in_the_cluster_and_change_its_mind";
+    let Some(stage) = Stage::builder().start(test).await else {
+        return;
+    };
+    for segment in ["coreFunction", "managementFunction", "securityFunction"] {
+        let object = exposed_api(&segment.to_lowercase(), |object| {
+            object["spec"]["segment"] = segment.into();
+        });
+        stage.apply(&object).await.unwrap();
+    }
+    let published = "https://apim-local.azure-api.net/managementfunction";
+    let inside = "http://managementfunction.shop.svc:8080/managementfunction";
+    let status = stage.until_ready("managementfunction").await.unwrap();
+    assert_eq!(status["apiStatus"]["url"], published);
+    stage.until_ready("securityfunction").await.unwrap();
+    stage.until_ready("corefunction").await.unwrap();
+
+    // From now on, only core APIs are for everybody.
+    let mut instance = stage.instance_manifest();
+    instance["spec"]["exposure"] = json!({"ingressClass": "istio", "segments": {
+        "managementFunction": "InCluster", "securityFunction": "InCluster",
+    }});
+    stage.azure.clear_journal();
+    stage.apply(&instance).await.unwrap();
+    let at = |url: &'static str| {
+        move |status: &Value| {
+            status["apiStatus"]["url"] == url && status["implementation"]["ready"] == true
+        }
+    };
+    stage
+        .until("managementfunction", "in the cluster", at(inside))
+        .await
+        .unwrap();
+    stage
+        .until(
+            "securityfunction",
+            "in the cluster",
+            at("http://securityfunction.shop.svc:8080/securityfunction"),
+        )
+        .await
+        .unwrap();
+    for name in ["managementfunction", "securityfunction"] {
+        assert_eq!(stage.api(&format!("shop.{name}")).await.unwrap(), None);
+        assert_eq!(
+            stage.writes(&format!("shop.{name}")),
+            [e2e::Write("DELETE".into(), String::new())]
+        );
+        wait_until("the Ingress is gone", PATIENCE, async || {
+            match stage.ingress(name).await {
+                Ok(None) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+        .unwrap();
+    }
+    assert_eq!(stage.writes("shop.corefunction"), []);
+
+    // And back.
+    stage.apply(&stage.instance_manifest()).await.unwrap();
+    stage
+        .until("managementfunction", "published", at(published))
+        .await
+        .unwrap();
+    assert!(stage.api("shop.managementfunction").await.unwrap().is_some());
+}

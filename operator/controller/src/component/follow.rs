@@ -46,7 +46,7 @@ pub(super) async fn forever(components: Arc<Components>) {
             components.is_now(availability.clone(), None);
             said = Some(availability);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(components.pace.of(LOOK)).await;
     }
 }
 

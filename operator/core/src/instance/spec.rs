@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::selector::LabelSelector;
+use crate::exposed_api::Segment;
 
 /// One API Management instance, and what API owners may do with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -218,6 +219,47 @@ pub struct ExposureSpec {
     /// Their annotations.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// How far the APIs of each segment are published.
+    #[serde(skip_serializing_if = "is_default")]
+    pub segments: Segments,
+}
+
+/// How far the APIs of each segment of a Component are published. An API that
+/// names no segment belongs to `coreFunction`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Segments {
+    /// What the Component is for.
+    #[serde(skip_serializing_if = "is_default")]
+    pub core_function: Reach,
+    /// What it is watched and managed by.
+    #[serde(skip_serializing_if = "is_default")]
+    pub management_function: Reach,
+    /// What its roles and permissions are managed by.
+    #[serde(skip_serializing_if = "is_default")]
+    pub security_function: Reach,
+}
+
+impl Segments {
+    /// How far the APIs of a segment are published.
+    #[must_use]
+    pub const fn reach(&self, segment: Segment) -> Reach {
+        match segment {
+            Segment::Core => self.core_function,
+            Segment::Management => self.management_function,
+            Segment::Security => self.security_function,
+        }
+    }
+}
+
+/// How far an API is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Reach {
+    /// In API Management.
+    #[default]
+    ApiManagement,
+    /// Not at all: its URL is the Service's.
+    InCluster,
 }
 
 impl Default for ExposureSpec {
@@ -228,6 +270,7 @@ impl Default for ExposureSpec {
             host: None,
             tls_secret: None,
             annotations: BTreeMap::new(),
+            segments: Segments::default(),
         }
     }
 }

@@ -69,7 +69,7 @@ fn source(inquiry: &Inquiry) -> Option<(&ExposedApi, &SpecificationSource)> {
     let api = inquiry
         .api
         .as_ref()
-        .filter(|a| a.api_type.in_api_management())?;
+        .filter(|_| inquiry.in_api_management())?;
     Some((api, &api.specification.as_ref()?.source))
 }
 
@@ -84,7 +84,7 @@ pub(super) fn read(
     let api = inquiry
         .api
         .as_ref()
-        .filter(|a| a.api_type.in_api_management())?;
+        .filter(|_| inquiry.in_api_management())?;
     let result = match (source(inquiry), need(inquiry), facts) {
         (None, ..) => import(openapi::catch_all(&api.name), DocumentOrigin::Generated),
         (Some((_, SpecificationSource::Inline(text))), ..) => {

@@ -10,7 +10,8 @@ use super::rejection::Finding;
 use crate::annotations::{self, Annotations, nearest::listed};
 use crate::apim::AppliedRecord;
 use crate::chain::{self, Catalog, Plan, SpecRequest};
-use crate::exposed_api::{self, ExposedApi, ObjectMeta};
+use crate::exposed_api::{self, ExposedApi, Implementation, ObjectMeta, Segment};
+use crate::instance::spec::{Reach, Segments};
 use crate::instance::{Instance, select_instance};
 use crate::names::{ObjectKey, PluginName};
 use crate::paths;
@@ -62,14 +63,19 @@ pub fn inquire(
     let (annotations, problems) = annotations::read(&meta.annotations);
     findings.extend(each(Reason::InvalidAnnotation, problems));
     let key = meta.key();
-    let in_cluster = !exposed_api::in_api_management(spec);
-    let instance = match instance(&key, &annotations, platform, applied, in_cluster) {
+    let by_type = !exposed_api::in_api_management(spec);
+    let instance = match instance(&key, &annotations, platform, applied, by_type) {
         Ok(instance) => instance,
         Err(finding) => {
             findings.push(finding);
             None
         }
     };
+    let by_segment = match instance.as_ref().filter(|_| !by_type) {
+        Some(instance) => kept_in_cluster(instance, api.as_ref(), spec, &mut findings),
+        None => false,
+    };
+    let in_cluster = by_type || by_segment;
     let grants = instance
         .as_ref()
         .map_or_else(Grants::default, |i| i.grants(platform.namespace_labels));
@@ -194,6 +200,47 @@ fn each(reason: Reason, problems: Vec<Problem>) -> Vec<Finding> {
         .into_iter()
         .map(|problem| Finding::invalid(reason, problem))
         .collect()
+}
+
+/// Whether the instance keeps the object's segment in the cluster. A segment
+/// that is none is an error where that matters: a typo must not publish what
+/// the platform keeps in.
+fn kept_in_cluster(
+    instance: &Instance,
+    api: Option<&ExposedApi>,
+    spec: &Value,
+    findings: &mut Vec<Finding>,
+) -> bool {
+    let segments = &instance.spec.exposure.segments;
+    if *segments == Segments::default() {
+        return false;
+    }
+    let mut refuse = |message: String| {
+        let problem = Problem::new("spec.segment", message);
+        findings.push(Finding::invalid(Reason::InvalidSpec, problem));
+        false
+    };
+    let segment = match exposed_api::segment(spec) {
+        Ok(segment) => segment,
+        Err(found) => {
+            return refuse(format!(
+                "{found} is no segment, and instance `{}` publishes by segment; write one of {}",
+                instance.name,
+                listed(Segment::ALL.map(Segment::as_str).into_iter())
+            ));
+        }
+    };
+    if segments.reach(segment) == Reach::ApiManagement {
+        return false;
+    }
+    if api.is_some_and(|api| api.implementation == Implementation::External) {
+        return refuse(format!(
+            "instance `{}` keeps APIs of segment `{}` in the cluster (`exposure.segments`), and this one is              implemented outside of it (`spec.implementation`)",
+            instance.name,
+            segment.as_str()
+        ));
+    }
+    true
 }
 
 /// The instance for an object. A published one stays where it is until an

@@ -297,8 +297,85 @@ fn plugins_asked_for_where_none_runs_are_a_warning() {
             .map(ToString::to_string)
             .collect::<Vec<_>>(),
         [
-            "metadata.annotations[apim.oda.tmforum.org/plugins]: has no effect: an API of this type is reached in \
-             the cluster only, where no plugin runs"
+            "metadata.annotations[apim.oda.tmforum.org/plugins]: has no effect: this API is reached in the cluster \
+             only, by its type or its segment, and no plugin runs there"
+        ]
+    );
+}
+
+#[test]
+fn a_segment_that_an_instance_keeps_in_the_cluster_is_not_published() {
+    let world = World::with(instance(
+        "eu",
+        &json!({"exposure": {"segments": {"managementFunction": "InCluster", "securityFunction": "InCluster"}}}),
+    ));
+    let built = |segment: Value| {
+        let validated = world
+            .validate(&meta(&[]), &spec(&json!({"segment": segment})))
+            .unwrap();
+        (build(&validated), validated.url())
+    };
+    for (segment, published) in [
+        (json!(null), true),
+        (json!(""), true),
+        (json!("coreFunction"), true),
+        (json!("managementFunction"), false),
+        (json!("SecurityFunction"), false),
+    ] {
+        let (desired, url) = built(segment.clone());
+        assert_eq!(desired.api.is_some(), published, "{segment}");
+        assert_eq!(
+            matches!(desired.exposure, Exposure::Ingress(_)),
+            published,
+            "{segment}"
+        );
+        let expected = if published {
+            "https://gateway.azure-api.net/shop/catalog/v4"
+        } else {
+            "http://catalog-svc.components.svc:8080/shop/catalog/v4"
+        };
+        assert_eq!(url.as_deref(), Some(expected), "{segment}");
+    }
+}
+
+#[test]
+fn an_api_that_was_published_is_taken_out_when_its_segment_stays_in() {
+    let mut world = World::with(instance(
+        "eu",
+        &json!({"exposure": {"segments": {"managementFunction": "InCluster"}}}),
+    ));
+    world.applied = Some(applied("eu", "components.catalog"));
+    let validated = world
+        .validate(&meta(&[]), &spec(&json!({"segment": "managementFunction"})))
+        .unwrap();
+    let desired = build(&validated);
+    assert_eq!(
+        (desired.api, desired.instance.unwrap().as_str()),
+        (None, "eu")
+    );
+}
+
+#[test]
+fn what_cannot_be_kept_in_the_cluster_is_an_error_where_that_matters() {
+    let by_segment = World::with(instance(
+        "eu",
+        &json!({"exposure": {"segments": {"managementFunction": "InCluster"}}}),
+    ));
+    let odd = spec(&json!({"segment": "managmentFunction"}));
+    assert_eq!(
+        by_segment.refusal(&meta(&[]), &odd),
+        [
+            "spec.segment: `managmentFunction` is no segment, and instance `eu` publishes by segment; write one of \
+             `coreFunction`, `managementFunction`, `securityFunction`"
+        ]
+    );
+    assert!(World::default().validate(&meta(&[]), &odd).is_ok());
+    let external = spec(&json!({"segment": "managementFunction", "implementation": "<external>"}));
+    assert_eq!(
+        by_segment.refusal(&meta(&[]), &external),
+        [
+            "spec.segment: instance `eu` keeps APIs of segment `managementFunction` in the cluster \
+             (`exposure.segments`), and this one is implemented outside of it (`spec.implementation`)"
         ]
     );
 }
