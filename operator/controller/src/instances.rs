@@ -4,6 +4,7 @@
 //! from the secrets of a Key Vault. Connecting is done beside the reconcile and
 //! again until it works; wrong settings are data with a message, not a crash.
 
+pub mod access;
 mod connect;
 mod tell;
 
