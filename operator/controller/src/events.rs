@@ -114,6 +114,7 @@ impl Events {
 
     /// Publishes an event about an object, once in this process, and answers
     /// whether this was the time.
+    #[expect(clippy::must_use_candidate, reason = "few want to know")]
     pub fn publish_once(
         &self,
         about: &ObjectReference,

@@ -512,12 +512,14 @@ async fn an_instance_may_keep_segments_in_the_cluster_and_change_its_mind() {
             stage.writes(&format!("shop.{name}")),
             [e2e::Write("DELETE".into(), String::new())]
         );
-        wait_until("the Ingress is gone", PATIENCE, async || {
-            match stage.ingress(name).await {
-                Ok(None) => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
+        let ingress = format!("apim-api-ingress-{name}");
+        wait_for(
+            &stage.ingresses(),
+            &ingress,
+            "no Ingress",
+            PATIENCE,
+            |found| found.is_none().then_some(()),
+        )
         .await
         .unwrap();
     }
@@ -529,5 +531,11 @@ async fn an_instance_may_keep_segments_in_the_cluster_and_change_its_mind() {
         .until("managementfunction", "published", at(published))
         .await
         .unwrap();
-    assert!(stage.api("shop.managementfunction").await.unwrap().is_some());
+    assert!(
+        stage
+            .api("shop.managementfunction")
+            .await
+            .unwrap()
+            .is_some()
+    );
 }

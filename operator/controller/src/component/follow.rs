@@ -35,13 +35,12 @@ pub(super) async fn forever(components: Arc<Components>) {
             Err(error) => Availability::Unreadable(error.to_string()),
         };
         if said.as_ref() != Some(&availability) {
-            match &availability {
-                Availability::Unreadable(why) => {
-                    tracing::warn!("whether there are Components cannot be told: {why}");
-                }
-                _ => tracing::info!(
+            if let Availability::Unreadable(why) = &availability {
+                tracing::warn!("whether there are Components cannot be told: {why}");
+            } else {
+                tracing::info!(
                     "this cluster has no Components: no parent of an ExposedAPI is told of it"
-                ),
+                );
             }
             components.is_now(availability.clone(), None);
             said = Some(availability);

@@ -201,24 +201,24 @@ fn statuses() -> impl Strategy<Value = Value> {
             entry
         },
     );
-    let list = prop::collection::vec(entry, 0..4);
-    (list.clone(), list.clone(), list).prop_map(
+    let apis = prop::collection::vec(entry, 0..4);
+    (apis.clone(), apis.clone(), apis).prop_map(
         |(core, management, security)| json!({"coreAPIs": core, "managementAPIs": management, "securityAPIs": security}),
     )
 }
 
 /// Carries out a JSON Patch of the three operations that are used.
-fn patched(document: &Value, patch: &Value) -> Option<Value> {
+fn patched(document: &Value, steps: &Value) -> Option<Value> {
     let mut document = document.clone();
-    for step in patch.as_array()? {
-        let path = step["path"].as_str()?;
+    for step in steps.as_array()? {
+        let at = step["path"].as_str()?;
         if step["op"] == "test" {
-            if document.pointer(path) != Some(&step["value"]) {
+            if document.pointer(at) != Some(&step["value"]) {
                 return None;
             }
             continue;
         }
-        let (parent, last) = path.rsplit_once('/')?;
+        let (parent, last) = at.rsplit_once('/')?;
         match document.pointer_mut(parent)? {
             Value::Object(fields) if step["op"] == "add" => {
                 fields.insert(last.to_owned(), step["value"].clone());
