@@ -104,7 +104,11 @@ impl Applier {
             self.check_cancelled().map_err(ApplyError::bare)?;
             match client.delete_api(id, api.etag.as_deref()).await {
                 Ok(()) => return Ok(Deleted::Gone),
-                Err(error) if error.class == ErrorClass::Conflict && round < ROUNDS => {
+                // Where nothing says how the deletion ended, a read does.
+                Err(error)
+                    if (error.class == ErrorClass::Conflict || error.is_lost())
+                        && round < ROUNDS =>
+                {
                     round += 1;
                     self.settle().await;
                 }

@@ -55,6 +55,8 @@ pub enum Cause {
     Token,
     /// It was not sent: this process may not write at the moment.
     Gate,
+    /// The service said that it was done, and it was not.
+    Result,
     /// The answer broke the protocol, or was refused for safety.
     Protocol,
 }
@@ -234,6 +236,27 @@ impl ArmError {
         )
     }
 
+    /// Something is being done to the API that this process did not start.
+    pub(crate) fn busy(api_id: &str) -> Self {
+        Self::without_answer(
+            &format!("PUT API {api_id} with its document"),
+            Cause::Result,
+            ErrorClass::Transient,
+            "not sent: another import runs on the API, as its provisioning state says",
+        )
+    }
+
+    /// An import ended well, and the API has other operations than its document
+    /// makes.
+    pub(crate) fn unfulfilled(api_id: &str, message: impl Into<String>) -> Self {
+        Self::without_answer(
+            &format!("PUT API {api_id} with its document"),
+            Cause::Result,
+            ErrorClass::Transient,
+            message,
+        )
+    }
+
     /// Whether the API is still locked by what was done to it just before.
     pub(crate) fn is_lock(&self) -> bool {
         self.status == Some(409) && self.code.as_deref() == Some("PessimisticConcurrencyConflict")
@@ -241,7 +264,12 @@ impl ArmError {
 
     /// Whether what was called does not exist in a service that does.
     pub(crate) fn is_absent(&self) -> bool {
-        self.status == Some(404) && !self.is_service_absent()
+        self.status == Some(404) && !self.is_lost() && !self.is_service_absent()
+    }
+
+    /// Whether an operation was accepted and is not known any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.status == Some(404) && self.cause == Cause::Operation
     }
 
     /// Whether the service itself, or what it is in, does not exist.

@@ -33,7 +33,7 @@ mod token;
 pub mod transport;
 mod writes;
 
-pub use apply::{Applied, Applier, ApplyError, Progress, Writes};
+pub use apply::{Applied, Applier, ApplyError, Follow, Progress, Silent, Writes};
 pub use arm::{ArmClient, ArmOptions, ArmReader, Pages, Parts, ServiceRef};
 pub use bucket::{Bucket, BucketSize, Buckets, Lane, Limits};
 pub use cloud::CloudSettings;

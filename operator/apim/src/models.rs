@@ -30,6 +30,9 @@ pub(crate) struct Page<T> {
     pub(crate) value: Vec<T>,
     #[serde(default)]
     pub(crate) next_link: Option<String>,
+    /// Of all pages together.
+    #[serde(default)]
+    pub(crate) count: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -46,6 +49,7 @@ pub(crate) struct ApiProperties {
     api_revision: Option<String>,
     api_revision_description: Option<String>,
     is_current: Option<bool>,
+    provisioning_state: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -102,6 +106,7 @@ impl ApiProperties {
                 openid_provider,
             },
             service_url: self.service_url,
+            provisioning: self.provisioning_state,
         }
     }
 }

@@ -4,7 +4,10 @@ use operator_core::apim::{ObservedApi, ObservedOperation, ObservedPolicy, Readin
 
 use crate::arm::{ArmReader, Pages, ReadCall, absent};
 use crate::error::ArmError;
-use crate::models::{ApiProperties, Entity, OperationProperties, PolicyProperties, RevisionBody};
+use crate::models::{
+    ApiProperties, Entity, OperationProperties, Page, PolicyProperties, RevisionBody,
+};
+use serde::de::IgnoredAny;
 
 /// Whose policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +134,22 @@ impl ArmReader {
         let call = self.get(&["apis", id, "operations"], &[], "operations", what);
         let pages = self.pages::<Entity<OperationProperties>, _>(call);
         pages.all().await
+    }
+
+    /// How many operations the API has. Costs one read of a short page, where
+    /// the service counts as its interface says.
+    pub async fn count_operations(&self, id: &str) -> Result<u32, ArmError> {
+        let what = format!("number of operations of API {id}");
+        let one = [("$top", "1")];
+        let call = self.get(&["apis", id, "operations"], &one, "operations", what);
+        let page: Page<IgnoredAny> = self.read(&call).await?.json(&call.name())?;
+        match page.count {
+            Some(count) => Ok(count),
+            None => {
+                let all = self.operations(id).await?.len();
+                Ok(u32::try_from(all).unwrap_or(u32::MAX))
+            }
+        }
     }
 
     /// A policy document as `rawxml`.

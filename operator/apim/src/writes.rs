@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::arm::{ArmClient, Repeat, WriteVerb, absent, encode};
 use crate::error::ArmError;
-use crate::lro::Ended;
+use crate::lro::{Ended, Started};
 use crate::models::{api_body, patch_body};
 use crate::reads::PolicyOf;
 
@@ -23,12 +23,13 @@ impl ArmClient {
         self.run(&call).await
     }
 
-    /// Imports the document, with all settings.
+    /// Sends the document, with all settings, and does not wait until it is
+    /// imported.
     pub(crate) async fn import_api(
         &self,
         api: &DesiredApi,
         etag: Option<&str>,
-    ) -> Result<Ended, ArmError> {
+    ) -> Result<Started, ArmError> {
         let id = api.id.as_str();
         let what = format!("API {id} with its document");
         let mut call = self.call(WriteVerb::Put, &["apis", id], &[], "apiImport", what);
@@ -37,7 +38,7 @@ impl ArmClient {
         // Imports sent again while the first still ran once kept an instance
         // busy for days.
         call.repeat = Repeat::OnlyUnsent;
-        self.run(&call).await
+        self.start(&call).await
     }
 
     /// Changes some settings.

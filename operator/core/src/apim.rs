@@ -19,6 +19,7 @@ mod changes;
 mod compare;
 pub mod guard;
 mod observed;
+mod pending;
 mod plan;
 mod record;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use changes::{
 };
 pub use compare::{SettingsPatch, difference, same_document};
 pub use observed::{Observed, ObservedApi, ObservedOperation, ObservedPolicy, Reading, Rival};
+pub use pending::{PendingImport, PollShape};
 pub use plan::{PlanError, Published, Step, plan, policy_text, repair};
 pub use record::{
     AppliedRecord, Move, OperationPolicyReads, Place, Reads, confirmation, confirmed, reads,

@@ -52,6 +52,10 @@ impl ReadCall {
         }
     }
 
+    pub(crate) const fn url(&self) -> &Url {
+        &self.target.url
+    }
+
     pub(crate) fn name(&self) -> String {
         format!("{} {}", self.method(), self.target.what)
     }
@@ -104,6 +108,13 @@ impl ArmReader {
     #[must_use]
     pub fn trusts(&self, url: &Url) -> bool {
         self.wire.trusts(url)
+    }
+
+    /// Whether a URL lies below the service itself, so that a token may go there
+    /// also when it is only said to come from the service.
+    pub(crate) fn is_below(&self, url: &Url) -> bool {
+        let base = format!("{}/", self.wire.base.path()).to_ascii_lowercase();
+        self.wire.trusts(url) && url.path().to_ascii_lowercase().starts_with(&base)
     }
 
     /// A GET of something below the service.

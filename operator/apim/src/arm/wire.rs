@@ -295,7 +295,8 @@ impl Wire {
             let new = self.tokens.token().await.ok()?;
             return (new != *old).then_some(Duration::ZERO);
         }
-        if error.is_lock() {
+        let heavy = sending.repeat == Repeat::OnlyUnsent && !failed.unsent;
+        if error.is_lock() && !heavy {
             *repeated += 1;
             return (started.elapsed() < options.lock_wait).then(|| self.backoff(*repeated));
         }
@@ -306,12 +307,11 @@ impl Wire {
             ErrorClass::Throttled(time) => {
                 self.bucket(sending).pause(options.pace.of(time));
                 // The bucket holds the call back itself.
-                (again && time <= options.longest_retry_after).then_some(Duration::ZERO)
+                (again && !heavy && time <= options.longest_retry_after).then_some(Duration::ZERO)
             }
             ErrorClass::Transient => {
-                let may = sending.repeat == Repeat::Yes || failed.unsent;
                 let asked = failed.retry_after.unwrap_or_default();
-                (again && may && asked <= options.longest_retry_after)
+                (again && !heavy && asked <= options.longest_retry_after)
                     .then(|| options.pace.of(asked).max(self.backoff(*repeated)))
             }
             _ => None,

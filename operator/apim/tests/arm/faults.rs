@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apim_simulator::{FaultSpec, SimulatorConfig};
-use operator_apim::{ApplyError, ArmOptions, Cause, Writes};
+use operator_apim::{ApplyError, ArmOptions, Cause, Silent, Writes};
 use operator_core::class::ErrorClass;
 use serde_json::{Value, json};
 
@@ -186,7 +186,7 @@ async fn a_refused_policy_is_shown_with_all_that_azure_said() {
     );
     let failed = stage
         .applier
-        .apply(&desired, None, &|_| {})
+        .apply(&desired, None, &Silent)
         .await
         .unwrap_err();
     assert_eq!(failed.class(), ErrorClass::Waiting);

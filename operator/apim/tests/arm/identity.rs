@@ -3,7 +3,7 @@
 use apim_simulator::{Endpoints, KeyVaultSeed, Seed, SimulatorConfig};
 use operator_apim::identity::Environment;
 use operator_apim::keyvault::SECRETS;
-use operator_apim::{Azure, Cause, Credentials, Secret, VaultError, VaultSettings};
+use operator_apim::{Azure, Cause, Credentials, Secret, Silent, VaultError, VaultSettings};
 use operator_core::class::ErrorClass;
 use rsa::pkcs1::{EncodeRsaPrivateKey as _, LineEnding};
 use rsa::pkcs8::EncodePublicKey as _;
@@ -115,7 +115,7 @@ async fn a_principal_without_a_role_is_denied_and_a_reader_may_read_only() {
 
     let reader = operator_apim::Applier::new(stage.client_of("reader"));
     let desired = crate::stage::Wish::default().desired();
-    let failed = reader.apply(&desired, None, &|_| {}).await.unwrap_err();
+    let failed = reader.apply(&desired, None, &Silent).await.unwrap_err();
     assert_eq!(failed.class(), ErrorClass::Denied);
     assert_eq!(
         failed.step.as_deref(),

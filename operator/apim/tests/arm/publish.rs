@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use apim_simulator::{LroMode, LroSettings, SimulatorConfig, ThrottleLimits};
+use async_trait::async_trait;
 use operator_apim::apply::Failure;
-use operator_apim::{BucketSize, Deleted, Limits, ServiceRef, Writes};
+use operator_apim::{BucketSize, Deleted, Follow, Limits, Progress, ServiceRef, Writes};
 use operator_core::apim::{AppliedRecord, PlanError};
 use operator_core::class::ErrorClass;
 use operator_core::names::ApiId;
@@ -172,17 +173,30 @@ async fn operations_with_their_own_policy_are_guarded_from_the_import_on() {
     assert_eq!(plain.writes, one_write());
 }
 
+/// Sets a flag when the step before another one starts.
+struct Stop {
+    flag: Arc<AtomicBool>,
+    before: usize,
+}
+
+#[async_trait]
+impl Follow for Stop {
+    fn step(&self, progress: Progress<'_>) {
+        if progress.number + 1 == self.before {
+            self.flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    async fn accepted(&self, _: &AppliedRecord) {}
+}
+
 /// Applies until a step is about to start, and stops there.
 async fn killed_before(stage: &Stage, wish: &Wish, step: usize) {
     let flag = Arc::new(AtomicBool::new(false));
     let applier = stage.applier.clone().cancelled_by(flag.clone());
     let desired = wish.desired();
-    let progress = |progress: operator_apim::Progress<'_>| {
-        if progress.number + 1 == step {
-            flag.store(true, Ordering::Relaxed);
-        }
-    };
-    let error = applier.apply(&desired, None, &progress).await.unwrap_err();
+    let stop = Stop { flag, before: step };
+    let error = applier.apply(&desired, None, &stop).await.unwrap_err();
     assert_eq!(error.failure, Failure::Cancelled);
 }
 

@@ -9,7 +9,7 @@ use apim_simulator::{
 };
 use operator_apim::{
     Applied, Applier, ApplyError, ArmClient, ArmOptions, Azure, CloudSettings, Credentials, Secret,
-    ServiceRef,
+    ServiceRef, Silent,
 };
 use operator_core::annotations::Adoption;
 use operator_core::apim::AppliedRecord;
@@ -89,7 +89,7 @@ impl Stage {
         wish: &Wish,
         applied: Option<&AppliedRecord>,
     ) -> Result<Applied, ApplyError> {
-        self.applier.apply(&wish.desired(), applied, &|_| {}).await
+        self.applier.apply(&wish.desired(), applied, &Silent).await
     }
 
     /// Publishes, and forgets the calls that it took.

@@ -1,7 +1,8 @@
 //! Step: apply to API Management, and what is known to be there.
 
+use async_trait::async_trait;
 use operator_apim::apply::Failure;
-use operator_apim::{ApplyError, Deleted, Progress};
+use operator_apim::{ApplyError, Deleted, Follow, Progress, Silent};
 use operator_core::apim::{self, AppliedRecord, Move, PlanError, Published};
 use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, Exposure};
@@ -96,16 +97,16 @@ pub(super) async fn publish(
     claim.record = Some(before.clone().certain(published));
     claim.believed = true;
     report::progressing(ctx, subject, validated, desired, claim, stages, facts).await?;
-    let progress = |progress: Progress<'_>| {
-        tracing::info!(
-            correlation = trace,
-            "{} of {}: {}",
-            progress.number,
-            progress.of,
-            progress.step.describe()
-        );
+    let follow = Told {
+        ctx,
+        subject,
+        validated,
+        desired,
+        stages,
+        facts,
+        trace: &trace,
     };
-    match applier.apply(desired, Some(&before), &progress).await {
+    match applier.apply(desired, Some(&before), &follow).await {
         Ok(mut done) => {
             done.record.mandatory_hash = mandatory;
             ctx.memory.confirm(&subject.key, Some(done.record.clone()));
@@ -141,6 +142,53 @@ pub(super) async fn publish(
     }
 }
 
+/// Tells the log of each step, and status of an import that runs.
+struct Told<'a> {
+    ctx: &'a Context,
+    subject: &'a Subject,
+    validated: &'a ValidatedApi,
+    desired: &'a Desired,
+    stages: &'a Stages,
+    facts: &'a ExposureFacts,
+    trace: &'a str,
+}
+
+#[async_trait]
+impl Follow for Told<'_> {
+    fn step(&self, progress: Progress<'_>) {
+        tracing::info!(
+            correlation = self.trace,
+            "{} of {}: {}",
+            progress.number,
+            progress.of,
+            progress.step.describe()
+        );
+    }
+
+    async fn accepted(&self, record: &AppliedRecord) {
+        let claim = Claim {
+            record: Some(record.clone()),
+            believed: true,
+        };
+        self.ctx
+            .memory
+            .confirm(&self.subject.key, claim.record.clone());
+        let told = report::progressing(
+            self.ctx,
+            self.subject,
+            self.validated,
+            self.desired,
+            &claim,
+            self.stages,
+            self.facts,
+        );
+        // Without it, a restart before the end imports once more.
+        if let Err(error) = told.await {
+            tracing::warn!(%error, "the import that runs could not be written down");
+        }
+    }
+}
+
 /// Writes the policy of a paused object, and nothing else, when what the
 /// platform made mandatory has changed since it was published.
 pub(super) async fn follow_mandatory(
@@ -166,11 +214,12 @@ pub(super) async fn follow_mandatory(
     let pretended = AppliedRecord {
         spec_hash: Some(api.document.hash.clone()),
         settings_hash: Some(apim::settings_hash(api)),
+        pending_import: None,
         ..record.clone()
     };
     let applied = connection
         .applier
-        .apply(desired, Some(&pretended), &|_: Progress<'_>| {})
+        .apply(desired, Some(&pretended), &Silent)
         .await;
     let (now, step) = match applied {
         Ok(done) => (Some(done.record), Step::Done),
@@ -181,6 +230,7 @@ pub(super) async fn follow_mandatory(
             spec_hash: record.spec_hash,
             settings_hash: record.settings_hash,
             operations: record.operations,
+            pending_import: record.pending_import,
             mandatory_hash: if step == Step::Done {
                 mandatory
             } else {

@@ -74,6 +74,8 @@ pub struct ObservedApi {
     pub settings: ApiSettings,
     /// Where requests go.
     pub service_url: Option<String>,
+    /// `Succeeded`, `InProgress` or `Failed`, where the service says.
+    pub provisioning: Option<String>,
 }
 
 impl ObservedApi {
@@ -81,6 +83,22 @@ impl ObservedApi {
     #[must_use]
     pub fn carries(&self, mark: &str) -> bool {
         self.mark.as_deref() == Some(mark) || self.other_marks.iter().any(|other| other == mark)
+    }
+
+    /// Whether nothing is being done to it, as far as it says.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.provisioning
+            .as_deref()
+            .is_none_or(|state| state.eq_ignore_ascii_case("Succeeded"))
+    }
+
+    /// Whether something is being done to it.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.provisioning
+            .as_deref()
+            .is_some_and(|state| state.eq_ignore_ascii_case("InProgress"))
     }
 
     /// Whose it is, as far as its marks say: the first that is not empty.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::{difference, same_document};
 use super::observed::{Observed, ObservedApi, Reading};
+use super::pending::PendingImport;
 use super::plan::{Published, Step};
 use crate::desired::{DesiredApi, DesiredPolicy};
 use crate::names::{ApiId, ContentHash, InstanceName};
@@ -54,6 +55,9 @@ pub struct AppliedRecord {
     /// place here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaving: Vec<Place>,
+    /// An import that was accepted and had not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_import: Option<PendingImport>,
 }
 
 /// Where an API is.
@@ -95,6 +99,7 @@ impl AppliedRecord {
             operations: None,
             mandatory_hash: None,
             leaving: Vec::new(),
+            pending_import: None,
         }
     }
 
@@ -277,6 +282,7 @@ impl AppliedRecord {
         self.path = Some(api.settings.path.clone());
         self.policy_hash = Some(policy.api.hash.clone());
         self.operation_policies = Some(operation_hashes(policy));
+        self.pending_import = None;
         if let Some(made) = &api.document.operations {
             self.operations = u32::try_from(made.len()).ok();
         }
@@ -402,6 +408,8 @@ pub fn confirmed(
     };
     record.api_revision = Some(found.revision.clone());
     record.path = Some(found.settings.path.clone());
+    // A claim that costs reads at most, and whose end is looked at.
+    record.pending_import.clone_from(&claimed.pending_import);
     if difference(api, found).is_empty() {
         record.settings_hash = Some(settings_hash(api));
     }

@@ -185,6 +185,7 @@ impl Model {
             other_marks: Vec::new(),
             settings: held.settings.clone(),
             service_url: held.service_url.clone(),
+            provisioning: None,
         }
     }
 

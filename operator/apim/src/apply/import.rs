@@ -1,0 +1,249 @@
+//! The import: sent once, waited for, looked at, and found again after a
+//! restart.
+
+use std::collections::BTreeSet;
+
+use operator_core::apim::{self, PendingImport, Step};
+use operator_core::class::ErrorClass;
+use url::Url;
+
+use super::Failure;
+use super::run::Run;
+use crate::error::ArmError;
+use crate::lro::{Running, Started, Unfinished};
+
+/// How many operations a message names.
+const NAMED: usize = 5;
+
+impl Run<'_> {
+    /// Sends the document and waits until it is imported.
+    pub(super) async fn import(&mut self) -> Result<(), Failure> {
+        let api = self.published.api;
+        let client = &self.applier.client;
+        let etag = self.etags.api.take();
+        self.imported = true;
+        let running = match client.import_api(api, etag.as_deref()).await {
+            Ok(Started::Ended(_)) => return Ok(()),
+            Ok(Started::Running(running)) => running,
+            Err(error) if error.class == ErrorClass::Conflict => {
+                return Err(self.judge_conflict(error, etag.as_deref()).await.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // Written down before the wait, which can be long.
+        if client.reader().is_below(running.url()) {
+            self.record.pending_import = Some(PendingImport {
+                spec_hash: api.document.hash.clone(),
+                poll: running.url().to_string(),
+                shape: running.shape(),
+                etag: etag.clone(),
+                started: self.applier.now(),
+            });
+            self.follow.accepted(&self.record).await;
+        }
+        self.wait_for(&running, etag.as_deref()).await
+    }
+
+    /// A 412 or 409 means that somebody wrote in between, or that something
+    /// runs on the API. In the second case the ETag is what it was, and sending
+    /// the document again at once would meet the same.
+    async fn judge_conflict(&self, mut error: ArmError, sent: Option<&str>) -> ArmError {
+        let id = self.published.api.id.as_str();
+        let reader = self.applier.client.reader();
+        let now = match sent {
+            Some(_) => reader.api_etag(id).await.ok().flatten(),
+            None => None,
+        };
+        if now.as_deref() == sent {
+            error.class = ErrorClass::Transient;
+            error.message.push_str(
+                " (nobody has modified the API: another operation runs on it, or has just ended)",
+            );
+        }
+        error
+    }
+
+    /// Waits for an import that was written down as running; one that cannot
+    /// be asked for is forgotten.
+    pub(super) async fn resume(&mut self) -> Result<(), Failure> {
+        let Some(pending) = self.record.pending_import.clone() else {
+            return Ok(());
+        };
+        let api = self.published.api;
+        let reader = self.applier.client.reader();
+        let url = Url::parse(&pending.poll).ok();
+        let url =
+            url.filter(|url| reader.is_below(url) && !pending.is_forgotten(self.applier.now()));
+        let Some(url) = url else {
+            tracing::warn!(
+                api = api.id.as_str(),
+                "the import that was written down as running is too old, or its URL is none of the instance's; \
+                 it is not asked for"
+            );
+            self.record.pending_import = None;
+            return Ok(());
+        };
+        let same = pending.spec_hash == api.document.hash;
+        self.step = Some("wait for the import that was started before".into());
+        tracing::info!(
+            api = api.id.as_str(),
+            started = %pending.started,
+            same,
+            "an import that was started before is waited for"
+        );
+        let call = format!("PUT API {} with its document", api.id);
+        let running = Running::resumed(call, url, pending.shape);
+        match self.wait_for(&running, pending.etag.as_deref()).await {
+            Ok(()) if same => {
+                self.verify_operations().await?;
+                self.record.spec_hash = Some(pending.spec_hash);
+                // Whether it reset any is what the next read shows.
+                self.record.settings_hash = None;
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+            // How the import of another document ended does not matter, as
+            // long as it has.
+            Err(Failure::Arm(error)) if !same && self.record.pending_import.is_none() => {
+                tracing::info!(%error, "the import of an earlier document failed");
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Waits until an import has ended. It stays written down for as long as
+    /// it may be running.
+    async fn wait_for(&mut self, running: &Running, before: Option<&str>) -> Result<(), Failure> {
+        let applier = self.applier;
+        let reader = applier.client.reader();
+        let (error, ended) = match reader.finish(running, &applier.cancelled).await {
+            Ok(_) => {
+                self.record.pending_import = None;
+                return Ok(());
+            }
+            Err(Unfinished::Failed(error)) => {
+                self.record.pending_import = None;
+                return Err(error.into());
+            }
+            Err(Unfinished::Cancelled(_)) => return Err(Failure::Cancelled),
+            Err(Unfinished::Unasked(error)) => return Err(error.into()),
+            Err(Unfinished::Lost(error)) => (error, true),
+            Err(Unfinished::Endless(error)) => (error, false),
+        };
+        // Nothing says how it ended, or whether: the API itself is looked at.
+        let done = self.took_effect(before).await?;
+        if done || ended {
+            self.record.pending_import = None;
+        }
+        if done { Ok(()) } else { Err(error.into()) }
+    }
+
+    /// Whether an import of which nothing else is known has been carried out:
+    /// the API was modified since, is not being modified, and has the
+    /// operations of the document.
+    async fn took_effect(&self, before: Option<&str>) -> Result<bool, ArmError> {
+        let id = self.published.api.id.as_str();
+        let reader = self.applier.client.reader();
+        let Some(found) = reader.api(id).await? else {
+            return Ok(false);
+        };
+        let modified = before.is_some() && found.etag.as_deref() != before;
+        if !modified || !found.is_settled() {
+            return Ok(false);
+        }
+        Ok(self.compare_operations().await?.is_ok())
+    }
+
+    /// Reads the API once after an import, repairs what it reset, and sees that
+    /// the operations are there.
+    pub(super) async fn read_back(&mut self) -> Result<(), Failure> {
+        let api = self.published.api;
+        let client = &self.applier.client;
+        let id = api.id.as_str();
+        let Some(found) = client.reader().api(id).await? else {
+            return Err(Failure::Arm(ArmError::vanished(id)));
+        };
+        self.etags.api.clone_from(&found.etag);
+        self.verify_operations().await?;
+        if let Some(patch) = apim::repair(api, &found, &mut self.record) {
+            tracing::info!(
+                api = id,
+                fields = patch.fields().join(", "),
+                "the import reset settings"
+            );
+            let etag = self.etags.api.take();
+            let ended = client.patch_api(id, &patch, etag.as_deref()).await?;
+            self.etags.api = ended.etag();
+            self.writes.repairs += 1;
+            self.record
+                .after(&Step::PatchSettings(patch), api, self.published.policy);
+        }
+        Ok(())
+    }
+
+    /// Sees that the API has as many operations as its document makes: one
+    /// read, and a few more where it has not, since lists can lag behind.
+    async fn verify_operations(&mut self) -> Result<(), Failure> {
+        let api = self.published.api;
+        let reader = self.applier.client.reader();
+        let count = reader.count_operations(api.id.as_str()).await?;
+        let expected = match &api.document.operations {
+            Some(made) => u32::try_from(made.len()).unwrap_or(u32::MAX),
+            None => count,
+        };
+        if count == expected {
+            self.record.operations = Some(count);
+            return Ok(());
+        }
+        let mut wrong = String::new();
+        for _ in 0..=self.applier.client.options().retries {
+            self.applier.settle().await;
+            match self.compare_operations().await? {
+                Ok(count) => {
+                    self.record.operations = Some(count);
+                    return Ok(());
+                }
+                Err(difference) => wrong = difference,
+            }
+        }
+        self.record.spec_hash = None;
+        self.record.operations = None;
+        Err(ArmError::unfulfilled(api.id.as_str(), wrong).into())
+    }
+
+    /// How many operations there are, or in what they differ from those that
+    /// the document makes.
+    async fn compare_operations(&self) -> Result<Result<u32, String>, ArmError> {
+        let api = self.published.api;
+        let reader = self.applier.client.reader();
+        let there = reader.operations(api.id.as_str()).await?;
+        let there: BTreeSet<&str> = there.iter().map(|one| one.id.as_str()).collect();
+        let count = u32::try_from(there.len()).unwrap_or(u32::MAX);
+        let Some(made) = &api.document.operations else {
+            return Ok(Ok(count));
+        };
+        let made: BTreeSet<&str> = made.iter().map(|one| one.id.as_str()).collect();
+        if made == there {
+            return Ok(Ok(count));
+        }
+        let mut wrong = format!(
+            "API Management reported that the document was imported, but the API has {} operation(s) and the \
+             document makes {}",
+            there.len(),
+            made.len()
+        );
+        for (what, ids) in [
+            ("missing", made.difference(&there).collect::<Vec<_>>()),
+            ("not in the document", there.difference(&made).collect()),
+        ] {
+            if ids.is_empty() {
+                continue;
+            }
+            let named: Vec<String> = ids.iter().take(NAMED).map(|id| format!("`{id}`")).collect();
+            let more = if ids.len() > NAMED { ", …" } else { "" };
+            wrong.push_str(&format!("; {what}: {}{more}", named.join(", ")));
+        }
+        Ok(Err(wrong))
+    }
+}

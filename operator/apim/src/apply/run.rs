@@ -1,0 +1,184 @@
+//! One apply: rounds of reading, planning and carrying out.
+
+use operator_core::apim::{
+    self, AppliedRecord, Observed, PlanError, Published, Reading, SettingsPatch, Step,
+};
+use operator_core::desired::Desired;
+
+use super::{Applier, Failure, Follow, Progress, Writes};
+use crate::error::ArmError;
+use crate::planning::Planned;
+use crate::reads::PolicyOf;
+
+/// How often the API is read and planned for again when somebody wrote in
+/// between.
+pub(super) const ROUNDS: u32 = 3;
+
+/// What `If-Match` needs, as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct Etags {
+    pub(super) api: Option<String>,
+    policy: Option<String>,
+    operations: std::collections::BTreeMap<String, String>,
+}
+
+impl Etags {
+    fn of(observed: &Observed) -> Self {
+        Self {
+            api: observed.api.as_ref().and_then(|api| api.etag.clone()),
+            policy: observed.policy.found().and_then(|found| found.etag.clone()),
+            operations: observed
+                .operation_policies
+                .iter()
+                .filter_map(|(id, policy)| Some((id.clone(), policy.found()?.etag.clone()?)))
+                .collect(),
+        }
+    }
+}
+
+/// One apply.
+pub(super) struct Run<'a> {
+    pub(super) applier: &'a Applier,
+    pub(super) published: Published<'a>,
+    pub(super) record: AppliedRecord,
+    pub(super) etags: Etags,
+    pub(super) writes: Writes,
+    pub(super) step: Option<String>,
+    pub(super) follow: &'a dyn Follow,
+    /// Whether the document was sent.
+    pub(super) imported: bool,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        applier: &'a Applier,
+        published: Published<'a>,
+        record: AppliedRecord,
+        follow: &'a dyn Follow,
+    ) -> Self {
+        Self {
+            applier,
+            published,
+            record,
+            etags: Etags::default(),
+            writes: Writes::default(),
+            step: None,
+            follow,
+            imported: false,
+        }
+    }
+
+    /// Waits for an import that runs, reads, plans, and carries out the plan.
+    pub(super) async fn round(&mut self, desired: &Desired) -> Result<(), Failure> {
+        self.resume().await?;
+        self.step = None;
+        let Published { api, policy, .. } = self.published;
+        let client = &self.applier.client;
+        let planned = client.reader().plan(desired, Some(&self.record)).await?;
+        let Some(Planned { observed, steps }) = planned else {
+            return Ok(());
+        };
+        self.record.learn(self.published, &observed);
+        if let Some(found) = &observed.api
+            && found.is_busy()
+            && steps.contains(&Step::Import)
+        {
+            return Err(ArmError::busy(api.id.as_str()).into());
+        }
+        self.etags = Etags::of(&observed);
+        let of = steps.len();
+        for (index, step) in steps.iter().enumerate() {
+            self.applier.check_cancelled()?;
+            self.step = Some(step.describe());
+            self.record.before(step, api);
+            self.follow.step(Progress {
+                step,
+                number: index + 1,
+                of,
+                record: &self.record,
+            });
+            self.carry_out(step).await?;
+        }
+        self.record.complete(api, policy);
+        self.step = None;
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, step: &Step) -> Result<(), Failure> {
+        let Published { api, policy, .. } = self.published;
+        let client = &self.applier.client;
+        let id = api.id.as_str();
+        match step {
+            Step::TakeOver => {
+                let patch = SettingsPatch {
+                    mark: Some(api.mark.clone()),
+                    ..SettingsPatch::default()
+                };
+                let etag = self.etags.api.take();
+                let ended = client.patch_api(id, &patch, etag.as_deref()).await?;
+                self.etags.api = ended.etag();
+            }
+            Step::CreateWithoutOperations => {
+                let ended = client.create_api(api).await?;
+                self.etags = Etags {
+                    api: ended.etag(),
+                    ..Etags::default()
+                };
+            }
+            Step::PutPolicy { guard } => {
+                let text = apim::policy_text(policy, guard).map_err(PlanError::from)?;
+                let etag = self.etags.policy.take();
+                let ended = client
+                    .put_policy(id, PolicyOf::Api, &text, etag.as_deref())
+                    .await?;
+                self.etags.policy = ended.etag();
+            }
+            Step::Import => self.import().await?,
+            Step::ReadBack => return self.read_back().await,
+            Step::PatchSettings(patch) => {
+                let etag = self.etags.api.take();
+                let ended = client.patch_api(id, patch, etag.as_deref()).await?;
+                self.etags.api = ended.etag();
+            }
+            Step::PutOperationPolicy { operation } => {
+                let Some(text) = policy.operations.get(operation) else {
+                    return Ok(());
+                };
+                let etag = self.etags.operations.remove(operation);
+                client
+                    .put_policy(id, PolicyOf::Operation(operation), text, etag.as_deref())
+                    .await?;
+            }
+            Step::DeleteOperationPolicy { operation } => {
+                if !self.delete_operation_policy(operation).await? {
+                    self.record.after(step, api, policy);
+                    return Ok(());
+                }
+            }
+        }
+        self.writes.planned += 1;
+        self.record.after(step, api, policy);
+        Ok(())
+    }
+
+    /// Whether there was one to delete.
+    async fn delete_operation_policy(&mut self, operation: &str) -> Result<bool, Failure> {
+        let client = &self.applier.client;
+        let id = self.published.api.id.as_str();
+        let etag = match self.etags.operations.remove(operation) {
+            Some(etag) => Some(etag),
+            None => match client
+                .reader()
+                .policy(id, PolicyOf::Operation(operation))
+                .await?
+            {
+                Reading::Found(there) => there.etag,
+                Reading::Absent | Reading::NotRead => return Ok(false),
+            },
+        };
+        client
+            .delete_operation_policy(id, operation, etag.as_deref())
+            .await?;
+        Ok(true)
+    }
+}
