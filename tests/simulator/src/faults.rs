@@ -43,6 +43,9 @@ pub struct FaultSpec {
     /// After the request has succeeded, refuse so many writes to the same API
     /// with 409 `PessimisticConcurrencyConflict`.
     pub lock_after_success: Option<u32>,
+    /// Let an import end well although its last so many operations were not
+    /// made.
+    pub lost_operations: Option<usize>,
     /// Use this shape of long-running operation.
     pub lro: Option<LroMode>,
     /// Let the operation take so many looks.

@@ -30,18 +30,20 @@ impl Run<'_> {
             }
             Err(error) => return Err(error.into()),
         };
+        let pending = PendingImport {
+            spec_hash: api.document.hash.clone(),
+            poll: running.url().to_string(),
+            shape: running.shape(),
+            etag,
+            operations: self.operations_before,
+            started: self.applier.now(),
+        };
         // Written down before the wait, which can be long.
         if client.reader().is_below(running.url()) {
-            self.record.pending_import = Some(PendingImport {
-                spec_hash: api.document.hash.clone(),
-                poll: running.url().to_string(),
-                shape: running.shape(),
-                etag: etag.clone(),
-                started: self.applier.now(),
-            });
+            self.record.pending_import = Some(pending.clone());
             self.follow.accepted(&self.record).await;
         }
-        self.wait_for(&running, etag.as_deref()).await
+        self.wait_for(&running, &pending).await
     }
 
     /// A 412 or 409 means that somebody wrote in between, or that something
@@ -93,7 +95,7 @@ impl Run<'_> {
         );
         let call = format!("PUT API {} with its document", api.id);
         let running = Running::resumed(call, url, pending.shape);
-        match self.wait_for(&running, pending.etag.as_deref()).await {
+        match self.wait_for(&running, &pending).await {
             Ok(()) if same => {
                 self.verify_operations().await?;
                 self.record.spec_hash = Some(pending.spec_hash);
@@ -114,7 +116,11 @@ impl Run<'_> {
 
     /// Waits until an import has ended. It stays written down for as long as
     /// it may be running.
-    async fn wait_for(&mut self, running: &Running, before: Option<&str>) -> Result<(), Failure> {
+    async fn wait_for(
+        &mut self,
+        running: &Running,
+        pending: &PendingImport,
+    ) -> Result<(), Failure> {
         let applier = self.applier;
         let reader = applier.client.reader();
         let (error, ended) = match reader.finish(running, &applier.cancelled).await {
@@ -132,7 +138,7 @@ impl Run<'_> {
             Err(Unfinished::Endless(error)) => (error, false),
         };
         // Nothing says how it ended, or whether: the API itself is looked at.
-        let done = self.took_effect(before).await?;
+        let done = self.took_effect(pending).await?;
         if done || ended {
             self.record.pending_import = None;
         }
@@ -140,19 +146,23 @@ impl Run<'_> {
     }
 
     /// Whether an import of which nothing else is known has been carried out:
-    /// the API was modified since, is not being modified, and has the
-    /// operations of the document.
-    async fn took_effect(&self, before: Option<&str>) -> Result<bool, ArmError> {
+    /// the API has the operations of the document, is not being modified, and
+    /// it, or the number of its operations, was another before. An import that
+    /// changes neither leaves no trace, and is sent once more.
+    async fn took_effect(&self, pending: &PendingImport) -> Result<bool, ArmError> {
         let id = self.published.api.id.as_str();
         let reader = self.applier.client.reader();
         let Some(found) = reader.api(id).await? else {
             return Ok(false);
         };
-        let modified = before.is_some() && found.etag.as_deref() != before;
-        if !modified || !found.is_settled() {
+        if !found.is_settled() {
             return Ok(false);
         }
-        Ok(self.compare_operations().await?.is_ok())
+        let Ok(count) = self.compare_operations().await? else {
+            return Ok(false);
+        };
+        let modified = pending.etag.is_some() && found.etag != pending.etag;
+        Ok(modified || pending.operations.is_some_and(|before| before != count))
     }
 
     /// Reads the API once after an import, repairs what it reset, and sees that

@@ -47,6 +47,8 @@ pub(super) struct Run<'a> {
     pub(super) follow: &'a dyn Follow,
     /// Whether the document was sent.
     pub(super) imported: bool,
+    /// How many operations the API has, until the document is sent.
+    pub(super) operations_before: Option<u32>,
 }
 
 impl<'a> Run<'a> {
@@ -65,6 +67,7 @@ impl<'a> Run<'a> {
             step: None,
             follow,
             imported: false,
+            operations_before: None,
         }
     }
 
@@ -86,6 +89,11 @@ impl<'a> Run<'a> {
             return Err(ArmError::busy(api.id.as_str()).into());
         }
         self.etags = Etags::of(&observed);
+        self.operations_before = match (&observed.api, observed.operations.found()) {
+            (None, _) => Some(0),
+            (Some(_), Some(there)) => u32::try_from(there.len()).ok(),
+            (Some(_), None) => self.record.operations,
+        };
         let of = steps.len();
         for (index, step) in steps.iter().enumerate() {
             self.applier.check_cancelled()?;

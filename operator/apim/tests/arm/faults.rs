@@ -224,6 +224,7 @@ async fn somebody_who_writes_in_between_causes_a_second_look_not_a_failure() {
             "GET apis/team.orders 200",
             "GET apis/team.orders/policies/policy 404",
             "GET apis/team.orders 200",
+            "GET apis/team.orders/operations 200",
         ]
     );
 

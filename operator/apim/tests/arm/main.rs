@@ -4,6 +4,7 @@
 
 mod faults;
 mod identity;
+mod imports;
 mod operations;
 mod ownership;
 mod publish;

@@ -56,7 +56,8 @@ async fn a_create_is_three_writes_and_the_reads_that_ownership_needs() {
                 "GET apis/team.orders 404",
                 // Who else holds the path.
                 "GET apis 200",
-                "GET apis/team.orders 200"
+                "GET apis/team.orders 200",
+                "GET apis/team.orders/operations 200",
             ],
             "{mode:?}"
         );

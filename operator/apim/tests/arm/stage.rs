@@ -99,6 +99,36 @@ impl Stage {
         record
     }
 
+    /// Somebody else changes the API, as the portal does.
+    pub(crate) async fn modified_by_somebody(&self) {
+        let client = operator_apim::http_client(self.azure.cloud().ca_file.as_deref()).unwrap();
+        let endpoints = &self.simulator.endpoints;
+        let application = endpoints
+            .applications
+            .iter()
+            .find(|one| one.name == "operator");
+        let audience = endpoints.resource_manager.trim_end_matches('/');
+        let token = self
+            .simulator
+            .token(&application.unwrap().client_id, audience)
+            .unwrap();
+        let service = service(&self.simulator);
+        let url = format!(
+            "{audience}/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ApiManagement/service/{}/apis/{API}",
+            service.subscription_id, service.resource_group, service.service_name
+        );
+        let answer = client
+            .patch(format!("{url}?api-version=2024-05-01"))
+            .bearer_auth(token)
+            .header("content-type", "application/json")
+            .header("if-match", "*")
+            .body(r#"{"properties": {"description": "Edited in the portal"}}"#)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+    }
+
     /// The calls to ARM of some kinds, as `PUT apis/x 201`.
     fn calls(&self, kinds: &[CallKind]) -> Vec<String> {
         self.simulator

@@ -22,6 +22,9 @@ pub struct PendingImport {
     /// The API's ETag before the import, where it was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// How many operations the API had before the import, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<u32>,
     /// When it was accepted.
     pub started: Timestamp,
 }
@@ -66,6 +69,7 @@ mod tests {
             poll: "https://management.azure.com/x".into(),
             shape: PollShape::Location,
             etag: None,
+            operations: None,
             started: text.parse().unwrap(),
         };
         assert!(!at("2026-03-01T12:00:00Z").is_forgotten(now));

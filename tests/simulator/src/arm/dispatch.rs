@@ -110,7 +110,7 @@ impl Service {
         let shape = lro::shape(settings, request);
         if !may_take_long(request, target) {
             let reply = self.apply(request, target, settings)?;
-            self.lock_after_success(request, target);
+            self.after_success(request, target);
             return Ok(reply);
         }
         // What can be refused at once is refused at once.
@@ -123,13 +123,13 @@ impl Service {
                 return Err(lro::failure_error(failure));
             }
             let reply = self.apply(request, target, settings)?;
-            self.lock_after_success(request, target);
+            self.after_success(request, target);
             return Ok(reply);
         }
         // As recorded: deletions were long-running in the newer shape only.
         if request.method == Method::DELETE && shape == Shape::Location && fails.is_none() {
             let reply = self.apply(request, target, settings)?;
-            self.lock_after_success(request, target);
+            self.after_success(request, target);
             return Ok(reply);
         }
         let code = if request.method == Method::DELETE {

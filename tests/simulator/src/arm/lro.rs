@@ -166,21 +166,28 @@ impl Service {
             None => self.apply(&request, &target, settings),
         };
         if outcome.is_ok() {
-            self.lock_after_success(&request, &target);
+            self.after_success(&request, &target);
         }
         if let Some(operation) = self.operations.get_mut(id) {
             operation.outcome = Some(outcome);
         }
     }
 
-    /// Keeps the API locked for some writes, if a fault wants that.
-    pub(crate) fn lock_after_success(&mut self, request: &Request, target: &Target) {
-        let writes = request
-            .fault
-            .as_ref()
-            .and_then(|fault| fault.lock_after_success);
-        if let (Some(writes), Some(api)) = (writes, target.api()) {
+    /// Keeps the API locked for some writes, and loses operations of an import,
+    /// if a fault wants that.
+    pub(crate) fn after_success(&mut self, request: &Request, target: &Target) {
+        let (Some(fault), Some(api)) = (&request.fault, target.api()) else {
+            return;
+        };
+        if let Some(writes) = fault.lock_after_success {
             self.locks.insert(api.key(), writes);
+        }
+        if let Some(lost) = fault.lost_operations
+            && super::api::is_import(request)
+            && let Some(revision) = self.revision_mut(api)
+        {
+            let kept = revision.operations.len().saturating_sub(lost);
+            revision.operations.truncate(kept);
         }
     }
 

@@ -182,6 +182,24 @@ async fn a_lock_can_outlive_the_success() {
 }
 
 #[tokio::test]
+async fn an_import_can_end_well_without_its_operations() {
+    let azure = with(LroMode::Auto, 1).await;
+    let fault = FaultSpec {
+        verb: Some("PUT".to_owned()),
+        path: Some("/apis/pets".to_owned()),
+        count: Some(1),
+        lost_operations: Some(1),
+        ..FaultSpec::default()
+    };
+    azure.simulator.fault(fault).expect("a fault");
+    azure.import("pets", "pets", &petstore()).await;
+    let short = azure.get("apis/pets/operations").await.json()["count"].clone();
+    azure.import("pets", "pets", &petstore()).await;
+    let all = azure.get("apis/pets/operations").await.json()["count"].clone();
+    assert_eq!(all.as_u64(), short.as_u64().map(|short| short + 1));
+}
+
+#[tokio::test]
 async fn a_fault_can_choose_the_shape_of_one_request() {
     let azure = with(LroMode::Auto, 1).await;
     let fault = FaultSpec {
