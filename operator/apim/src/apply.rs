@@ -2,6 +2,7 @@
 
 mod follow;
 mod import;
+mod missing;
 mod run;
 
 use std::fmt;

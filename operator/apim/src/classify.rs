@@ -70,8 +70,11 @@ mod kind {
     pub(super) const FRAGMENT: &str = "policy fragment";
     pub(super) const NAMED_VALUE: &str = "named value";
     pub(super) const LOGGER: &str = "logger";
+    pub(super) const OPENID: &str = "OpenID provider";
+    pub(super) const PRODUCT: &str = "product";
+    pub(super) const VERSION_SET: &str = "version set";
+    pub(super) const KEY_VAULT: &str = "Key Vault reference";
     pub(super) const ENTITY: &str = "an entity that the request names";
-    pub(super) const API: &str = "API";
     pub(super) const OPERATION: &str = "operation";
     pub(super) const SERVICE: &str = "resource";
     pub(super) const GROUP: &str = "resource group";
@@ -130,7 +133,40 @@ const TABLE: &[Row] = &[
     row(
         only(400),
         None,
+        Some("openid connect provider with id"),
+        Waiting(kind::OPENID),
+    ),
+    row(
+        only(400),
+        None,
+        Some("product with id"),
+        Waiting(kind::PRODUCT),
+    ),
+    // A named value whose secret cannot be read yet: the vault, the secret, or
+    // the right of the service's identity is missing.
+    row(
+        only(400),
+        None,
+        Some("failed to access keyvault secret"),
+        Waiting(kind::KEY_VAULT),
+    ),
+    row(
+        only(400),
+        None,
+        Some("can not find managed identity"),
+        Waiting(kind::KEY_VAULT),
+    ),
+    row(
+        only(400),
+        None,
         Some("entity with specified identifier not found"),
+        Waiting(kind::ENTITY),
+    ),
+    // Whatever else is named by its id.
+    row(
+        only(400),
+        None,
+        Some("' could not be found"),
         Waiting(kind::ENTITY),
     ),
     // The rest of 400 is for the writer of the object: path conflicts, policy
@@ -153,7 +189,26 @@ const TABLE: &[Row] = &[
         Some("the resource '"),
         Waiting(kind::SERVICE),
     ),
-    row(only(404), None, Some("api not found"), Waiting(kind::API)),
+    // It was there when it was read.
+    row(only(404), None, Some("api not found"), Conflict),
+    row(
+        only(404),
+        None,
+        Some("apiversionset not found"),
+        Waiting(kind::VERSION_SET),
+    ),
+    row(
+        only(404),
+        None,
+        Some("product not found"),
+        Waiting(kind::PRODUCT),
+    ),
+    row(
+        only(404),
+        None,
+        Some("logger not found"),
+        Waiting(kind::LOGGER),
+    ),
     row(
         only(404),
         None,
@@ -231,7 +286,7 @@ pub fn classify(
         missing: match class {
             Waiting(kind) => Some(Missing {
                 kind,
-                name: text.and_then(|(text, at)| quoted(text, at)),
+                name: text.and_then(|(text, at)| named(text, at)),
             }),
             _ => None,
         },
@@ -267,12 +322,22 @@ impl Row {
     }
 }
 
-/// The first text in single quotes from a place on.
-fn quoted(text: &str, from: usize) -> Option<String> {
-    let mut parts = text.get(from..)?.split('\'');
+/// The name in a text: what stands in single quotes from a place on, or around
+/// it; else, of a Key Vault reference, its URL.
+fn named(text: &str, from: usize) -> Option<String> {
+    let rest = text.get(from..)?;
+    if let Some(before) = rest.starts_with('\'').then(|| text.get(..from)).flatten() {
+        return before.rsplit('\'').next().map(str::to_owned);
+    }
+    let mut parts = rest.split('\'');
     parts.next()?;
-    let name = parts.next()?;
-    parts.next().map(|_| name.to_owned())
+    if let (Some(name), Some(_)) = (parts.next(), parts.next()) {
+        return Some(name.to_owned());
+    }
+    let url = rest
+        .split(|c: char| c.is_whitespace() || c == ',')
+        .find(|word| word.starts_with("https://"))?;
+    Some(url.trim_end_matches('.').to_owned())
 }
 
 #[cfg(test)]

@@ -143,13 +143,11 @@ impl ArmReader {
         let one = [("$top", "1")];
         let call = self.get(&["apis", id, "operations"], &one, "operations", what);
         let page: Page<IgnoredAny> = self.read(&call).await?.json(&call.name())?;
-        match page.count {
-            Some(count) => Ok(count),
-            None => {
-                let all = self.operations(id).await?.len();
-                Ok(u32::try_from(all).unwrap_or(u32::MAX))
-            }
+        if let Some(count) = page.count {
+            return Ok(count);
         }
+        let all = self.operations(id).await?.len();
+        Ok(u32::try_from(all).unwrap_or(u32::MAX))
     }
 
     /// A policy document as `rawxml`.

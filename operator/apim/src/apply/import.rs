@@ -252,7 +252,7 @@ impl Run<'_> {
             }
             let named: Vec<String> = ids.iter().take(NAMED).map(|id| format!("`{id}`")).collect();
             let more = if ids.len() > NAMED { ", …" } else { "" };
-            wrong.push_str(&format!("; {what}: {}{more}", named.join(", ")));
+            wrong = format!("{wrong}; {what}: {}{more}", named.join(", "));
         }
         Ok(Err(wrong))
     }

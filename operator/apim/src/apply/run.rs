@@ -5,6 +5,7 @@ use operator_core::apim::{
 };
 use operator_core::desired::Desired;
 
+use super::missing::{name_from_document, name_operation};
 use super::{Applier, Failure, Follow, Progress, Writes};
 use crate::error::ArmError;
 use crate::planning::Planned;
@@ -138,7 +139,11 @@ impl<'a> Run<'a> {
                 let etag = self.etags.policy.take();
                 let ended = client
                     .put_policy(id, PolicyOf::Api, &text, etag.as_deref())
-                    .await?;
+                    .await;
+                let ended = ended.map_err(|mut error| {
+                    name_from_document(&mut error, &text.text);
+                    error
+                })?;
                 self.etags.policy = ended.etag();
             }
             Step::Import => self.import().await?,
@@ -153,9 +158,14 @@ impl<'a> Run<'a> {
                     return Ok(());
                 };
                 let etag = self.etags.operations.remove(operation);
-                client
+                let ended = client
                     .put_policy(id, PolicyOf::Operation(operation), text, etag.as_deref())
-                    .await?;
+                    .await;
+                ended.map_err(|mut error| {
+                    name_from_document(&mut error, &text.text);
+                    name_operation(&mut error, operation);
+                    error
+                })?;
             }
             Step::DeleteOperationPolicy { operation } => {
                 if !self.delete_operation_policy(operation).await? {

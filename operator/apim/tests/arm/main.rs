@@ -9,3 +9,4 @@ mod operations;
 mod ownership;
 mod publish;
 mod stage;
+mod storm;

@@ -196,8 +196,8 @@ async fn killed_before(stage: &Stage, wish: &Wish, step: usize) {
     let flag = Arc::new(AtomicBool::new(false));
     let applier = stage.applier.clone().cancelled_by(flag.clone());
     let desired = wish.desired();
-    let stop = Stop { flag, before: step };
-    let error = applier.apply(&desired, None, &stop).await.unwrap_err();
+    let killer = Stop { flag, before: step };
+    let error = applier.apply(&desired, None, &killer).await.unwrap_err();
     assert_eq!(error.failure, Failure::Cancelled);
 }
 

@@ -439,6 +439,17 @@ pub(super) fn failed(error: &ApplyError) -> Step {
             class,
             message: error.to_string(),
         },
+        Failure::Arm(arm) if class == ErrorClass::Waiting => {
+            let message = match &arm.missing {
+                Some(missing) => format!("waits for {missing}: {error}"),
+                None => error.to_string(),
+            };
+            Step::Failed {
+                reason: Reason::WaitingForDependency,
+                class,
+                message,
+            }
+        }
         Failure::Plan(_) | Failure::Arm(_) | Failure::Cancelled => {
             Step::failed(class, error.to_string())
         }

@@ -119,6 +119,9 @@ reasons! {
     Conflict,
     /// Too many requests.
     Throttled,
+    /// Something that API Management must have first is not there; the message
+    /// names it.
+    WaitingForDependency,
     /// It failed and is tried again.
     Failed,
     /// The operator is not allowed to.
