@@ -152,7 +152,13 @@ impl Azure {
             return Ok(principal.clone());
         }
         let credential = credentials.build(&self.cloud, &self.transports, &self.environment)?;
-        let tokens = TokenCache::new(credential.clone(), self.cloud.arm_scope());
+        let renew = {
+            let (credentials, cloud) = (credentials.clone(), self.cloud.clone());
+            let (transports, environment) = (self.transports.clone(), self.environment.clone());
+            // What could be made once can be made again.
+            move || credentials.build(&cloud, &transports, &environment).ok()
+        };
+        let tokens = TokenCache::new(credential.clone(), self.cloud.arm_scope(), renew);
         let principal = Arc::new(Principal {
             credential,
             tokens: Arc::new(tokens),

@@ -39,26 +39,40 @@ pub trait TokenSource: Send + Sync + fmt::Debug {
     async fn refused(&self, token: &Secret<String>);
 }
 
+/// Makes a credential anew.
+type Renew = Box<dyn Fn() -> Option<Arc<dyn TokenCredential>> + Send + Sync>;
+
 /// A credential's tokens for one scope.
 pub(crate) struct TokenCache {
-    credential: Arc<dyn TokenCredential>,
     scope: String,
     state: Mutex<State>,
+    renew: Renew,
 }
 
-#[derive(Default)]
 struct State {
+    credential: Arc<dyn TokenCredential>,
     token: Option<AccessToken>,
     /// When a renewal failed.
     failed: Option<tokio::time::Instant>,
 }
 
 impl TokenCache {
-    pub(crate) fn new(credential: Arc<dyn TokenCredential>, scope: String) -> Self {
+    /// `renew` makes the credential anew. The SDK's credentials keep tokens of
+    /// their own and believe in them until their end, by this machine's clock;
+    /// where the service does not, only a new credential gets another token.
+    pub(crate) fn new(
+        credential: Arc<dyn TokenCredential>,
+        scope: String,
+        renew: impl Fn() -> Option<Arc<dyn TokenCredential>> + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            credential,
             scope,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                credential,
+                token: None,
+                failed: None,
+            }),
+            renew: Box::new(renew),
         }
     }
 }
@@ -98,13 +112,12 @@ impl TokenSource for TokenCache {
                 return Ok(text(token));
             }
         }
-        match self.credential.get_token(&[&self.scope], None).await {
+        let credential = Arc::clone(&state.credential);
+        match credential.get_token(&[&self.scope], None).await {
             Ok(token) => {
                 let answer = text(&token);
-                *state = State {
-                    token: Some(token),
-                    failed: None,
-                };
+                state.token = Some(token);
+                state.failed = None;
                 Ok(answer)
             }
             Err(error) => {
@@ -131,6 +144,9 @@ impl TokenSource for TokenCache {
             .is_some_and(|kept| kept.token.secret() == token.expose())
         {
             state.token = None;
+            if let Some(credential) = (self.renew)() {
+                state.credential = credential;
+            }
         }
     }
 }
@@ -177,7 +193,7 @@ mod tests {
             lives: Duration::from_secs(lives),
             fails_later,
         };
-        TokenCache::new(Arc::new(credential), "scope".into())
+        TokenCache::new(Arc::new(credential), "scope".into(), || None)
     }
 
     async fn next(cache: &TokenCache) -> String {

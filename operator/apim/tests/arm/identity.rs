@@ -138,6 +138,16 @@ async fn a_token_is_asked_for_once_and_kept() {
 }
 
 #[tokio::test]
+async fn a_token_that_azure_holds_for_expired_is_replaced_whatever_this_clock_says() {
+    let stage = Stage::new().await;
+    let client = stage.client();
+    client.reader().service().await.unwrap();
+    // By this machine's clock the token has an hour left.
+    stage.simulator.advance_clock(2 * 60 * 60 * 1000);
+    client.reader().service().await.unwrap();
+}
+
+#[tokio::test]
 async fn without_the_ca_file_the_local_azure_is_not_trusted() {
     let stage = Stage::new().await;
     let mut cloud = cloud(&stage.simulator);
