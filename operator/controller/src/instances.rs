@@ -316,15 +316,20 @@ impl Instances {
                     "cannot be used: {trouble}; tried again in {pause:?}"
                 ),
             }
-            if let Some(object) = object.as_ref().filter(|_| leads) {
-                self.report(object, outcome.as_ref()).await;
-            }
             self.changed.send_replace(());
             if known {
                 self.triggers.all("ApimInstance");
             }
+            let told = object.as_ref().filter(|_| leads);
             if outcome.is_ok() {
+                if let Some(object) = told {
+                    self.report(object, outcome.as_ref()).await;
+                }
                 return;
+            }
+            if let Some(object) = told {
+                // The next attempt says it again.
+                self.told(object, outcome.as_ref()).await;
             }
             if self.rest(pause, leads).await {
                 pause = FIRST_PAUSE;

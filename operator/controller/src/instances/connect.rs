@@ -77,8 +77,16 @@ impl Instances {
         Ok(
             match outcome.map_err(|error| Trouble::new("OpenIdProvider", error))? {
                 OidcOutcome::InPlace => None,
-                OidcOutcome::Created => Some(format!("OpenID provider {} created", provider.id)),
-                OidcOutcome::Updated => Some(format!("OpenID provider {} updated", provider.id)),
+                // What was done once is no state: the next start would take it
+                // back from status, which is a write.
+                OidcOutcome::Created => {
+                    tracing::info!(provider = provider.id, "the OpenID provider was created");
+                    None
+                }
+                OidcOutcome::Updated => {
+                    tracing::info!(provider = provider.id, "the OpenID provider was updated");
+                    None
+                }
                 OidcOutcome::Foreign { differences } => {
                     let differences: Vec<String> = differences
                         .iter()

@@ -8,16 +8,30 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-use super::{Connection, Instances, Trouble};
+use super::{Connection, FIRST_PAUSE, Instances, LONGEST_PAUSE, Trouble};
 use crate::crd::ApimInstance;
 
 impl Instances {
-    /// Says on the ApimInstance whether it can be used.
+    /// Says on the ApimInstance whether it can be used, until that is written:
+    /// nothing else would say it later.
     pub(super) async fn report(
         &self,
         object: &ApimInstance,
         outcome: Result<&(Option<String>, Arc<Connection>), &Trouble>,
     ) {
+        let mut pause = FIRST_PAUSE;
+        while !self.told(object, outcome).await {
+            tokio::time::sleep(self.settings.pace.of(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Says it once; whether it stands there now, or nobody is there to be told.
+    pub(super) async fn told(
+        &self,
+        object: &ApimInstance,
+        outcome: Result<&(Option<String>, Arc<Connection>), &Trouble>,
+    ) -> bool {
         let (status, reason, message) = match outcome {
             Ok((note, _)) => (
                 "True",
@@ -53,16 +67,21 @@ impl Instances {
             .iter()
             .all(|field| there[field] == status[field])
         {
-            return;
+            return true;
         }
         let api: Api<ApimInstance> = Api::all(self.client.clone());
         self.metrics.kube_write("ApimInstance");
         let patch = Patch::Merge(json!({"status": status}));
-        if let Err(error) = api
+        match api
             .patch_status(&object.name_any(), &PatchParams::default(), &patch)
             .await
         {
-            tracing::warn!(%error, instance = object.name_any(), "the status of an ApimInstance could not be written");
+            Ok(_) => true,
+            Err(kube::Error::Api(status)) if status.is_not_found() => true,
+            Err(error) => {
+                tracing::warn!(%error, instance = object.name_any(), "the status of an ApimInstance could not be written");
+                false
+            }
         }
     }
 }
