@@ -25,7 +25,7 @@ const HELP: [(&str, &str); 19] = [
     ),
     (
         "POST /_control/faults",
-        "set a fault: {verb, path (regex), count, after, status, body, headers, delay_ms, reset, effect, hold, lro_failure, lock_after_success, lost_operations, lro, polls}; answers {id}",
+        "set a fault: {verb, path (regex), count, after, status, body, headers, delay_ms, reset, truncate, effect, hold, hold_answer, lro_failure, lock_after_success, lost_operations, lro, polls}; answers {id}",
     ),
     (
         "GET /_control/faults",

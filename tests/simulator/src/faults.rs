@@ -14,8 +14,12 @@ use tokio::sync::watch;
 /// the sum of what the fault says: a delay, then a hold, then an answer.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "snake_case", deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that may go wrong beside the others"
+)]
 pub struct FaultSpec {
-    /// The HTTP method; absent: any.
+    /// The HTTP method, or several with `|` between them; absent: any.
     pub verb: Option<String>,
     /// A regular expression that is searched in path and query; absent: any.
     pub path: Option<String>,
@@ -37,6 +41,12 @@ pub struct FaultSpec {
     pub effect: bool,
     /// Block the call until the fault is released or deleted.
     pub hold: bool,
+    /// Do what was asked, then block the answer until the fault is released or
+    /// deleted.
+    pub hold_answer: bool,
+    /// Close the connection in the middle of the answer's body; an answer
+    /// without a body is reset as a whole.
+    pub truncate: bool,
     /// Accept the request as a long-running operation that fails, with this
     /// `{code, message}` or, for `true`, with `InternalServerError`.
     pub lro_failure: Option<Value>,
@@ -123,7 +133,8 @@ impl Faults {
         let mut guard = self.faults.lock();
         for fault in &mut guard.1 {
             let verb = fault.spec.verb.as_deref();
-            let matches = verb.is_none_or(|verb| verb.eq_ignore_ascii_case(call.method.as_str()))
+            let is_method = |verb: &str| verb.eq_ignore_ascii_case(call.method.as_str());
+            let matches = verb.is_none_or(|verb| verb.split('|').any(is_method))
                 && fault
                     .path
                     .as_ref()
@@ -165,6 +176,12 @@ impl Faults {
         let before = guard.1.len();
         guard.1.retain(|fault| id.is_some_and(|id| fault.id != id));
         before - guard.1.len()
+    }
+
+    /// How often each fault that is set was used.
+    pub(crate) fn used(&self) -> BTreeMap<u64, u32> {
+        let guard = self.faults.lock();
+        guard.1.iter().map(|fault| (fault.id, fault.used)).collect()
     }
 
     /// All faults, with how often each was used.

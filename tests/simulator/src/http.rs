@@ -4,6 +4,10 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
+use std::time::Duration;
+
+/// Between the first half of a body and the cut.
+const HALF_WAY: Duration = Duration::from_millis(20);
 
 /// A request that was read whole.
 #[derive(Debug, Clone)]
@@ -66,6 +70,20 @@ impl Call {
     }
 }
 
+/// The first half of a body, after which the connection closes. It is sent in
+/// chunks, so the missing end is what tells the client.
+fn cut(mut body: Vec<u8>) -> Body {
+    body.truncate(body.len() / 2);
+    let half = futures::stream::iter([Ok(Bytes::from(body))]);
+    let end = futures::stream::once(async {
+        // What was written is sent before the connection ends, or the client
+        // would not see even the head.
+        tokio::time::sleep(HALF_WAY).await;
+        Err(std::io::Error::other("the connection is cut on request"))
+    });
+    Body::from_stream(futures::StreamExt::chain(half, end))
+}
+
 /// Decodes `%XX`; everything else stays, `+` included.
 pub(crate) fn percent_decode(text: &str) -> String {
     let bytes = text.as_bytes();
@@ -95,6 +113,8 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
     /// Who asked, where that was found out: for the journal.
     pub(crate) principal: Option<String>,
+    /// The connection closes in the middle of the body.
+    pub(crate) truncated: bool,
 }
 
 impl Reply {
@@ -105,6 +125,7 @@ impl Reply {
             headers: Vec::new(),
             body: Vec::new(),
             principal: None,
+            truncated: false,
         }
     }
 
@@ -127,6 +148,7 @@ impl Reply {
             headers: vec![("Content-Type".to_owned(), content_type.to_owned())],
             body: body.into_bytes(),
             principal: None,
+            truncated: false,
         }
     }
 
@@ -154,6 +176,8 @@ impl Reply {
     pub(crate) fn into_response(self, method: &Method) -> Response<Body> {
         let body = if *method == Method::HEAD {
             Body::empty()
+        } else if self.truncated {
+            cut(self.body)
         } else {
             Body::from(self.body)
         };

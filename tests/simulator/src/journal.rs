@@ -52,6 +52,10 @@ pub struct JournalEntry {
     pub if_match: Option<String>,
     /// The status that was answered; 0 where the connection was reset.
     pub status: u16,
+    /// What was answered or, where a fault hid that, would have been; absent
+    /// where the call was not carried out.
+    #[serde(default)]
+    pub done: Option<u16>,
     /// The id of the fault that was injected, if one was.
     pub fault: Option<u64>,
     /// The request's body, secrets redacted; text that is no JSON is a string.
@@ -122,6 +126,11 @@ impl Journal {
             log.next
         };
         self.changed.send_replace(seq);
+    }
+
+    /// The number of the last entry; 0 where there is none.
+    pub(crate) fn last(&self) -> u64 {
+        self.log.lock().next - 1
     }
 
     /// What matches now.

@@ -29,6 +29,7 @@ mod journal;
 mod key_vault;
 mod keys;
 mod managed_identity;
+mod moments;
 pub mod openapi_import;
 pub mod policy_check;
 mod server;
@@ -44,4 +45,5 @@ pub use config::{
 pub use endpoints::Endpoints;
 pub use faults::FaultSpec;
 pub use journal::{CallKind, JournalEntry, JournalQuery};
+pub use moments::{ApiShape, Moment, OperationShape};
 pub use simulator::{Simulator, StartError};

@@ -7,7 +7,7 @@ use crate::journal::{CallKind, JournalEntry, redacted_body};
 use crate::world::World;
 use crate::{arm, blob, control, entra, key_vault, managed_identity};
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Request, Response, header};
+use axum::http::{Method, Request, Response, header};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -119,8 +119,15 @@ async fn answer(world: &World, call: &Call) -> Result<Reply, Reset> {
         _ => Some(route(world, call, spec.clone()).await),
     };
     let principal = reply.as_ref().and_then(|reply| reply.principal.clone());
+    let done = reply.as_ref().map(|reply| reply.status);
+    if let Some(injection) = injection.as_mut().filter(|one| one.spec.hold_answer) {
+        world.faults.held.send_modify(|held| *held += 1);
+        let _held = Held(world);
+        injection.released().await;
+    }
     let outcome = match &spec {
         Some(spec) if spec.reset => Err(Reset),
+        Some(spec) if spec.truncate => truncated(reply.unwrap_or_else(|| struck(spec)), call),
         Some(spec) if spec.status.is_some() => Ok(struck(spec)),
         _ => Ok(reply.unwrap_or_else(|| Reply::empty(500))),
     };
@@ -136,6 +143,7 @@ async fn answer(world: &World, call: &Call) -> Result<Reply, Reset> {
         principal,
         if_match: call.header("if-match").map(str::to_owned),
         status: outcome.as_ref().map_or(0, |reply| reply.status),
+        done,
         fault: injection.map(|injection| injection.id),
         body: redacted_body(&call.path, &call.body),
     });
@@ -152,6 +160,15 @@ impl Drop for Held<'_> {
             .held
             .send_modify(|held| *held = held.saturating_sub(1));
     }
+}
+
+/// An answer whose connection closes in the middle of its body.
+fn truncated(mut reply: Reply, call: &Call) -> Result<Reply, Reset> {
+    if reply.body.is_empty() || call.method == Method::HEAD {
+        return Err(Reset);
+    }
+    reply.truncated = true;
+    Ok(reply)
 }
 
 /// The answer that a fault wants.

@@ -1,6 +1,6 @@
 //! A simulator inside the process that wants one, as tests do.
 
-use crate::arm::ArmState;
+use crate::arm::{ArmState, dump};
 use crate::clock::Clock;
 use crate::config::{ConfigError, LroSettings, SimulatorConfig, Transport};
 use crate::endpoints::Endpoints;
@@ -8,6 +8,7 @@ use crate::faults::{FaultSpec, Faults};
 use crate::fetch;
 use crate::journal::{Journal, JournalEntry, JournalQuery};
 use crate::keys::{KeyError, SigningKey};
+use crate::moments::Moment;
 use crate::server::MakeServer;
 use crate::tls::{self, TlsError};
 use crate::token;
@@ -165,6 +166,34 @@ impl Simulator {
         self.world.faults.remove(None);
     }
 
+    /// Removes one fault; what it holds goes on.
+    pub fn remove_fault(&self, fault: u64) {
+        self.world.faults.remove(Some(fault));
+    }
+
+    /// How many calls each fault has struck so far.
+    #[must_use]
+    pub fn fault_use(&self) -> std::collections::BTreeMap<u64, u32> {
+        self.world.faults.used()
+    }
+
+    /// Every state that an API went through, from the given number on.
+    #[must_use]
+    pub fn moments(&self, since: usize) -> Vec<Moment> {
+        self.world.arm.lock().moments.since(since)
+    }
+
+    /// Everything that a service stores, as `GET /_control/state` shows it.
+    #[must_use]
+    pub fn state(&self, service: &str) -> Option<serde_json::Value> {
+        let arm = self.world.arm.lock();
+        let found = arm
+            .services
+            .iter()
+            .find(|known| known.name.eq_ignore_ascii_case(service))?;
+        Some(dump::service(found))
+    }
+
     /// Lets the calls go on that a fault holds; says whether it exists.
     #[must_use]
     pub fn release(&self, fault: u64) -> bool {
@@ -193,6 +222,18 @@ impl Simulator {
         timeout: Duration,
     ) -> Vec<JournalEntry> {
         self.world.journal.wait(query, min, timeout).await.1
+    }
+
+    /// The number of the last call; 0 where there was none.
+    #[must_use]
+    pub fn last_call(&self) -> u64 {
+        self.world.journal.last()
+    }
+
+    /// The same, for whoever outlives this.
+    pub fn call_counter(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let world = Arc::clone(&self.world);
+        move || world.journal.last()
     }
 
     /// Forgets all calls.

@@ -28,6 +28,7 @@ use crate::faults::FaultSpec;
 use crate::fetch;
 use crate::http::{Call, Reply};
 use crate::journal::CallKind;
+use crate::moments::Moments;
 use crate::world::{World, guid};
 use axum::http::Method;
 use error::ArmError;
@@ -41,6 +42,7 @@ use throttle::Throttle;
 pub(crate) struct ArmState {
     pub(crate) services: Vec<Service>,
     pub(crate) lro: LroSettings,
+    pub(crate) moments: Moments,
     throttle: Throttle,
 }
 
@@ -63,6 +65,7 @@ impl ArmState {
         Self {
             services,
             lro,
+            moments: Moments::default(),
             throttle: Throttle::new(limits),
         }
     }
@@ -124,7 +127,7 @@ pub(crate) async fn handle(world: &World, call: &Call, fault: Option<FaultSpec>)
         Err(error) => return finish(call, error.reply().by(&claims.appid)),
     };
     let reply = match admitted(world, call, &segments, &claims) {
-        Ok(path) => serve(world, call, path, fault).await,
+        Ok(path) => serve(world, call, path, fault, &claims.appid).await,
         Err(error) => error.reply(),
     };
     let mut reply = finish(call, reply.by(&claims.appid));
@@ -226,7 +229,13 @@ pub(crate) fn request_of(world: &World, call: &Call, rest: Vec<String>) -> Reque
     }
 }
 
-async fn serve(world: &World, call: &Call, path: ServicePath, fault: Option<FaultSpec>) -> Reply {
+async fn serve(
+    world: &World,
+    call: &Call,
+    path: ServicePath,
+    fault: Option<FaultSpec>,
+    by: &str,
+) -> Reply {
     let mut request = request_of(world, call, path.rest.clone());
     request.fault = fault;
     if call.method == Method::PUT
@@ -251,7 +260,15 @@ async fn serve(world: &World, call: &Call, path: ServicePath, fault: Option<Faul
     let Some(service) = arm.service_mut(&path) else {
         return ArmError::not_found("Service").reply();
     };
-    match service.answer(&request, &settings) {
+    let answer = service.answer(&request, &settings);
+    let ArmState {
+        services, moments, ..
+    } = &mut *arm;
+    let after = world.journal.last();
+    for service in services.iter() {
+        moments.note(service, by, after);
+    }
+    match answer {
         Ok(reply) => reply,
         Err(error) => error.reply(),
     }

@@ -164,6 +164,11 @@ impl Service {
         self.row
     }
 
+    /// The newest row version.
+    pub(crate) fn last_row(&self) -> u64 {
+        self.row
+    }
+
     /// A new entity.
     pub(crate) fn new_entity(
         &mut self,

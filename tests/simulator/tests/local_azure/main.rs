@@ -11,6 +11,7 @@ mod entra;
 mod imports;
 mod key_vault;
 mod long_running;
+mod moments;
 mod policies;
 mod program;
 mod replay;
