@@ -70,6 +70,7 @@ pub enum StartError {
 pub struct ControlPlane {
     // Dropped in this order: no process writes into a removed folder.
     apiserver: Process,
+    apiserver_arguments: Vec<String>,
     etcd: Process,
     authority: AuthorityHandle,
     tools: KubeTools,
@@ -119,7 +120,8 @@ impl ControlPlane {
         let (etcd_url, mut etcd) = start_etcd(tools, &dir)?;
         etcd.wait_for_url(&format!("{etcd_url}/health"), START_DEADLINE)
             .await?;
-        let (url, mut apiserver) = start_apiserver(tools, &dir, &authority, &etcd_url)?;
+        let (url, apiserver_arguments, mut apiserver) =
+            start_apiserver(tools, &dir, &authority, &etcd_url)?;
         // Anonymous requests may read it, and its port is ours alone.
         apiserver
             .wait_for_url(&format!("{url}/readyz"), START_DEADLINE)
@@ -127,6 +129,7 @@ impl ControlPlane {
 
         let started = Self {
             apiserver,
+            apiserver_arguments,
             etcd,
             authority: AuthorityHandle(authority),
             tools: tools.clone(),
@@ -326,6 +329,23 @@ impl ControlPlane {
         command
     }
 
+    /// Kills kube-apiserver and starts it again on the same data, at the same
+    /// address, with the same certificates. Returns once it answers.
+    pub async fn restart_apiserver(&mut self) -> Result<(), StartError> {
+        self.apiserver.kill()?;
+        let mut command = Command::new(&self.tools.apiserver);
+        command.args(&self.apiserver_arguments);
+        self.apiserver = Process::spawn(
+            "kube-apiserver",
+            &mut command,
+            self.dir.join("kube-apiserver-again.log"),
+        )?;
+        self.apiserver
+            .wait_for_url(&format!("{}/readyz", self.url), START_DEADLINE)
+            .await?;
+        Ok(())
+    }
+
     /// Stops kube-apiserver, then etcd, and removes their files.
     pub async fn stop(mut self) -> Result<(), StartError> {
         self.apiserver.terminate(STOP_DEADLINE).await?;
@@ -359,7 +379,7 @@ fn start_apiserver(
     dir: &TempDir,
     authority: &Authority,
     etcd_url: &str,
-) -> Result<(String, Process), StartError> {
+) -> Result<(String, Vec<String>, Process), StartError> {
     let certificates = dir.join("apiserver");
     std::fs::create_dir(&certificates)
         .map_err(|source| io_error(&certificates.display().to_string(), source))?;
@@ -373,28 +393,29 @@ fn start_apiserver(
 
     let port = free_port()?;
     let url = format!("https://127.0.0.1:{port}");
+    let arguments = vec![
+        format!("--etcd-servers={etcd_url}"),
+        format!("--cert-dir={}", certificates.display()),
+        format!("--secure-port={port}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        "--allow-privileged=true".to_owned(),
+        "--authorization-mode=RBAC".to_owned(),
+        "--disable-admission-plugins=ServiceAccount".to_owned(),
+        format!("--service-account-issuer={url}/"),
+        format!("--service-account-key-file={}", token_public.display()),
+        format!(
+            "--service-account-signing-key-file={}",
+            token_private.display()
+        ),
+        format!("--client-ca-file={}", authority_file.display()),
+    ];
     let process = Process::spawn(
         "kube-apiserver",
-        Command::new(&tools.apiserver).args([
-            format!("--etcd-servers={etcd_url}"),
-            format!("--cert-dir={}", certificates.display()),
-            format!("--secure-port={port}"),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-            "--allow-privileged=true".to_owned(),
-            "--authorization-mode=RBAC".to_owned(),
-            "--disable-admission-plugins=ServiceAccount".to_owned(),
-            format!("--service-account-issuer={url}/"),
-            format!("--service-account-key-file={}", token_public.display()),
-            format!(
-                "--service-account-signing-key-file={}",
-                token_private.display()
-            ),
-            format!("--client-ca-file={}", authority_file.display()),
-        ]),
+        Command::new(&tools.apiserver).args(&arguments),
         dir.join("kube-apiserver.log"),
     )?;
-    Ok((url, process))
+    Ok((url, arguments, process))
 }
 
 fn free_port() -> Result<u16, StartError> {
