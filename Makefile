@@ -22,7 +22,7 @@ BUILD := cargo build --locked --workspace
 # Evaluated in the recipe, after `setup`.
 KUBE := export KUBEBUILDER_ASSETS="$$($(SETUP)/kube-tools)";
 
-.PHONY: help setup build test demo bench fuzz fmt lint deny crds crds-check
+.PHONY: help setup build test demo bench chaos fuzz fmt lint deny crds crds-check
 
 help: ## show this
 	@echo 'apim-operator: publishes Kubernetes ExposedAPIs in Azure API Management.'
@@ -46,6 +46,10 @@ test: setup lint ## everything that CI checks: format, lints, tests, licences, C
 	@$(BUILD)
 	@$(KUBE) cargo test --locked --workspace
 	@$(MAKE) crds-check deny
+
+chaos: setup ## run SEEDS=1000 random fault schedules; more with ARGS, such as --seed 7
+	@$(BUILD) --bin chaos --bin apim-operator
+	@$(KUBE) $(BUILT)/chaos --seeds '$(or $(SEEDS),1000)' $(ARGS)
 
 fuzz: setup ## 10000 generated and damaged plugins against the host; CASES=n for more
 	@FUZZ_CASES='$(or $(CASES),10000)' cargo test --locked --workspace --test host -- \

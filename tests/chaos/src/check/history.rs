@@ -1,0 +1,392 @@
+//! What may never be, at any moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apim_simulator::{ApiShape, CallKind, JournalEntry, JournalQuery, Moment, OperationShape};
+use serde_json::Value;
+
+use super::{Violation, rule};
+use crate::azure::OPERATOR;
+use crate::stage::{Slot, Stage};
+use crate::wanted::{OPERATIONS, Operation, PREFIX, PolicyFacts, Wanted, guarded};
+
+/// How every token of Entra begins: `{"` in base64.
+const TOKEN: &str = "eyJ";
+
+impl Stage<'_> {
+    /// Everything that was recorded, looked through.
+    pub(crate) fn history(&self) -> Vec<Violation> {
+        let moments = self.azure.simulator.moments(0);
+        let mut wrong = self.touched(&moments);
+        wrong.extend(self.unprotected(&moments));
+        wrong.extend(self.unexplained());
+        wrong.extend(self.dishonest(&moments));
+        wrong.extend(self.cluster_writes());
+        wrong.extend(self.told());
+        wrong
+    }
+
+    fn slot_of(&self, id: &str) -> Option<&Slot> {
+        self.slots.iter().find(|slot| self.api_id(slot) == id)
+    }
+
+    /// What the operator did to others' APIs.
+    fn touched(&self, moments: &[Moment]) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        for (id, before) in &self.foreign {
+            if self.foreign_state(id).as_ref() != Some(before) {
+                let text = format!("API {id} is not what it was: {:?}", self.foreign_state(id));
+                wrong.push(Violation::new(rule::FOREIGN, text));
+            }
+        }
+        for moment in moments.iter().filter(|moment| moment.by == OPERATOR) {
+            let Some(before) = &moment.before else {
+                continue;
+            };
+            let ours = self
+                .slot_of(&moment.api)
+                .map(|slot| format!("{}{}", self.mark, slot.name));
+            if before.revision_description != ours {
+                let text = format!(
+                    "API {} was changed although its mark is {:?}",
+                    moment.api, before.revision_description
+                );
+                wrong.push(Violation::new(rule::FOREIGN, text));
+            }
+        }
+        wrong
+    }
+
+    /// Operations that the operator made callable without their policy.
+    fn unprotected(&self, moments: &[Moment]) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        for moment in moments.iter().filter(|moment| moment.by == OPERATOR) {
+            let (Some(slot), Some(now)) = (self.slot_of(&moment.api), &moment.now) else {
+                continue;
+            };
+            let before = moment.before.as_ref();
+            for operation in &now.operations {
+                let known = before.and_then(|before| {
+                    let same = |one: &&OperationShape| one.id == operation.id;
+                    before.operations.iter().find(same)
+                });
+                // What is open already is not what this write did.
+                let was_open = known.is_some_and(|known| {
+                    before.is_some_and(|before| !self.is_protected(slot, before, known, false))
+                });
+                if !was_open && !self.is_protected(slot, now, operation, known.is_none()) {
+                    let text = format!(
+                        "after call {}, {} {} of {} can be called under {:?}, its own policy {:?}",
+                        moment.after,
+                        operation.method,
+                        operation.template,
+                        slot.name,
+                        now.policy.as_deref().map(PolicyFacts::read),
+                        operation.policy.as_deref().map(PolicyFacts::read),
+                    );
+                    wrong.push(Violation::new(rule::PROTECTED, text));
+                }
+            }
+        }
+        wrong
+    }
+
+    /// Whether an operation stands under a policy that somebody wanted. One
+    /// that is new must stand under the policy of a state that has it.
+    fn is_protected(
+        &self,
+        slot: &Slot,
+        api: &ApiShape,
+        operation: &OperationShape,
+        is_new: bool,
+    ) -> bool {
+        let Some(document) = &api.policy else {
+            return false;
+        };
+        if guarded(document).contains(&operation.id) {
+            return true;
+        }
+        let facts = PolicyFacts::read(document);
+        let meant = OPERATIONS.into_iter().find(|one| one.id == operation.id);
+        let Some(meant) = meant else {
+            return false;
+        };
+        let own = operation
+            .policy
+            .as_deref()
+            .map(|own| PolicyFacts::read(own).limits);
+        let stamps = self.all_stamps();
+        let under = |wanted: &Wanted| stamps.iter().any(|stamp| wanted.facts(*stamp) == facts);
+        let limited = |wanted: &Wanted| own == wanted.limit_of(meant).map(|calls| vec![calls]);
+        let has = |wanted: &Wanted| wanted.document().any(|one| one == meant);
+        if is_new {
+            states(slot).any(|wanted| has(wanted) && under(wanted) && limited(wanted))
+        } else {
+            states(slot).any(under) && states(slot).any(limited)
+        }
+    }
+
+    /// Writes to Azure that nobody wanted, or that nobody can be sure of.
+    fn unexplained(&self) -> Vec<Violation> {
+        let journal = self.azure.simulator.journal(&JournalQuery::default());
+        let mut wrong = Vec::new();
+        for call in &journal {
+            let is_write = matches!(call.kind, CallKind::Write | CallKind::Delete);
+            if !is_write || call.principal.as_deref() != Some(OPERATOR) {
+                continue;
+            }
+            if let Some(why) = self.objection(call) {
+                let text = format!(
+                    "call {}: {} {} ({:?}): {why}: {}",
+                    call.seq, call.method, call.path, call.done, call.body
+                );
+                wrong.push(Violation::new(rule::EXPLAINED, text));
+            }
+            if call.if_match.as_deref() == Some("*")
+                && call.done.is_some_and(|status| status < 300)
+                && call.path.contains("/apis/")
+            {
+                let text = format!("call {}: {} {}", call.seq, call.method, call.path);
+                wrong.push(Violation::new(rule::GUARDED, text));
+            }
+        }
+        wrong
+    }
+
+    /// Why a write should not have been made.
+    fn objection(&self, call: &JournalEntry) -> Option<String> {
+        let (_, below) = call.path.split_once("/service/apim-local/")?;
+        let parts: Vec<&str> = below.split('/').collect();
+        if parts.first() == Some(&"openidConnectProviders") {
+            return None;
+        }
+        let (Some(&"apis"), Some(id)) = (parts.first(), parts.get(1)) else {
+            return Some("nobody wants anything there".to_owned());
+        };
+        let Some(slot) = self.slot_of(id) else {
+            return Some("no object has such an API".to_owned());
+        };
+        let known: Vec<&Option<Wanted>> = slot
+            .versions
+            .iter()
+            .filter(|version| version.since < call.seq)
+            .map(|version| &version.wanted)
+            .collect();
+        let states: Vec<&Wanted> = known
+            .iter()
+            .filter_map(|wanted| wanted.as_ref())
+            .filter(|wanted| wanted.is_published())
+            .collect();
+        let stamps = || {
+            let known = self.stamps.iter().filter(|(since, _)| *since < call.seq);
+            known.map(|(_, stamp)| *stamp)
+        };
+        let value = call.body["properties"]["value"].as_str();
+        match (call.method.as_str(), &parts[2..]) {
+            ("DELETE", []) => {
+                let gone = known.iter().any(|wanted| {
+                    wanted
+                        .as_ref()
+                        .is_none_or(|wanted| wanted.metrics && wanted.mistake.is_none())
+                });
+                (!gone).then(|| "its object is wanted".to_owned())
+            }
+            ("PUT", []) if value.is_some() => self.imports(slot, &states, &call.body),
+            ("PUT" | "PATCH", []) => self.sets(slot, &states, &call.body),
+            ("PUT", ["policies", _]) => {
+                let facts = PolicyFacts::read(value.unwrap_or_default());
+                let wanted = states
+                    .iter()
+                    .any(|state| stamps().any(|stamp| state.facts(stamp) == facts));
+                (!wanted).then(|| format!("nobody wanted {facts:?}"))
+            }
+            ("PUT", ["operations", operation, "policies", _]) => {
+                let limits = PolicyFacts::read(value.unwrap_or_default()).limits;
+                let wanted = states.iter().any(|state| {
+                    named(operation)
+                        .and_then(|one| state.limit_of(one))
+                        .is_some_and(|calls| limits == [calls])
+                });
+                (!wanted).then(|| format!("nobody wanted the limits {limits:?}"))
+            }
+            ("DELETE", ["operations", operation, "policies", _]) => {
+                let wanted = states
+                    .iter()
+                    .any(|state| named(operation).is_none_or(|one| state.limit_of(one).is_none()));
+                (!wanted).then(|| "its limit is wanted".to_owned())
+            }
+            _ => Some("the operator never does that".to_owned()),
+        }
+    }
+
+    /// Why a document should not have been imported.
+    fn imports(&self, slot: &Slot, states: &[&Wanted], body: &Value) -> Option<String> {
+        let document: Value =
+            serde_json::from_str(body["properties"]["value"].as_str().unwrap_or_default())
+                .unwrap_or_default();
+        let mut sent: BTreeSet<(String, String)> = BTreeSet::new();
+        for (template, methods) in document["paths"].as_object().into_iter().flatten() {
+            for method in methods
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(key, _)| key)
+            {
+                sent.insert((method.to_uppercase(), template.clone()));
+            }
+        }
+        let wanted = states.iter().any(|state| {
+            let meant: BTreeSet<(String, String)> = state
+                .document()
+                .map(|one| (one.method.to_owned(), one.template.to_owned()))
+                .collect();
+            meant == sent
+        });
+        if wanted {
+            self.sets(slot, states, body)
+        } else {
+            Some(format!("nobody wanted the operations {sent:?}"))
+        }
+    }
+
+    /// Why settings should not have been sent.
+    fn sets(&self, slot: &Slot, states: &[&Wanted], body: &Value) -> Option<String> {
+        let sent = &body["properties"];
+        let mark = format!("{}{}", self.mark, slot.name);
+        if let Some(other) = sent["apiRevisionDescription"].as_str()
+            && other != mark
+        {
+            return Some(format!("the mark would be {other}"));
+        }
+        let paths: BTreeSet<String> = states
+            .iter()
+            .map(|state| state.path(&self.namespace, &slot.name))
+            .collect();
+        if states.is_empty() {
+            return Some("nobody wants it".to_owned());
+        }
+        if let Some(path) = sent["path"].as_str()
+            && !paths.contains(path)
+        {
+            return Some(format!("nobody wanted the path {path}"));
+        }
+        let backend = sent["serviceUrl"].as_str()?;
+        let known = paths
+            .iter()
+            .any(|path| backend == format!("http://203.0.113.10/{path}"));
+        (!known).then(|| format!("nobody wanted the backend {backend}"))
+    }
+
+    /// Statuses that called something ready that was not there.
+    fn dishonest(&self, moments: &[Moment]) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        for write in self.tap.writes(0) {
+            let Some(name) = exposed_api(&write.path) else {
+                continue;
+            };
+            let Some(slot) = self.slots.iter().find(|slot| slot.name == name) else {
+                continue;
+            };
+            let ready = &write.body["status"]["implementation"]["ready"];
+            let metrics = slot
+                .versions
+                .iter()
+                .filter_map(|version| version.wanted.as_ref())
+                .any(|wanted| wanted.metrics);
+            let written = write.done.is_some_and(|status| status < 300);
+            if *ready != true || !written || slot.handled || metrics {
+                continue;
+            }
+            let id = self.api_id(slot);
+            let there = moments
+                .iter()
+                .rfind(|moment| moment.api == id && moment.after <= write.azure)
+                .and_then(|moment| moment.now.as_ref());
+            let so = there.is_some_and(|api| api.policy.is_some() && !api.operations.is_empty());
+            if !so {
+                let text = format!(
+                    "{name} was called ready after call {} of Azure, where {there:?} was there",
+                    write.azure
+                );
+                wrong.push(Violation::new(rule::HONEST, text));
+            }
+        }
+        wrong
+    }
+
+    /// Writes to the cluster that the operator may not make.
+    fn cluster_writes(&self) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        for write in self.tap.writes(0) {
+            let own = write.path.contains("/ingresses/apim-api-ingress-")
+                && !write.path.ends_with("/apim-api-ingress-neighbour");
+            let object = exposed_api(&write.path).is_some();
+            let about = write.path.ends_with("/events")
+                || write.path.contains("/leases")
+                || write.path.contains("/policyplugins/")
+                || write.path.contains("/apiminstances/");
+            let mut complaint = (!own && !object && !about).then_some("it has no business there");
+            if object && write.method != "PATCH" {
+                complaint = Some("an object is its owner's");
+            }
+            let annotations = write.body["metadata"]["annotations"].as_object();
+            let foreign = annotations
+                .into_iter()
+                .flatten()
+                .any(|(name, _)| *name != format!("{PREFIX}applied"));
+            if object && (write.body.get("spec").is_some() || foreign) {
+                complaint = Some("spec and annotations are the owner's");
+            }
+            if let Some(complaint) = complaint {
+                let text = format!(
+                    "{} {}: {complaint}: {}",
+                    write.method, write.path, write.body
+                );
+                wrong.push(Violation::new(rule::FOREIGN, text));
+            }
+        }
+        wrong
+    }
+
+    /// Secrets in logs, events and status.
+    fn told(&self) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        let log = self.log.text();
+        let secrets: BTreeMap<&str, &str> = BTreeMap::from([
+            ("the operator's secret", self.secret.as_str()),
+            ("a token", TOKEN),
+        ]);
+        for (what, secret) in &secrets {
+            if let Some(line) = log.lines().find(|line| line.contains(secret)) {
+                let text = format!("{what} in a log line: {line}");
+                wrong.push(Violation::new(rule::SECRET, text));
+            }
+            for said in self.tap.said() {
+                let said = String::from_utf8_lossy(&said);
+                if said.contains(secret) {
+                    let text = format!("{what} in a write to the cluster: {said}");
+                    wrong.push(Violation::new(rule::SECRET, text));
+                }
+            }
+        }
+        wrong
+    }
+}
+
+/// The states that an API was to have in Azure.
+fn states(slot: &Slot) -> impl Iterator<Item = &Wanted> {
+    slot.versions
+        .iter()
+        .filter_map(|version| version.wanted.as_ref())
+        .filter(|wanted| wanted.is_published())
+}
+
+fn named(id: &str) -> Option<Operation> {
+    OPERATIONS.into_iter().find(|one| one.id == id)
+}
+
+/// The name of the `ExposedAPI` that a path is about.
+fn exposed_api(path: &str) -> Option<&str> {
+    let (_, rest) = path.split_once("/exposedapis/")?;
+    rest.split('/').next()
+}

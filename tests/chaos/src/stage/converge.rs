@@ -1,0 +1,184 @@
+//! After the schedule: faults off, and the world must come to rest as it is
+//! wanted.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::owner::again_with;
+use super::{Object, Slot, Stage};
+use crate::check::{Violation, rule};
+
+/// How long all is given to come to rest.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// How long a new object may take that shows that the operator works.
+const FENCE: Duration = Duration::from_secs(20);
+
+impl Stage<'_> {
+    /// Faults end, what was done by hand is undone, and one operator runs.
+    pub(crate) async fn heal(&mut self) -> Result<()> {
+        self.log.say("faults end");
+        self.tally
+            .azure(&self.azure_faults, &self.azure.simulator.fault_use());
+        self.azure.simulator.clear_faults();
+        self.tally.kube(self.tap.heal());
+        self.azure
+            .imports(crate::schedule::Shape::AsyncOperation, 1);
+        if let Some(second) = self.second.take() {
+            second.kill();
+        }
+        self.start_operator()?;
+        for at in 0..self.slots.len() {
+            self.look_whether_gone(at).await?;
+            if self.slots[at].unmarked {
+                let slot = &self.slots[at];
+                let (id, mark) = (self.api_id(slot), format!("{}{}", self.mark, slot.name));
+                if self.azure.apis().contains_key(&id) {
+                    self.set_mark(&id, &mark).await?;
+                }
+                self.slots[at].unmarked = false;
+                self.retry(at).await?;
+            }
+            if self.slots[at].decorated && matches!(self.slots[at].object, Object::Going) {
+                self.undecorate(at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is wrong any more.
+    pub(crate) async fn converge(&mut self) -> Result<Vec<Violation>> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut pause = Duration::from_millis(5);
+        loop {
+            for at in 0..self.slots.len() {
+                self.look_whether_gone(at).await?;
+            }
+            let wrong = self.differences().await?;
+            if wrong.is_empty() {
+                return Ok(Vec::new());
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Ok(wrong);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(Duration::from_millis(100));
+        }
+    }
+
+    /// A new object is published and taken back, which takes the operator
+    /// through everything that was queued before; meanwhile it writes nothing
+    /// else. `restart` begins with a new operator, which must find nothing to
+    /// do either.
+    pub(crate) async fn rests(&mut self, restart: bool) -> Result<Vec<Violation>> {
+        self.settle().await;
+        let azure = self.azure.simulator.last_call();
+        let kube = self.tap.written();
+        if restart {
+            if let Some(operator) = self.first.take() {
+                operator.kill();
+            }
+            self.start_operator()?;
+        }
+        let at = self.slots.len();
+        self.slots.push(Slot {
+            name: format!("fence-{}", self.starts),
+            ..Slot::new(0)
+        });
+        let fenced = self.fence_through(at).await;
+        let fence = self.slots[at].name.clone();
+        let mut wrong = Vec::new();
+        if let Err(error) = fenced {
+            wrong.push(Violation::new(rule::REST, format!("{error:#}")));
+        }
+        let own = |path: &str| path.contains(&fence);
+        let journal = self.azure.simulator.journal(&apim_simulator::JournalQuery {
+            since: azure,
+            ..apim_simulator::JournalQuery::default()
+        });
+        for call in journal {
+            use apim_simulator::CallKind::{Delete, Write};
+            if matches!(call.kind, Write | Delete) && !own(&call.path) {
+                let text = format!(
+                    "with nothing to do, Azure was asked {} {}: {}",
+                    call.method, call.path, call.body
+                );
+                wrong.push(Violation::new(rule::REST, text));
+            }
+        }
+        for write in self.tap.writes(kube) {
+            // A new process looks at what was refused once more, and says so.
+            let refused = self.slots.iter().any(|slot| {
+                let mistaken =
+                    matches!(&slot.object, Object::There(wanted) if wanted.mistake.is_some());
+                mistaken
+                    && write
+                        .path
+                        .ends_with(&format!("/exposedapis/{}/status", slot.name))
+            });
+            if restart && refused {
+                continue;
+            }
+            if !own(&write.path)
+                && !write.path.ends_with("/events")
+                && !write.path.contains("/leases")
+                && !is_count(&write)
+            {
+                let text = format!(
+                    "with nothing to do, the cluster was asked {} {}: {}",
+                    write.method, write.path, write.body
+                );
+                wrong.push(Violation::new(rule::REST, text));
+            }
+        }
+        Ok(wrong)
+    }
+
+    async fn fence_through(&mut self, at: usize) -> Result<()> {
+        self.create(at, &Self::fence()).await?;
+        let api = self.exposed_apis();
+        let name = self.slots[at].name.clone();
+        let deadline = tokio::time::Instant::now() + FENCE;
+        let mut ready = false;
+        while !ready {
+            let object = again_with(async || api.get(&name).await).await?;
+            let status = &object.data["status"];
+            ready = status["implementation"]["ready"] == true;
+            if tokio::time::Instant::now() > deadline {
+                bail!("a new object is not published any more: {status}");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.delete(at).await?;
+        while !matches!(self.slots[at].object, Object::Absent) {
+            self.look_whether_gone(at).await?;
+            if tokio::time::Instant::now() > deadline {
+                bail!("an object is not let go any more");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Objects that a seed leaves would hold nothing up, but they would stay.
+    pub(crate) async fn let_go(&self) -> Result<()> {
+        let api = self.exposed_apis();
+        let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        for object in api.list(&kube::api::ListParams::default()).await? {
+            let name = object.metadata.name.unwrap_or_default();
+            api.patch_metadata(&name, &PatchParams::default(), &free)
+                .await?;
+            api.delete(&name, &kube::api::DeleteParams::default())
+                .await
+                .ok();
+        }
+        Ok(())
+    }
+}
+
+/// A `PolicyPlugin` says how many use it, and the fence is one of them.
+fn is_count(write: &crate::kube_tap::KubeWrite) -> bool {
+    write.path.contains("/policyplugins/") && write.path.ends_with("/status")
+}
