@@ -23,12 +23,13 @@ use crate::plugin::args::PluginCommand;
 Examples:
   apim-operator render -f api.yaml              what would be published, without a cluster
   apim-operator render -f api.yaml -o policy    only the policy document
+  apim-operator plan -f api.yaml                what applying it would change in the cluster and in Azure
   apim-operator plugin list                     which policies there are
   apim-operator plugin inspect rate-limit       what one of them can be told
   apim-operator crd | kubectl apply -f -        the operator's own definitions
   apim-operator run                             the operator, in or against a cluster
 
-Exit codes: 0 fine, 1 a problem in the input or the world, 2 wrong usage.
+Exit codes: 0 fine, 1 a problem in the input or the world, 2 wrong usage, 3 `plan` found changes.
 Results go to stdout, everything else to stderr."
 )]
 pub(crate) struct Cli {
@@ -75,6 +76,14 @@ pub(crate) enum Command {
     /// Nothing is fetched: for a specification by URL the operations are
     /// unknown and the hash covers the URL; a note on stderr says so.
     Render(RenderArgs),
+    /// Show what the operator would do, against the live cluster and Azure.
+    ///
+    /// Every write to Azure and to Ingresses in its order, and what it changes:
+    /// settings field by field, operations, policies statement by statement
+    /// with the plugin that made them.
+    Plan(Box<PlanArgs>),
+    /// List, and delete, APIs that this cluster left in API Management.
+    Orphans(Box<OrphansArgs>),
     /// Print the CustomResourceDefinitions.
     Crd(CrdArgs),
     /// Compile a plugin from stdin to stdout. Only ever started by this program.
@@ -152,59 +161,9 @@ pub(crate) struct ElectionArgs {
     pub(crate) resource_name: String,
 }
 
-/// Arguments of `run`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  apim-operator run                                  in a pod: everything by its environment
-  KUBECONFIG=~/.kube/config apim-operator run --listen 127.0.0.1:8080
-  apim-operator run --plugin-dir ./plugins --cache-dir ./compiled
-  apim-operator run --key-vault-name my-vault        without an ApimInstance")]
-pub(crate) struct RunArgs {
-    /// Plugins.
-    #[command(flatten)]
-    pub(crate) plugins: PluginSources,
-
-    /// Address of /healthz, /readyz and /metrics.
-    #[arg(
-        long,
-        env = "APIM_OPERATOR_LISTEN",
-        default_value = "0.0.0.0:8080",
-        value_name = "ADDRESS"
-    )]
-    pub(crate) listen: SocketAddr,
-
-    /// The namespace whose Secrets an ApimInstance may name.
-    #[arg(
-        long,
-        env = "POD_NAMESPACE",
-        default_value = "operators",
-        value_name = "NAMESPACE"
-    )]
-    pub(crate) namespace: String,
-
-    /// The name of this process in events.
-    #[arg(
-        long,
-        env = "POD_NAME",
-        default_value = "apim-operator",
-        value_name = "NAME"
-    )]
-    pub(crate) name: String,
-
-    /// ExposedAPIs that are worked on at the same time.
-    #[arg(long, env = "APIM_OPERATOR_CONCURRENCY", default_value_t = 128, value_name = "N", value_parser = value_parser!(u16).range(1..))]
-    pub(crate) concurrency: u16,
-
-    /// Election.
-    #[command(flatten)]
-    pub(crate) election: ElectionArgs,
-
-    /// Pauses and periods pass so many times faster. For tests of what happens
-    /// over hours; time-outs and the lease stay as they are.
-    #[arg(long, env = "APIM_OPERATOR_TIME_SCALE", default_value_t = NonZeroU32::MIN, value_name = "N", hide = true)]
-    pub(crate) time_scale: NonZeroU32,
-
+/// Where Azure is, and how it is reached.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReachArgs {
     /// The Key Vault whose secrets describe the instance `default`, as the
     /// original Azure operator reads them: apim-service-name, resource-group,
     /// subscription-id, aad-tenant-id, aad-client-id.
@@ -265,6 +224,64 @@ pub(crate) struct RunArgs {
         help_heading = "Azure"
     )]
     pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  apim-operator run                                  in a pod: everything by its environment
+  KUBECONFIG=~/.kube/config apim-operator run --listen 127.0.0.1:8080
+  apim-operator run --plugin-dir ./plugins --cache-dir ./compiled
+  apim-operator run --key-vault-name my-vault        without an ApimInstance")]
+pub(crate) struct RunArgs {
+    /// Plugins.
+    #[command(flatten)]
+    pub(crate) plugins: PluginSources,
+
+    /// Azure.
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(
+        long,
+        env = "APIM_OPERATOR_LISTEN",
+        default_value = "0.0.0.0:8080",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) listen: SocketAddr,
+
+    /// The namespace whose Secrets an ApimInstance may name.
+    #[arg(
+        long,
+        env = "POD_NAMESPACE",
+        default_value = "operators",
+        value_name = "NAMESPACE"
+    )]
+    pub(crate) namespace: String,
+
+    /// The name of this process in events.
+    #[arg(
+        long,
+        env = "POD_NAME",
+        default_value = "apim-operator",
+        value_name = "NAME"
+    )]
+    pub(crate) name: String,
+
+    /// ExposedAPIs that are worked on at the same time.
+    #[arg(long, env = "APIM_OPERATOR_CONCURRENCY", default_value_t = 128, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    pub(crate) concurrency: u16,
+
+    /// Election.
+    #[command(flatten)]
+    pub(crate) election: ElectionArgs,
+
+    /// Pauses and periods pass so many times faster. For tests of what happens
+    /// over hours; time-outs and the lease stay as they are.
+    #[arg(long, env = "APIM_OPERATOR_TIME_SCALE", default_value_t = NonZeroU32::MIN, value_name = "N", hide = true)]
+    pub(crate) time_scale: NonZeroU32,
 
     /// Writes to Azure per second and principal. Azure's own limit is the
     /// default.
@@ -282,6 +299,98 @@ pub(crate) struct RunArgs {
     /// Reads from Azure that may come at once after a quiet time.
     #[arg(long, env = "APIM_OPERATOR_ARM_READ_BURST", default_value_t = 250, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = "Azure")]
     pub(crate) arm_read_burst: u32,
+}
+
+/// How commands that a person runs see the cluster and Azure.
+#[derive(Debug, Args)]
+pub(crate) struct LookArgs {
+    /// Plugins.
+    #[command(flatten)]
+    pub(crate) plugins: PluginSources,
+
+    /// Azure.
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+
+    /// The operator's namespace, where Secrets of ApimInstances and ConfigMaps
+    /// of plugins lie.
+    #[arg(long, default_value = "operators", value_name = "NAMESPACE")]
+    pub(crate) operator_namespace: String,
+
+    /// Sign in to Azure as you are (environment, workload identity, managed
+    /// identity, Azure CLI) rather than with the credentials of the
+    /// ApimInstances, which may be Secrets that you cannot read.
+    #[arg(long, help_heading = "Azure")]
+    pub(crate) own_credentials: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+#[command(
+    group(clap::ArgGroup::new("selection").required(true).multiple(true).args(["file", "namespace", "all"])),
+    after_help = "\
+Nothing is written: the Kubernetes client refuses everything but reads, and the Azure client has no
+call that writes. Status and events are not listed.
+
+Exit codes: 0 nothing to do, 1 an object is refused, waits or could not be planned, 3 changes.
+
+Examples:
+  apim-operator plan -f api.yaml                  what applying this file would do
+  apim-operator plan --namespace shop             what the operator has left to do there
+  apim-operator plan --all -o json | jq .summary
+  apim-operator plan -f api.yaml --own-credentials")]
+pub(crate) struct PlanArgs {
+    /// A file with ExposedAPIs as they are to be applied, YAML or JSON, or `-`
+    /// for stdin. May be repeated.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
+
+    /// The ExposedAPIs of one namespace; with files, the namespace of objects
+    /// that name none.
+    #[arg(short, long = "namespace", id = "namespace", value_name = "NAMESPACE")]
+    pub(crate) of_namespace: Option<String>,
+
+    /// All ExposedAPIs of the cluster.
+    #[arg(long, conflicts_with_all = ["file", "namespace"])]
+    pub(crate) all: bool,
+
+    /// How to print the plan.
+    #[arg(short, long, value_enum, default_value_t = ListOutput::Text)]
+    pub(crate) output: ListOutput,
+
+    /// Cluster and Azure.
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+/// Arguments of `orphans`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An orphan carries this cluster's mark and has no ExposedAPI: what a deletion-policy Retain left while
+Azure did not answer, or what a restored cluster forgot. Each is read again before it is deleted.
+
+Exit codes: 0 none (or all of those named were deleted), 1 a problem, 3 there are orphans.
+
+Examples:
+  apim-operator orphans
+  apim-operator orphans -o json
+  apim-operator orphans --delete shop.catalog --delete shop.orders")]
+pub(crate) struct OrphansArgs {
+    /// Delete this API, named by its id as the list has it. May be repeated.
+    #[arg(long, value_name = "ID")]
+    pub(crate) delete: Vec<String>,
+
+    /// Only this instance.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance: Option<String>,
+
+    /// How to print them.
+    #[arg(short, long, value_enum, default_value_t = ListOutput::Text)]
+    pub(crate) output: ListOutput,
+
+    /// Cluster and Azure.
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
 }
 
 /// Arguments of `render`.

@@ -5,10 +5,13 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod cluster;
 mod compile;
 mod crd;
 mod logging;
 mod manifest;
+mod orphans;
+mod plan;
 mod plugin;
 mod render;
 mod run;
@@ -25,12 +28,15 @@ pub(crate) enum Done {
     Fine,
     /// Problems were found and told.
     Problems,
+    /// There is something to do, which was asked for to be known.
+    Changes,
 }
 
 fn main() -> ExitCode {
     match dispatch(&Cli::parse()) {
         Ok(Done::Fine) => ExitCode::SUCCESS,
         Ok(Done::Problems) => ExitCode::from(1),
+        Ok(Done::Changes) => ExitCode::from(3),
         // `apim-operator crd | head` is no error.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -74,12 +80,15 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
         match &cli.command {
             Command::Run(_) => "info,kube_runtime=warn,kube_client=off",
             Command::Plugin { command } => plugin::log_filter(command),
+            Command::Plan(_) | Command::Orphans(_) => "error,kube_client=off,kube_runtime=off",
             Command::Render(_) | Command::Crd(_) | Command::CompilePlugin(_) => "error",
         },
     )?;
     match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Render(args) => render::render(args),
+        Command::Plan(args) => plan::plan(args),
+        Command::Orphans(args) => orphans::orphans(args),
         Command::Crd(args) => crd::print(args),
         Command::CompilePlugin(args) => compile::run(args),
         Command::Plugin { command } => plugin::dispatch(command),

@@ -27,6 +27,20 @@ pub(crate) struct Document {
     pub(crate) object: Value,
 }
 
+/// Says what an object is that is no ExposedAPI.
+pub(crate) fn is_exposed_api(object: &Value) -> Result<(), String> {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    match object["kind"].as_str() {
+        Some("ExposedAPI") if version.starts_with("oda.tmforum.org/") => Ok(()),
+        Some("ExposedAPI") => Err(format!(
+            "its apiVersion is `{version}`, not oda.tmforum.org/v1"
+        )),
+        Some(kind) => Err(format!("its kind is {kind}, not ExposedAPI")),
+        None if object.is_object() => Err("it has no kind".to_owned()),
+        None => Err("it is no Kubernetes object".to_owned()),
+    }
+}
+
 /// Reads all documents of a file; `-` is stdin. A document that is no YAML is
 /// an error with its line and column.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Document>> {

@@ -42,7 +42,7 @@ pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
             Vec::new()
         });
         for document in documents {
-            if let Err(why) = is_exposed_api(&document.object) {
+            if let Err(why) = manifest::is_exposed_api(&document.object) {
                 eprintln!("{}: skipped: {why}", document.place);
                 continue;
             }
@@ -169,20 +169,6 @@ fn instance(path: Option<&Path>) -> anyhow::Result<(Arc<Instance>, InstanceConte
             },
         )),
         Err(problems) => Err(joined(&document.place, problems)),
-    }
-}
-
-/// Says what an object is that is no ExposedAPI.
-fn is_exposed_api(object: &Value) -> Result<(), String> {
-    let version = object["apiVersion"].as_str().unwrap_or_default();
-    match object["kind"].as_str() {
-        Some("ExposedAPI") if version.starts_with("oda.tmforum.org/") => Ok(()),
-        Some("ExposedAPI") => Err(format!(
-            "its apiVersion is `{version}`, not oda.tmforum.org/v1"
-        )),
-        Some(kind) => Err(format!("its kind is {kind}, not ExposedAPI")),
-        None if object.is_object() => Err("it has no kind".to_owned()),
-        None => Err("it is no Kubernetes object".to_owned()),
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
-use operator_apim::{Applier, Azure, CallObserver, CloudSettings, Limits};
+use operator_apim::{Applier, ArmReader, Azure, CallObserver, CloudSettings, Limits};
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, InstanceDefaults};
 use operator_core::names::{InstanceName, ObjectKey};
 use operator_core::pace::Pace;
@@ -45,6 +45,8 @@ pub struct InstanceSettings {
     pub cloud: CloudSettings,
     /// Calls per principal.
     pub limits: Limits,
+    /// Sign in as whoever runs this process, whatever the instances say.
+    pub own_credentials: bool,
     /// The plugins of an instance that lists none.
     pub defaults: InstanceDefaults,
     /// The UID of the `kube-system` namespace.
@@ -61,8 +63,15 @@ pub struct Connection {
     pub applier: Applier,
 }
 
+/// An instance that is only looked at.
+struct Reached {
+    context: InstanceContext,
+    reader: ArmReader,
+}
+
 enum State {
     Connecting,
+    Reached(Reached),
     Ready(Arc<Connection>),
     Failed(String),
 }
@@ -167,6 +176,26 @@ impl Instances {
     pub fn connection(&self, name: &InstanceName) -> Option<Arc<Connection>> {
         match &self.entries.read().get(name.as_str())?.state {
             State::Ready(connection) => Some(Arc::clone(connection)),
+            State::Connecting | State::Reached(_) | State::Failed(_) => None,
+        }
+    }
+
+    /// What reads an instance, once it is reached.
+    #[must_use]
+    pub fn reader(&self, name: &InstanceName) -> Option<ArmReader> {
+        match &self.entries.read().get(name.as_str())?.state {
+            State::Ready(connection) => Some(connection.applier.client().reader().clone()),
+            State::Reached(reached) => Some(reached.reader.clone()),
+            State::Connecting | State::Failed(_) => None,
+        }
+    }
+
+    /// What Azure says of an instance, once it is reached.
+    #[must_use]
+    pub fn context(&self, name: &InstanceName) -> Option<InstanceContext> {
+        match &self.entries.read().get(name.as_str())?.state {
+            State::Ready(connection) => Some(connection.context.clone()),
+            State::Reached(reached) => Some(reached.context.clone()),
             State::Connecting | State::Failed(_) => None,
         }
     }
@@ -194,7 +223,7 @@ impl Instances {
         let entries = self.entries.read();
         let trouble = |(name, entry): (&String, &Entry)| match &entry.state {
             State::Failed(message) => Some(format!("instance `{name}`: {message}")),
-            State::Connecting | State::Ready(_) => None,
+            State::Connecting | State::Reached(_) | State::Ready(_) => None,
         };
         entries.iter().filter_map(trouble).collect()
     }
@@ -277,6 +306,9 @@ impl Instances {
 
     /// Connects, and again until it works.
     async fn connect(self: Arc<Self>, instance: Arc<Instance>, object: Option<ApimInstance>) {
+        if self.leadership.never_leads() {
+            return self.look(&instance).await;
+        }
         let mut pause = FIRST_PAUSE;
         loop {
             let outcome = self.try_connect(&instance).await;
@@ -337,6 +369,19 @@ impl Instances {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+
+    /// Reaches an instance that is only looked at. Tried once: whoever looks
+    /// wants to know now.
+    async fn look(&self, instance: &Instance) {
+        let state = match self.reach(instance).await {
+            Ok(reached) => State::Reached(reached),
+            Err(trouble) => State::Failed(trouble.to_string()),
+        };
+        if let Some(entry) = self.entries.write().get_mut(instance.name.as_str()) {
+            entry.state = state;
+        }
+        self.changed.send_replace(());
     }
 
     /// Waits for so long, or until this process begins to lead; whether it did.

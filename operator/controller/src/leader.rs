@@ -54,6 +54,8 @@ enum Standing {
     Lost(Loss),
     /// It gave the Lease back.
     Released,
+    /// It only looks.
+    Never,
 }
 
 /// Whether this process may write; cheap to ask, and asked before each write.
@@ -75,6 +77,18 @@ impl Leadership {
     #[must_use]
     pub fn alone() -> Self {
         Self::new(Standing::Leading, NEVER, None)
+    }
+
+    /// Of a process that never writes.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::new(Standing::Never, 0, None)
+    }
+
+    /// Whether this process only looks.
+    #[must_use]
+    pub fn never_leads(&self) -> bool {
+        *self.0.standing.borrow() == Standing::Never
     }
 
     /// Of a process that has not been elected.

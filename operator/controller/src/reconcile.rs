@@ -12,7 +12,8 @@ pub mod exposure;
 mod facts;
 mod publish;
 mod report;
-pub(crate) use claim::APPLIED;
+pub(crate) use claim::{APPLIED, Claim, claim};
+pub(crate) use dereference::dereference;
 pub mod subject;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
+use operator_core::apim::PlanSummary;
 use operator_core::build::build;
 use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, Exposure};
@@ -178,9 +180,9 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     hold(ctx, subject).await?;
 
     // dereference
-    let mut claim = claim::claim(ctx, subject);
+    let mut claim = claim(ctx, subject);
     let view = ctx.plugins.registry().view(&subject.key);
-    let input = dereference::dereference(ctx, subject, &mut claim, &view.catalog).await?;
+    let input = dereference(ctx, subject, &mut claim, &view.catalog).await?;
     ctx.uses.seen(
         &subject.key,
         input.inquiry.plugin_names(),
@@ -244,6 +246,9 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
             None
         };
         stages.apim = mandatory.unwrap_or_else(|| publish::paused(&desired, &claim));
+        if stages.apim == Step::Pending {
+            stages.plan = publish::planned(ctx, &desired, &claim).await;
+        }
     } else {
         stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
 
@@ -291,7 +296,7 @@ fn is_early(ctx: &Context, subject: &Subject, input: &Dereferenced) -> bool {
 /// Whether an earlier process published the object and this one has not looked
 /// at it yet; what it waits for, a plugin that is being loaded, ends in a
 /// reconcile.
-fn is_restored(ctx: &Context, subject: &Subject, claim: &claim::Claim) -> bool {
+fn is_restored(ctx: &Context, subject: &Subject, claim: &Claim) -> bool {
     claim.record.is_some()
         && ctx.memory.confirmed(&subject.key).is_none()
         && has_conditions(subject)
@@ -309,6 +314,8 @@ struct Stages {
     exposure: Step,
     policy: Step,
     apim: Step,
+    /// What would be written, were the object not paused.
+    plan: Option<PlanSummary>,
 }
 
 impl Default for Stages {
@@ -317,6 +324,7 @@ impl Default for Stages {
             exposure: Step::Pending,
             policy: Step::Pending,
             apim: Step::Pending,
+            plan: None,
         }
     }
 }

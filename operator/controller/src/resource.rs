@@ -117,6 +117,12 @@ impl ExposedApis {
         Api::all_with(self.client.clone(), &self.resource)
     }
 
+    /// Whether an object exists now.
+    pub async fn exists(&self, namespace: &str, name: &str) -> Result<bool, kube::Error> {
+        let found = self.namespaced(namespace).get_metadata_opt(name).await?;
+        Ok(found.is_some())
+    }
+
     fn namespaced(&self, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, &self.resource)
     }

@@ -22,8 +22,8 @@ use operator_plugin_host::CompilerCommand;
 use crate::leader::{Campaign, Election, Leadership};
 use crate::metrics::Metrics;
 use crate::server::{self, Readiness};
-use set_up::Ready;
-use stop::Stop;
+pub(crate) use set_up::{Ready, set_up};
+pub(crate) use stop::Stop;
 
 /// How long a new leader waits for its instances to be ready, so that it looks
 /// at each object once: they were reached before.
@@ -51,10 +51,36 @@ pub struct Settings {
     pub cache_dir: Option<PathBuf>,
     /// The program that compiles plugins; none: this process.
     pub compiler: Option<CompilerCommand>,
+    /// Sign in to Azure as whoever runs this process rather than as the
+    /// instances say.
+    pub own_credentials: bool,
     /// How this process stands for election; none: it is the only one.
     pub election: Option<Election>,
     /// How fast pauses and periods pass.
     pub pace: Pace,
+}
+
+impl Settings {
+    /// Of a process that only looks: no server, no election, Azure's own
+    /// limits.
+    #[must_use]
+    pub fn looking(namespace: String, cloud: CloudSettings) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            namespace,
+            name: "apim-operator".to_owned(),
+            concurrency: 1,
+            key_vault: None,
+            cloud,
+            limits: Limits::default(),
+            plugin_dir: None,
+            cache_dir: None,
+            compiler: None,
+            own_credentials: false,
+            election: None,
+            pace: Pace::REAL,
+        }
+    }
 }
 
 /// Why the operator does not run.
@@ -71,6 +97,9 @@ pub enum RunError {
     /// The API server cannot be reached, or refuses.
     #[error("Kubernetes: {0}")]
     Kube(#[from] kube::Error),
+    /// ExposedAPIs cannot be worked with.
+    #[error(transparent)]
+    Definition(#[from] crate::resource::ResourceError),
     /// The WebAssembly host does not start.
     #[error(transparent)]
     Host(#[from] operator_plugin_host::HostError),
@@ -122,7 +151,7 @@ pub async fn run(
         None => Leadership::alone(),
     };
     let guarded = leadership.guard(&client);
-    let Some(ready) = set_up::set_up(guarded, settings, &leadership, metrics, &stop).await? else {
+    let Some(ready) = set_up(guarded, settings, &leadership, metrics, &stop).await? else {
         return Ok(());
     };
     readiness.set();

@@ -53,6 +53,18 @@ impl IngressSeen {
         }
     }
 
+    /// Its spec.
+    #[must_use]
+    pub const fn spec(&self) -> Option<&IngressSpec> {
+        self.spec.as_ref()
+    }
+
+    /// The value of an annotation.
+    #[must_use]
+    pub fn annotation(&self, name: &str) -> Option<&String> {
+        self.annotations.get(name)
+    }
+
     /// The paths of its rules.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {

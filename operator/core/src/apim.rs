@@ -27,8 +27,8 @@ mod tests;
 
 pub use adopt::{Standing, same_path, standing, takes_path};
 pub use changes::{
-    ArmCall, Changes, DocumentChange, FieldChange, OperationChange, OperationChanges, PolicyChange,
-    changes, policy_changes,
+    ArmCall, Changes, DocumentChange, FieldChange, OperationChange, OperationChanges, PlanSummary,
+    PolicyChange, changes, policy_changes,
 };
 pub use compare::{SettingsPatch, difference, same_document};
 pub use observed::{Observed, ObservedApi, ObservedOperation, ObservedPolicy, Reading, Rival};

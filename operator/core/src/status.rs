@@ -21,7 +21,7 @@ pub use patch::{changed, patch};
 pub use stages::Step;
 pub use summary::summary;
 
-use crate::apim::AppliedRecord;
+use crate::apim::{AppliedRecord, PlanSummary};
 use crate::desired::{Desired, Exposure};
 use crate::exposed_api::{ApiPath, ObjectMeta};
 use crate::exposure::ExposureFacts;
@@ -74,6 +74,8 @@ pub enum Outcome<'a> {
         policy: &'a Step,
         /// Writing to API Management.
         apim: &'a Step,
+        /// What would be written, were the object not paused.
+        plan: Option<&'a PlanSummary>,
     },
     /// It is being deleted.
     Deleting(&'a Step),
@@ -195,6 +197,13 @@ fn apim(observation: &Observation<'_>) -> Option<Value> {
     };
     if let Some(error) = last_error {
         apim.insert("lastError".into(), summary::cut(error, MAX_WARNING).into());
+    }
+    if let Outcome::Built {
+        plan: Some(plan), ..
+    } = observation.outcome
+        && let Ok(plan) = serde_json::to_value(plan)
+    {
+        apim.insert("plan".into(), plan);
     }
     (!apim.is_empty()).then_some(Value::Object(apim))
 }

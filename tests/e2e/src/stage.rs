@@ -471,6 +471,37 @@ impl Stage {
         self.operator.take()
     }
 
+    /// Runs a command of `apim-operator` as an administrator of the cluster
+    /// with the operator's rights in Azure, and gives its exit code, what it
+    /// printed and what it said besides.
+    pub async fn cli(&self, args: &[&str]) -> Result<(i32, String, String)> {
+        let kubeconfig = self
+            .plane
+            .kubeconfig_for("platform-team", Some("system:masters"))?;
+        let applications = &self.azure.endpoints.applications;
+        let app = applications.iter().find(|app| app.name == "operator");
+        let app = app.context("the seed has an application for the operator")?;
+        let output = tokio::process::Command::new(program("apim-operator")?)
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
+            .env("APIM_OPERATOR_CACHE_DIR", plugin_cache()?)
+            .env("AZURE_TENANT_ID", &app.tenant_id)
+            .env("AZURE_CLIENT_ID", &app.client_id)
+            .env(
+                "AZURE_CLIENT_SECRET",
+                app.client_secret.as_deref().unwrap_or_default(),
+            )
+            .env_remove("KEY_VAULT_NAME")
+            .env_remove("RUST_LOG")
+            .output()
+            .await?;
+        Ok((
+            output.status.code().unwrap_or(-1),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        ))
+    }
+
     /// `kill -9`.
     pub fn kill_operator(&mut self) -> Result<()> {
         if let Some(mut operator) = self.operator.take() {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use operator_apim::{
-    Applier, ArmClient, Azure, CloudSettings, Credentials, OidcOutcome, OidcProvider,
+    Applier, ArmClient, Azure, CloudSettings, Credentials, OidcOutcome, OidcProvider, OpenGate,
+    ServiceRef,
 };
 use operator_core::instance::spec::Cloud;
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext};
 use operator_core::mark::OwnershipMark;
+use operator_core::names::InstanceName;
 
-use super::{Connection, Instances, Observer, Trouble, access};
+use super::{Connection, Instances, Observer, Reached, Trouble, access};
 
 impl Instances {
     pub(super) async fn read_vault(&self, vault: &str) -> Result<Instance, Trouble> {
@@ -32,23 +34,37 @@ impl Instances {
             // That may have been long ago.
             reached = self.reach(instance).await?;
         }
-        let (client, context) = reached;
+        let context = reached.context;
+        let (azure, service, credentials) = self.account(instance).await?;
+        let client = azure
+            .client(service, &credentials)
+            .map_err(|error| Trouble::new("Credentials", error))?;
         let note = self.provide(instance, &client).await?;
         let applier = Applier::new(client);
         Ok((note, Arc::new(Connection { context, applier })))
     }
 
-    /// A client that works, and what the instance says of itself. Only reads.
-    async fn reach(&self, instance: &Instance) -> Result<(ArmClient, InstanceContext), Trouble> {
-        let spec = &instance.spec;
-        let azure = self.azure(&self.cloud_of(&spec.cloud)?)?;
-        let credentials = self.credentials(spec).await?;
-        let service = access::service(spec);
-        let client = azure
-            .client(service, &credentials)
+    /// A client that can write, for a command that a person gave: such a
+    /// process stands for no election.
+    pub(crate) async fn writer(&self, name: &InstanceName) -> Result<Applier, String> {
+        let instance = self.list().into_iter().find(|one| one.name == *name);
+        let instance = instance.ok_or_else(|| format!("there is no instance `{name}`"))?;
+        let trouble = |trouble: Trouble| trouble.to_string();
+        let (_, service, credentials) = self.account(&instance).await.map_err(trouble)?;
+        let cloud = self.cloud_of(&instance.spec.cloud).map_err(trouble)?;
+        let azure = Azure::new(cloud).map_err(|error| error.to_string())?;
+        let azure = azure.with_gate(Arc::new(OpenGate));
+        let client = azure.client(service, &credentials);
+        Ok(Applier::new(client.map_err(|error| error.to_string())?))
+    }
+
+    /// What the instance says of itself, by a client that cannot write.
+    pub(super) async fn reach(&self, instance: &Instance) -> Result<Reached, Trouble> {
+        let (azure, service, credentials) = self.account(instance).await?;
+        let reader = azure
+            .reader(service, &credentials)
             .map_err(|error| Trouble::new("Credentials", error))?;
-        let info = client
-            .reader()
+        let info = reader
             .service()
             .await
             .map_err(|error| Trouble::new("ServiceUnavailable", error))?;
@@ -56,7 +72,18 @@ impl Instances {
             sku: info.sku,
             gateway_url: info.gateway_url,
         };
-        Ok((client, context))
+        Ok(Reached { context, reader })
+    }
+
+    /// Which service, and as whom.
+    async fn account(
+        &self,
+        instance: &Instance,
+    ) -> Result<(Arc<Azure>, ServiceRef, Credentials), Trouble> {
+        let spec = &instance.spec;
+        let azure = self.azure(&self.cloud_of(&spec.cloud)?)?;
+        let credentials = self.credentials(spec).await?;
+        Ok((azure, access::service(spec), credentials))
     }
 
     /// Sees that the instance has what the policies of its APIs need.
@@ -131,6 +158,9 @@ impl Instances {
     }
 
     async fn credentials(&self, spec: &ApimInstanceSpec) -> Result<Credentials, Trouble> {
+        if self.settings.own_credentials {
+            return Ok(Credentials::Chain);
+        }
         access::credentials(&self.client, &self.settings.namespace, spec)
             .await
             .map_err(|message| Trouble::new("Credentials", message))

@@ -115,6 +115,13 @@ impl Registry {
         self.0.read().base.keys().map(ToString::to_string).collect()
     }
 
+    /// Whether plugins are being loaded.
+    pub fn is_loading(&self) -> bool {
+        let inner = self.0.read();
+        let loading = |listing: &Listing| matches!(listing, Listing::Loading);
+        inner.catalog.iter().any(|(_, listing)| loading(listing))
+    }
+
     /// How many plugins can be called.
     pub fn ready(&self) -> usize {
         let inner = self.0.read();

@@ -12,15 +12,15 @@ pub(crate) const APPLIED: &str = "apim.oda.tmforum.org/applied";
 
 /// What is said to be in API Management, and whether it is known.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Claim {
-    pub(super) record: Option<AppliedRecord>,
+pub(crate) struct Claim {
+    pub(crate) record: Option<AppliedRecord>,
     /// Written by the operator where nobody else can write, or read back.
-    pub(super) believed: bool,
+    pub(crate) believed: bool,
 }
 
 /// Where the record comes from: what this process knows itself, else what
 /// stands in status or in the annotation.
-pub(super) fn claim(ctx: &Context, subject: &Subject) -> Claim {
+pub(crate) fn claim(ctx: &Context, subject: &Subject) -> Claim {
     if let Some(record) = ctx.memory.confirmed(&subject.key) {
         return Claim {
             record: Some(record),

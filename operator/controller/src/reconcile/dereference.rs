@@ -17,7 +17,7 @@ use super::subject::Subject;
 use super::{Context, Error, report};
 
 /// Looks everything up. A claim that cannot be true is dropped on the way.
-pub(super) async fn dereference(
+pub(crate) async fn dereference(
     ctx: &Context,
     subject: &Subject,
     claim: &mut Claim,
@@ -50,8 +50,7 @@ pub(super) async fn dereference(
     };
     let context = inquiry
         .instance()
-        .and_then(|instance| ctx.instances.connection(&instance.name))
-        .map(|connection| connection.context.clone());
+        .and_then(|instance| ctx.instances.context(&instance.name));
     Ok(Dereferenced {
         readings,
         document,
@@ -125,7 +124,9 @@ async fn document(
     }
     // A server far away may take its time; who waits for `implementation.ready`
     // to be there does not.
-    report::seen(ctx, subject).await?;
+    if ctx.leadership.leads() {
+        report::seen(ctx, subject).await?;
+    }
     let allow = inquiry
         .instance()
         .map(|instance| instance.spec.specification.allow_private.clone());
@@ -164,13 +165,12 @@ async fn is_plausible(
     {
         return true;
     }
-    let Some(connection) = ctx.instances.connection(&record.instance) else {
+    let Some(reader) = ctx.instances.reader(&record.instance) else {
         return false;
     };
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
-    connection
-        .applier
-        .is_marked(&record.api_id, mark.as_str())
-        .await
-        .unwrap_or(false)
+    let found = reader
+        .marked_api(record.api_id.as_str(), mark.as_str())
+        .await;
+    matches!(found, Ok(Some(api)) if api.carries(mark.as_str()))
 }

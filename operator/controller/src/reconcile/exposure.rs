@@ -58,24 +58,7 @@ pub(super) async fn step(
     let Exposure::Ingress(wanted) = &desired.exposure else {
         return Step::NotNeeded;
     };
-    let settled = desired.api.as_ref().is_none_or(|api| {
-        claim.believed
-            && claim
-                .record
-                .as_ref()
-                .is_some_and(|record| record.path.as_deref() == Some(api.settings.path.as_str()))
-    });
-    let there = ctx.world.ingress(&subject.key.namespace, &wanted.name);
-    let wanted = &DesiredIngress {
-        also: there
-            .filter(|there| !settled && there.owner_uid.as_deref() == Some(&subject.meta.uid))
-            .map(|there| there.paths().into_iter())
-            .into_iter()
-            .flatten()
-            .filter(|path| *path != wanted.path)
-            .collect(),
-        ..wanted.clone()
-    };
+    let wanted = &with_earlier_paths(ctx, subject, desired, wanted, claim);
     let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
     match apply(&ctx.client, &ctx.world, wanted, &owner, &subject.key).await {
         Ok((seen, written)) => {
@@ -96,6 +79,47 @@ pub(super) async fn step(
             Step::failed(ErrorClass::Transient, error.to_string())
         }
     }
+}
+
+/// The Ingress, with what it still holds of earlier paths.
+fn with_earlier_paths(
+    ctx: &Context,
+    subject: &Subject,
+    desired: &Desired,
+    wanted: &DesiredIngress,
+    claim: &Claim,
+) -> DesiredIngress {
+    let settled = desired.api.as_ref().is_none_or(|api| {
+        claim.believed
+            && claim
+                .record
+                .as_ref()
+                .is_some_and(|record| record.path.as_deref() == Some(api.settings.path.as_str()))
+    });
+    let there = ctx.world.ingress(&subject.key.namespace, &wanted.name);
+    DesiredIngress {
+        also: there
+            .filter(|there| !settled && there.owner_uid.as_deref() == Some(&subject.meta.uid))
+            .map(|there| there.paths().into_iter())
+            .into_iter()
+            .flatten()
+            .filter(|path| *path != wanted.path)
+            .collect(),
+        ..wanted.clone()
+    }
+}
+
+/// The Ingress as the next reconcile would write it.
+pub(crate) fn wanted(
+    ctx: &Context,
+    subject: &Subject,
+    desired: &Desired,
+    wanted: &DesiredIngress,
+    claim: &Claim,
+) -> Ingress {
+    let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
+    let wanted = with_earlier_paths(ctx, subject, desired, wanted, claim);
+    ingress(&wanted, &owner, &subject.key)
 }
 
 /// Deletes an Ingress that the object does not need any more. Comes after API

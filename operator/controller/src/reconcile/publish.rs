@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use operator_apim::apply::Failure;
 use operator_apim::{ApplyError, Deleted, Follow, Progress, Silent};
-use operator_core::apim::{self, AppliedRecord, Move, PlanError, Published};
+use operator_core::apim::{self, AppliedRecord, Move, PlanError, PlanSummary, Published};
 use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, Exposure};
 use operator_core::exposure::ExposureFacts;
@@ -34,6 +34,32 @@ pub(super) fn paused(desired: &Desired, claim: &Claim) -> Step {
         claim.believed && apim::reads(published, claim.record.as_ref()).is_none()
     });
     if covered { Step::Done } else { Step::Pending }
+}
+
+/// What would be written for a paused object; nothing where that cannot be
+/// found out now. Only reads.
+pub(super) async fn planned(
+    ctx: &Context,
+    desired: &Desired,
+    claim: &Claim,
+) -> Option<PlanSummary> {
+    let published = Published::of(desired).ok()?;
+    let reader = ctx.instances.reader(published.instance)?;
+    let mut record = claim.record.clone();
+    if let Some(known) = record.as_ref().filter(|_| !claim.believed) {
+        record = Some(reader.confirm(desired, known).await.ok()?);
+    }
+    match reader.review(desired, record.as_ref()).await {
+        Ok(review) => Some(PlanSummary {
+            writes: review.calls.len(),
+            changes: review.changes.count(),
+            summary: review.changes.summary(),
+        }),
+        Err(failure) => {
+            tracing::debug!(%failure, "the plan of a paused object could not be made");
+            None
+        }
+    }
 }
 
 /// Brings API Management to the desired state.

@@ -59,6 +59,7 @@ pub(super) async fn progressing(
         exposure: &stages.exposure,
         policy: &stages.policy,
         apim: &running,
+        plan: None,
     };
     write(ctx, subject, outcome, claim, facts).await.map(drop)
 }
@@ -90,6 +91,7 @@ pub(super) async fn built(
         exposure: &stalled(&stages.exposure),
         policy: &stalled(&stages.policy),
         apim: &stalled(&stages.apim),
+        plan: stages.plan.as_ref(),
     };
     let told = write(ctx, subject, outcome, claim, facts).await?;
     event(ctx, subject, &told, "Reconcile");

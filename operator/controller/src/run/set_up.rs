@@ -37,11 +37,13 @@ const DEFINITION_PAUSE: Duration = Duration::from_secs(5);
 const FILES: &str = "files";
 
 /// A replica that can take over.
-pub(super) struct Ready {
-    pub(super) context: Arc<Context>,
-    pub(super) objects: Objects,
+pub(crate) struct Ready {
+    pub(crate) context: Arc<Context>,
+    pub(crate) objects: Objects,
     pub(super) concurrency: u16,
     pub(super) pending: mpsc::UnboundedReceiver<Trigger>,
+    /// Ends when the folder of plugins has been read.
+    pub(crate) folder: Option<tokio::task::JoinHandle<()>>,
     triggers: Triggers,
     policy_plugins: Arc<PolicyPlugins>,
 }
@@ -62,7 +64,7 @@ impl Ready {
 
 /// Starts all that a replica has and waits until it knows everything; nothing
 /// when asked to stop before.
-pub(super) async fn set_up(
+pub(crate) async fn set_up(
     client: Client,
     settings: Settings,
     leadership: &Leadership,
@@ -95,6 +97,7 @@ pub(super) async fn set_up(
             limits: settings.limits,
             defaults: instance_defaults()?,
             cluster: cluster.clone(),
+            own_credentials: settings.own_credentials,
             pace: settings.pace,
         },
         triggers.clone(),
@@ -148,9 +151,9 @@ pub(super) async fn set_up(
         pace: settings.pace,
     });
     synced.push(policy_plugins_synced);
-    if let Some(folder) = settings.plugin_dir {
-        load_folder(plugins, folder, triggers.clone());
-    }
+    let folder = settings
+        .plugin_dir
+        .map(|folder| load_folder(plugins, folder, triggers.clone()));
     if !all(synced, stop).await {
         return Ok(None);
     }
@@ -159,6 +162,7 @@ pub(super) async fn set_up(
         objects,
         concurrency: settings.concurrency,
         pending,
+        folder,
         triggers,
         policy_plugins,
     }))
@@ -204,13 +208,17 @@ fn fetcher() -> Result<Fetcher, RunError> {
 }
 
 /// Loads a folder of plugins beside everything else.
-fn load_folder(plugins: Arc<Plugins>, folder: PathBuf, triggers: Triggers) {
+fn load_folder(
+    plugins: Arc<Plugins>,
+    folder: PathBuf,
+    triggers: Triggers,
+) -> tokio::task::JoinHandle<()> {
     tokio::task::spawn_blocking(move || {
         let unusable = plugins.load_dir(&folder, || triggers.all("Plugin"));
         for unusable in unusable {
             tracing::error!(plugin = unusable.origin, "skipped: {}", unusable.error);
         }
-    });
+    })
 }
 
 /// The uid that names this cluster in ownership marks.

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// Tells when the process was asked to stop.
 #[derive(Clone)]
-pub(super) struct Stop(watch::Receiver<bool>);
+pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// Asked to stop when the future is done.
@@ -18,6 +18,11 @@ impl Stop {
             std::future::pending::<()>().await;
         });
         Self(told)
+    }
+
+    /// Never asked to stop.
+    pub(crate) fn never() -> Self {
+        Self::when(std::future::pending())
     }
 
     /// Waits until then.

@@ -108,6 +108,19 @@ impl Changes {
     }
 }
 
+/// What a paused object keeps of its plan: enough to see that there is
+/// something to do, and what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanSummary {
+    /// How many writes to Azure would be made.
+    pub writes: usize,
+    /// How many differences they would make.
+    pub changes: usize,
+    /// Which, in one line.
+    pub summary: String,
+}
+
 /// A setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

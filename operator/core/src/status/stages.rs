@@ -172,6 +172,7 @@ pub(super) fn stages(observation: &Observation<'_>) -> Stages {
             exposure,
             policy,
             apim,
+            plan: _,
         } => Stages {
             overall: None,
             exposure: exposed(validated, desired, observation.facts, exposure),

@@ -73,6 +73,7 @@ impl Scene {
             exposure: &self.exposure,
             policy: &self.policy,
             apim: &self.apim,
+            plan: None,
         })
     }
 

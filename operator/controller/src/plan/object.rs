@@ -1,0 +1,240 @@
+//! The plan of one object: the steps of the reconcile up to the first write.
+
+use std::sync::Arc;
+
+use operator_apim::apply::Failure;
+use operator_core::annotations::{self, DeletionPolicy};
+use operator_core::apim::{AppliedRecord, ArmCall, Move, Place, Published};
+use operator_core::build::build;
+use operator_core::class::ErrorClass;
+use operator_core::desired::{Desired, Exposure};
+use operator_core::exposure::ingress_name;
+use operator_core::status::reasons::Reason;
+use operator_core::status::summary;
+use operator_core::validate::validate;
+
+use super::{KubeCall, ObjectPlan, PlanResult, ingress};
+use crate::reconcile::subject::Subject;
+use crate::reconcile::{Claim, Context, claim, dereference, exposure};
+
+/// What stands for the address of an Ingress that has none yet.
+const NO_ADDRESS: &str = "http://address-of-the-ingress.invalid";
+
+/// The plan of an object as it is now.
+pub(super) async fn plan(ctx: &Context, subject: &Subject) -> ObjectPlan {
+    let plan = ObjectPlan::new(subject);
+    if subject.meta.deleting {
+        return deletion(ctx, subject, plan);
+    }
+    match change(ctx, subject, plan.clone()).await {
+        Ok(plan) => plan,
+        Err(error) => plan.without(PlanResult::Failed, Reason::Failed, error.to_string()),
+    }
+}
+
+async fn change(
+    ctx: &Context,
+    subject: &Subject,
+    mut plan: ObjectPlan,
+) -> Result<ObjectPlan, crate::reconcile::Error> {
+    let mut claim = claim(ctx, subject);
+    let view = ctx.plugins.registry().view(&subject.key);
+    let mut input = dereference(ctx, subject, &mut claim, &view.catalog).await?;
+    if let Some(instance) = input.inquiry.instance() {
+        plan.instance = Some(instance.name.to_string());
+    }
+    let addressed = input
+        .exposure
+        .ingress
+        .as_ref()
+        .is_some_and(|ingress| ingress.address().is_some());
+    if !addressed {
+        input.exposure.assumed_origin = Some(NO_ADDRESS.to_owned());
+    }
+    let validated =
+        match tokio::task::spawn_blocking(move || validate(&input)).await? {
+            Ok(validated) => validated,
+            Err(rejection) => {
+                let result = match rejection.class {
+                    ErrorClass::Invalid => PlanResult::Refused,
+                    ErrorClass::Waiting => PlanResult::Waiting,
+                    _ => PlanResult::Failed,
+                };
+                let mut problems = rejection.problems.clone();
+                if matches!(
+                    rejection.reason,
+                    Reason::NoInstance | Reason::InstanceUnavailable
+                ) {
+                    problems.extend(ctx.instances.troubles().into_iter().map(|trouble| {
+                        operator_core::problem::Problem::new("ApimInstance", trouble)
+                    }));
+                }
+                return Ok(plan.without(result, rejection.reason, summary(&problems)));
+            }
+        };
+    let mut desired = build(&validated);
+    plan.api_id = desired.api.as_ref().map(|api| api.id.to_string());
+    if desired.api.is_some() {
+        let plugins = Arc::clone(&ctx.plugins);
+        let (given, snapshot) = (validated.clone(), desired.clone());
+        match tokio::task::spawn_blocking(move || plugins.render(&given, &snapshot)).await? {
+            Ok(rendered) => {
+                desired.warnings.extend(rendered.warnings);
+                desired.policy = Some(rendered.policy);
+            }
+            Err(error) => {
+                let problems = summary(&error.problems);
+                return Ok(plan.without(PlanResult::Refused, Reason::InvalidPolicy, problems));
+            }
+        }
+    }
+    plan.warnings = desired.warnings.iter().map(ToString::to_string).collect();
+    if !subject.is_held() {
+        plan.kubernetes.push(KubeCall {
+            verb: "change",
+            resource: "finalizers of the ExposedAPI".to_owned(),
+            changes: Vec::new(),
+        });
+    }
+    if let Err(failure) = azure(ctx, &desired, claim.clone(), &mut plan).await {
+        return Ok(refused(plan, &failure));
+    }
+    if !addressed {
+        for field in &mut plan.changes.settings {
+            if let Some(to) = field.to.as_mut().filter(|to| to.contains(NO_ADDRESS)) {
+                *to = to.replace(NO_ADDRESS, "http://<address that the Ingress will get>");
+            }
+        }
+    }
+    kubernetes(ctx, subject, &desired, &claim, &mut plan);
+    if validated.annotations().paused {
+        plan.message = Some("the object is paused: none of this is done".to_owned());
+    }
+    if !(plan.kubernetes.is_empty() && plan.azure.is_empty()) {
+        plan.result = PlanResult::Change;
+    }
+    Ok(plan)
+}
+
+/// The writes to Azure.
+async fn azure(
+    ctx: &Context,
+    desired: &Desired,
+    claim: Claim,
+    plan: &mut ObjectPlan,
+) -> Result<(), Failure> {
+    let removal = |place: &Place| ArmCall {
+        method: "DELETE",
+        resource: format!("apis/{}", place.api_id),
+        purpose: format!("delete the API in instance {}", place.instance),
+    };
+    let Some(instance) = desired.instance.as_ref().filter(|_| desired.api.is_some()) else {
+        // It is not published any more.
+        let places = claim.record.iter().flat_map(AppliedRecord::places);
+        plan.azure.extend(places.map(|place| removal(&place)));
+        return Ok(());
+    };
+    let published = Published::of(desired)?;
+    let Some(reader) = ctx.instances.reader(instance) else {
+        return Ok(());
+    };
+    let mut record = claim.record;
+    let mut leaving = Vec::new();
+    if let Some(known) = &record {
+        match known.moves(published) {
+            Move::Stay => leaving.clone_from(&known.leaving),
+            Move::Leave(on_the_way) => {
+                leaving.clone_from(&on_the_way.leaving);
+                record = Some(*on_the_way);
+            }
+            Move::Refused => {
+                plan.result = PlanResult::Refused;
+                plan.reason = Some(Reason::Conflict);
+                plan.message = Some(format!(
+                    "the API is published as `{}`, and its id is not changed while it is",
+                    known.api_id
+                ));
+                return Ok(());
+            }
+        }
+    }
+    if let Some(known) = record.as_ref().filter(|_| !claim.believed) {
+        record = Some(reader.confirm(desired, known).await?);
+    }
+    let review = reader.review(desired, record.as_ref()).await?;
+    plan.azure = review.calls;
+    plan.changes = review.changes;
+    plan.azure.extend(leaving.iter().map(removal));
+    Ok(())
+}
+
+/// The writes to Kubernetes.
+fn kubernetes(
+    ctx: &Context,
+    subject: &Subject,
+    desired: &Desired,
+    claim: &Claim,
+    plan: &mut ObjectPlan,
+) {
+    let name = ingress_name(&subject.key);
+    let there = ctx.world.ingress(&subject.key.namespace, &name);
+    match &desired.exposure {
+        Exposure::Ingress(wanted) => {
+            let wanted = exposure::wanted(ctx, subject, desired, wanted, claim);
+            plan.kubernetes
+                .extend(ingress::change(there.as_ref(), &wanted));
+        }
+        Exposure::InCluster { .. } | Exposure::External { .. } => {
+            plan.kubernetes
+                .extend(there.map(|_| ingress::removal(&name)));
+        }
+    }
+}
+
+/// What is left to do for an object that is being deleted.
+fn deletion(ctx: &Context, subject: &Subject, mut plan: ObjectPlan) -> ObjectPlan {
+    if !subject.is_held() {
+        return plan;
+    }
+    let (annotations, _) = annotations::read(&subject.meta.annotations);
+    let claim = claim(ctx, subject);
+    let retain = annotations.deletion_policy == DeletionPolicy::Retain;
+    for place in claim.record.iter().flat_map(AppliedRecord::places) {
+        plan.instance = Some(place.instance.to_string());
+        plan.api_id = Some(place.api_id.to_string());
+        plan.azure.push(ArmCall {
+            method: if retain { "PATCH" } else { "DELETE" },
+            resource: format!("apis/{}", place.api_id),
+            purpose: if retain {
+                "take the object's mark off the API, which stays".to_owned()
+            } else {
+                "delete the API with all its revisions".to_owned()
+            },
+        });
+    }
+    let name = ingress_name(&subject.key);
+    if ctx.world.ingress(&subject.key.namespace, &name).is_some() {
+        plan.kubernetes.push(ingress::removal(&name));
+    }
+    plan.kubernetes.push(KubeCall {
+        verb: "change",
+        resource: "finalizers of the ExposedAPI".to_owned(),
+        changes: Vec::new(),
+    });
+    plan.result = PlanResult::Change;
+    plan.message = Some("the object is being deleted".to_owned());
+    plan
+}
+
+fn refused(plan: ObjectPlan, failure: &Failure) -> ObjectPlan {
+    use operator_core::apim::PlanError;
+    let (result, reason) = match failure {
+        Failure::Plan(PlanError::PathTaken { .. }) => (PlanResult::Waiting, Reason::PathConflict),
+        Failure::Plan(
+            PlanError::NotOurs { .. } | PlanError::OtherObjects { .. } | PlanError::NotEqual { .. },
+        ) => (PlanResult::Refused, Reason::NotOurs),
+        Failure::Plan(_) => (PlanResult::Refused, Reason::Rejected),
+        Failure::Arm(_) | Failure::Cancelled => (PlanResult::Failed, Reason::Failed),
+    };
+    plan.without(result, reason, failure.to_string())
+}

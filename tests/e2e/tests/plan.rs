@@ -1,0 +1,261 @@
+//! What is planned is what is sent, and what is left behind is found.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test has no better way to fail")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a story is told from beginning to end"
+)]
+
+use apim_simulator::{CallKind, FaultSpec};
+use e2e::{PATIENCE, Stage, document, exposed_api};
+use serde_json::{Value, json};
+
+fn annotation(name: &str, value: &Value) -> Value {
+    json!({"metadata": {"annotations": {format!("apim.oda.tmforum.org/{name}"): value}}})
+}
+
+/// A plan of one file, which must write nothing.
+async fn planned(stage: &Stage, object: &Value, output: &str) -> (i32, String, String) {
+    let file = stage.dir().join("planned.yaml");
+    std::fs::write(&file, object.to_string()).unwrap();
+    let before = stage.journal().len();
+    let file = file.display().to_string();
+    let done = stage
+        .cli(&["plan", "-f", &file, "-o", output])
+        .await
+        .unwrap();
+    let calls = &stage.journal()[before..];
+    assert!(
+        !calls
+            .iter()
+            .any(|call| matches!(call.kind, CallKind::Write | CallKind::Delete)),
+        "a plan writes nothing"
+    );
+    done
+}
+
+/// The writes of a JSON plan, as the journal has them.
+fn writes_of(plan: &str) -> Vec<String> {
+    let plan: Value = serde_json::from_str(plan).unwrap();
+    let azure = plan["objects"][0]["azure"].as_array().cloned();
+    let line = |call: &Value| {
+        let text = |field: &str| call[field].as_str().unwrap().to_owned();
+        format!("{} {}", text("method"), text("resource"))
+    };
+    azure.unwrap_or_default().iter().map(line).collect()
+}
+
+fn sent(stage: &Stage, api: &str) -> Vec<String> {
+    let entries = stage.entries(api).into_iter();
+    entries
+        .map(|call| {
+            let (_, rest) = call.path.split_once("/service/").unwrap();
+            let (_, rest) = rest.split_once('/').unwrap();
+            format!("{} {rest}", call.method)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_planned_is_what_is_sent() {
+    let test = "what_is_planned_is_what_is_sent";
+    let Some(stage) = Stage::builder().start(test).await else {
+        return;
+    };
+    let first = exposed_api("catalog", |o| {
+        o["metadata"]["annotations"]["apim.oda.tmforum.org/operation-plugins"] =
+            json!("{postItem: {plugins: ip-filter, config: {ip-filter: {allow: [192.0.2.0/24]}}}}");
+    });
+    let mut second = first.clone();
+    second["spec"]["path"] = json!("/goods");
+    second["spec"]["rateLimit"]["limit"] = json!("50");
+    second["spec"]["specification"] = json!(document("catalog", &["get", "put"]).to_string());
+    second["metadata"]["annotations"] =
+        json!({"apim.oda.tmforum.org/plugins": "jwt-entra, rate-limit"});
+
+    // A new object.
+    let (code, plan, said) = planned(&stage, &first, "json").await;
+    assert_eq!(code, 3, "{plan}{said}");
+    let (_, shown, _) = planned(&stage, &first, "text").await;
+    assert!(
+        shown.contains("+ Ingress apim-api-ingress-catalog"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("<address that the Ingress will get>/catalog"),
+        "{shown}"
+    );
+    stage.apply(&first).await.unwrap();
+    stage.until_ready("catalog").await.unwrap();
+    assert_eq!(sent(&stage, "shop.catalog"), writes_of(&plan));
+
+    // Nothing to do.
+    let (code, shown, said) = planned(&stage, &first, "text").await;
+    assert_eq!((code, shown.as_str()), (0, "1 unchanged\n"), "{said}");
+
+    // A change of everything.
+    let (code, plan, said) = planned(&stage, &second, "json").await;
+    assert_eq!(code, 3, "{plan}{said}");
+    let (_, shown, _) = planned(&stage, &second, "text").await;
+    for expected in [
+        "shop/catalog (API shop.catalog in instance default): to change",
+        "    ~ paths: /catalog → /goods, /catalog",
+        "    ~ path: catalog → goods",
+        "    + putitem  PUT /items",
+        "    - postitem  POST /items  (and its policy)",
+        "      rate-limit-by-key  [rate-limit]",
+        "        ~ @calls: 100 → 50",
+        "1 to change",
+    ] {
+        assert!(
+            shown.contains(expected),
+            "`{expected}` is missing in\n{shown}"
+        );
+    }
+    stage.azure.clear_journal();
+    stage.apply(&second).await.unwrap();
+    stage
+        .until("catalog", "changed and ready", |status| {
+            status["implementation"]["ready"] == true && status["apim"]["path"] == "goods"
+        })
+        .await
+        .unwrap();
+    assert_eq!(sent(&stage, "shop.catalog"), writes_of(&plan));
+
+    // All of the cluster, and of a namespace.
+    let (code, shown, said) = stage.cli(&["plan", "--all"]).await.unwrap();
+    assert_eq!((code, shown.as_str()), (0, "1 unchanged\n"), "{said}");
+    let (code, shown, _) = stage.cli(&["plan", "--namespace", "office"]).await.unwrap();
+    assert_eq!((code, shown.as_str()), (0, "no ExposedAPIs\n"));
+
+    // One that would be refused.
+    let mut bad = second.clone();
+    bad["metadata"]["annotations"]["apim.oda.tmforum.org/plugins"] = json!("jwt-entre");
+    let (code, shown, _) = planned(&stage, &bad, "text").await;
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("did you mean `jwt-entra`"), "{shown}");
+
+    // A cluster without the definition.
+    stage
+        .kubectl(&[
+            "delete",
+            "crd",
+            "exposedapis.oda.tmforum.org",
+            "--wait=false",
+        ])
+        .await
+        .unwrap();
+    test_harness::wait_until("no definition", PATIENCE, async || {
+        let (code, shown, said) = stage.cli(&["plan", "--all"]).await.unwrap();
+        if code == 1 && said.contains("exposedapis.oda.tmforum.org is not installed") {
+            return Ok(());
+        }
+        // It is there until its last object is gone.
+        let _ = stage.delete("catalog").await;
+        Err(format!("{code} {shown}{said}"))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_object_keeps_its_plan_in_status() {
+    let test = "a_paused_object_keeps_its_plan_in_status";
+    let Some(stage) = Stage::builder().start(test).await else {
+        return;
+    };
+    stage.apply(&exposed_api("catalog", |_| ())).await.unwrap();
+    stage.until_ready("catalog").await.unwrap();
+    stage.azure.clear_journal();
+    let change = json!({
+        "metadata": {"annotations": {"apim.oda.tmforum.org/paused": "true"}},
+        "spec": {"rateLimit": {"limit": "50"}},
+    });
+    stage.patch("shop", "catalog", &change).await.unwrap();
+    let status = stage
+        .until("catalog", "planned", |status| {
+            status["apim"]["plan"]["writes"] == 1
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        status["apim"]["plan"],
+        json!({"writes": 1, "changes": 1, "summary": "policy (1 difference)"})
+    );
+    assert_eq!(sent(&stage, "shop.catalog"), [""; 0]);
+    stage
+        .patch("shop", "catalog", &annotation("paused", &Value::Null))
+        .await
+        .unwrap();
+    let status = stage
+        .until("catalog", "ready without a plan", |status| {
+            status["implementation"]["ready"] == true && status["apim"]["plan"] == Value::Null
+        })
+        .await
+        .unwrap();
+    assert_eq!(sent(&stage, "shop.catalog").len(), 1, "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphan_is_listed_and_deleted_only_when_it_is_named() {
+    let test = "an_orphan_is_listed_and_deleted_only_when_it_is_named";
+    let Some(stage) = Stage::builder().start(test).await else {
+        return;
+    };
+    for name in ["kept", "left"] {
+        stage.apply(&exposed_api(name, |_| ())).await.unwrap();
+        stage.until_ready(name).await.unwrap();
+    }
+    let (code, shown, said) = stage.cli(&["orphans"]).await.unwrap();
+    assert_eq!((code, shown.as_str()), (0, "no orphans\n"), "{said}");
+
+    // A mark that could not be taken off.
+    let down = FaultSpec {
+        verb: Some("PATCH".into()),
+        path: Some("/apis/shop\\.left\\?".into()),
+        count: Some(20),
+        status: Some(400),
+        ..FaultSpec::default()
+    };
+    stage.azure.fault(down).unwrap();
+    stage
+        .patch(
+            "shop",
+            "left",
+            &annotation("deletion-policy", &json!("Retain")),
+        )
+        .await
+        .unwrap();
+    stage.delete("left").await.unwrap();
+    stage.until_gone("left").await.unwrap();
+    stage.azure.clear_faults();
+    stage.azure.clear_journal();
+
+    let (code, shown, said) = stage.cli(&["orphans"]).await.unwrap();
+    assert_eq!(code, 3, "{shown}{said}");
+    assert!(
+        shown.contains("shop.left") && shown.contains("shop/left"),
+        "{shown}"
+    );
+    assert!(!shown.contains("shop.kept"), "{shown}");
+    let (code, _, said) = stage
+        .cli(&["orphans", "--delete", "shop.kept"])
+        .await
+        .unwrap();
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("`shop.kept` is no orphan of this cluster"),
+        "{said}"
+    );
+    let (code, shown, said) = stage
+        .cli(&["orphans", "--delete", "shop.left"])
+        .await
+        .unwrap();
+    assert_eq!(
+        (code, shown.as_str()),
+        (0, "deleted shop.left in instance default\n"),
+        "{said}"
+    );
+    assert_eq!(stage.api("shop.left").await.unwrap(), None);
+    assert!(stage.api("shop.kept").await.unwrap().is_some());
+}
