@@ -270,8 +270,9 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) name: String,
 
-    /// ExposedAPIs that are worked on at the same time.
-    #[arg(long, env = "APIM_OPERATOR_CONCURRENCY", default_value_t = 128, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    /// ExposedAPIs that are worked on at the same time, of which a quarter in
+    /// one APIM instance.
+    #[arg(long, env = "APIM_OPERATOR_CONCURRENCY", default_value_t = 256, value_name = "N", value_parser = value_parser!(u16).range(4..))]
     pub(crate) concurrency: u16,
 
     /// Election.

@@ -90,7 +90,12 @@ impl Events {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let event = Event {
             metadata: ObjectMeta {
-                namespace: Some(namespace),
+                // Where Kubernetes wants events about what has no namespace.
+                namespace: Some(
+                    Some(namespace)
+                        .filter(|it| !it.is_empty())
+                        .unwrap_or_else(|| "default".to_owned()),
+                ),
                 name: Some(event_name(&name, now, sequence)),
                 ..ObjectMeta::default()
             },

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod connect;
+mod hold;
 mod tell;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use operator_apim::{Applier, ArmReader, Azure, CallObserver, CloudSettings, Limits};
+use operator_core::instance::same::{Claimant, ServiceIdentity, rightful};
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, InstanceDefaults};
 use operator_core::names::{InstanceName, ObjectKey};
 use operator_core::pace::Pace;
@@ -79,7 +81,11 @@ enum State {
 struct Entry {
     /// The settings as they are in the cluster; absent for the implicit one.
     spec: Option<ApimInstanceSpec>,
+    /// The object as it was last seen; absent for the implicit one.
+    object: Option<ApimInstance>,
     instance: Option<Arc<Instance>>,
+    /// The instance that has the same service by right.
+    rightful: Option<String>,
     state: State,
     task: AbortHandle,
 }
@@ -101,6 +107,8 @@ pub struct Instances {
     clouds: Mutex<HashMap<String, Arc<Azure>>>,
     /// Told after each attempt to connect.
     changed: watch::Sender<()>,
+    /// Told when an object changes or goes.
+    seen: watch::Sender<()>,
 }
 
 struct Observer(Arc<Metrics>);
@@ -153,6 +161,7 @@ impl Instances {
             entries: RwLock::default(),
             clouds: Mutex::default(),
             changed: watch::Sender::new(()),
+            seen: watch::Sender::new(()),
         });
         this.start_implicit();
         let synced = follow(api, watcher::Config::default(), Follower(Arc::clone(&this)));
@@ -165,6 +174,7 @@ impl Instances {
         let entries = self.entries.read();
         let mut list: Vec<_> = entries
             .values()
+            .filter(|entry| entry.rightful.is_none())
             .filter_map(|entry| entry.instance.clone())
             .collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
@@ -236,7 +246,9 @@ impl Instances {
         let task = tokio::spawn(async move { this.connect_implicit(&vault).await }).abort_handle();
         let entry = Entry {
             spec: None,
+            object: None,
             instance: None,
+            rightful: None,
             state: State::Connecting,
             task,
         };
@@ -245,15 +257,27 @@ impl Instances {
 
     fn changed(self: &Arc<Self>, object: &ApimInstance) {
         let name = object.name_any();
-        let spec = object.spec.0.clone();
-        if self
-            .entries
-            .read()
-            .get(&name)
-            .is_some_and(|entry| entry.spec.as_ref() == Some(&spec))
         {
-            return;
+            let mut entries = self.entries.write();
+            if let Some(entry) = entries.get_mut(&name)
+                && entry.spec.as_ref() == Some(&object.spec.0)
+            {
+                entry.object = Some(object.clone());
+                drop(entries);
+                self.seen.send_replace(());
+                return;
+            }
         }
+        self.begin(object, None);
+        self.part();
+        self.seen.send_replace(());
+        self.triggers.all("ApimInstance");
+    }
+
+    /// Begins to connect an instance, or says why not.
+    fn begin(self: &Arc<Self>, object: &ApimInstance, rightful: Option<String>) {
+        let name = object.name_any();
+        let spec = object.spec.0.clone();
         let instance = InstanceName::parse(&name)
             .map_err(|error| error.to_string())
             .and_then(|name| {
@@ -266,34 +290,69 @@ impl Instances {
                 })
             })
             .map(Arc::new);
-        let this = Arc::clone(self);
-        let object = object.clone();
-        let (instance, state, task) = match instance {
-            Ok(instance) => {
-                let connecting = Arc::clone(&instance);
-                let task =
-                    tokio::spawn(async move { this.connect(connecting, Some(object)).await });
-                (Some(instance), State::Connecting, task.abort_handle())
+        let trouble = match (&instance, &rightful) {
+            (Err(message), _) => Some(Trouble::new("InvalidSettings", message)),
+            (Ok(_), Some(first)) => Some(Trouble::new("SameService", same_service(&spec, first))),
+            (Ok(_), None) => None,
+        };
+        let (this, told) = (Arc::clone(self), object.clone());
+        let (state, task) = match (&instance, trouble) {
+            (Ok(instance), None) => {
+                let connecting = Arc::clone(instance);
+                let task = async move { this.connect(connecting, Some(told)).await };
+                (State::Connecting, tokio::spawn(task).abort_handle())
             }
-            Err(message) => {
-                let trouble = Trouble::new("InvalidSettings", &message);
-                let task = tokio::spawn(async move {
+            (_, trouble) => {
+                let trouble = trouble.unwrap_or_else(|| Trouble::new("InvalidSettings", ""));
+                tracing::error!(instance = name, "cannot be used: {trouble}");
+                let message = trouble.message.clone();
+                let task = async move {
                     this.leadership.until_leading().await;
-                    this.report(&object, Err(&trouble)).await;
-                });
-                (None, State::Failed(message), task.abort_handle())
+                    this.report(&told, Err(&trouble)).await;
+                };
+                (State::Failed(message), tokio::spawn(task).abort_handle())
             }
         };
-        self.entries.write().insert(
-            name,
-            Entry {
-                spec: Some(spec),
-                instance,
-                state,
-                task,
-            },
-        );
-        self.triggers.all("ApimInstance");
+        let entry = Entry {
+            spec: Some(spec),
+            object: Some(object.clone()),
+            instance: instance.ok(),
+            rightful,
+            state,
+            task,
+        };
+        self.entries.write().insert(name, entry);
+    }
+
+    /// Of instances that are one service, leaves it to the one that was made
+    /// first, and gives it to the next when that goes.
+    fn part(self: &Arc<Self>) {
+        let manager = self.settings.cloud.resource_manager.to_string();
+        let begun_anew: Vec<(ApimInstance, Option<String>)> = {
+            let entries = self.entries.read();
+            let created: HashMap<&str, String> = entries
+                .iter()
+                .map(|(name, entry)| (name.as_str(), created(entry.object.as_ref())))
+                .collect();
+            let claimants: Vec<Claimant<'_>> = entries
+                .iter()
+                .filter_map(|(name, entry)| {
+                    Some(Claimant {
+                        name,
+                        created: created.get(name.as_str())?,
+                        service: ServiceIdentity::of(&entry.instance.as_ref()?.spec, &manager),
+                    })
+                })
+                .collect();
+            let changed = entries.iter().filter_map(|(name, entry)| {
+                let now = rightful(name, &claimants).map(str::to_owned);
+                (entry.rightful != now).then(|| Some((entry.object.clone()?, now)))?
+            });
+            changed.collect()
+        };
+        for (object, rightful) in begun_anew {
+            self.begin(&object, rightful);
+        }
     }
 
     fn removed(self: &Arc<Self>, name: &str) {
@@ -301,6 +360,8 @@ impl Instances {
         if name == DEFAULT {
             self.start_implicit();
         }
+        self.part();
+        self.seen.send_replace(());
         self.triggers.all("ApimInstance");
     }
 
@@ -414,8 +475,26 @@ impl Instances {
         if let Some(entry) = self.entries.write().get_mut(DEFAULT) {
             entry.instance = Some(Arc::clone(&instance));
         }
+        self.part();
         self.connect(instance, None).await;
     }
+}
+
+/// When an object was made, in a form that sorts by time; the implicit one
+/// comes before all others.
+fn created(object: Option<&ApimInstance>) -> String {
+    object
+        .and_then(kube::ResourceExt::creation_timestamp)
+        .map(|created| created.0.to_string())
+        .unwrap_or_default()
+}
+
+fn same_service(spec: &ApimInstanceSpec, first: &str) -> String {
+    format!(
+        "`subscriptionId`, `resourceGroup` and `serviceName` ({}/{}/{}) are those of instance `{first}`, which was made \
+         first; two instances of one service would undo each other's work. Delete one of them, or name another service",
+        spec.subscription_id, spec.resource_group, spec.service_name
+    )
 }
 
 struct Follower(Arc<Instances>);

@@ -23,6 +23,7 @@ pub mod reconcile;
 pub mod resource;
 pub mod run;
 pub mod server;
+pub mod slots;
 pub mod uses;
 pub mod watch;
 pub mod world;

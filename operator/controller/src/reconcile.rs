@@ -26,7 +26,7 @@ use operator_core::apim::PlanSummary;
 use operator_core::build::build;
 use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, Exposure};
-use operator_core::names::{ContentHash, FINALIZER};
+use operator_core::names::{ContentHash, FINALIZER, InstanceName};
 use operator_core::pace::Pace;
 use operator_core::retry::{Next, Outcome};
 use operator_core::status::Step;
@@ -43,6 +43,7 @@ use crate::metrics::{Metrics, ReconcileResult};
 use crate::paths::Paths;
 use crate::plugins::{Plugins, RenderError};
 use crate::resource::ExposedApis;
+use crate::slots::{Slot, Slots};
 use crate::uses::{Health, Uses};
 use crate::watch::Triggers;
 use crate::world::World;
@@ -81,6 +82,8 @@ pub struct Context {
     pub cluster: String,
     /// Whether this process may write.
     pub leadership: Leadership,
+    /// The lines in front of the instances.
+    pub slots: Slots,
     /// How fast pauses pass.
     pub pace: Pace,
 }
@@ -175,6 +178,10 @@ fn action(next: Next) -> Action {
 
 async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     if subject.meta.deleting {
+        let record = claim::claim(ctx, subject).record;
+        let Turn::Now(_slot) = turn(ctx, subject, record.map(|record| record.instance)) else {
+            return Ok(End::DONE);
+        };
         return cleanup::cleanup(ctx, subject).await;
     }
     hold(ctx, subject).await?;
@@ -253,6 +260,10 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
 
         // apply to API Management
+        let place = publish::place(&desired, &claim, &stages);
+        let Turn::Now(_slot) = turn(ctx, subject, place) else {
+            return Ok(End::DONE);
+        };
         stages.apim = publish::publish(
             ctx, subject, &validated, &desired, &mut claim, &stages, &facts,
         )
@@ -280,6 +291,25 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     ctx.uses
         .ended(&subject.key, health(&stages), view.staged.clone());
     report::built(ctx, subject, &validated, &desired, &claim, &stages, &facts).await
+}
+
+/// Whether an object may call its instance now.
+enum Turn {
+    /// Yes, while it keeps the place; it needs none where nobody is called.
+    Now(Option<Slot>),
+    /// Its turn comes, with a reconcile; until then its worker works for
+    /// others.
+    Later,
+}
+
+fn turn(ctx: &Context, subject: &Subject, instance: Option<InstanceName>) -> Turn {
+    match instance {
+        None => Turn::Now(None),
+        Some(instance) => ctx
+            .slots
+            .enter(&instance, &subject.key)
+            .map_or(Turn::Later, |slot| Turn::Now(Some(slot))),
+    }
 }
 
 /// Whether nothing can be said yet that the object's status does not say

@@ -3,6 +3,7 @@
 
 mod defaults;
 pub mod pattern;
+pub mod same;
 mod select;
 pub mod selector;
 pub mod spec;

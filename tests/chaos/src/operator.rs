@@ -135,6 +135,7 @@ fn settings(place: &Place, name: &str) -> Settings {
         plugin_dir: None,
         cache_dir: Some(place.cache_dir.clone()),
         compiler: None,
+        own_credentials: false,
         election: election(place, name),
         pace: NonZeroU32::new(PACE).map_or(Pace::REAL, Pace::times),
     }

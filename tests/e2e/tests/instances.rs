@@ -181,10 +181,46 @@ async fn an_object_goes_to_an_instance_that_serves_its_namespace() {
     stage.until_gone("catalog").await.unwrap();
     assert_eq!(stage.writes("shop.catalog"), [write("DELETE", "")]);
 
-    // An instance that is taken away takes no API with it, and lets none go.
+    // An instance in use is held, says who uses it, and serves on.
     stage.azure.clear_journal();
     stage
-        .kubectl(&["delete", "apiminstance", "partners"])
+        .kubectl(&["delete", "apiminstance", "partners", "--wait=false"])
+        .await
+        .unwrap();
+    let held = test_harness::wait_for(&instances, "partners", "held", PATIENCE, |object| {
+        let status = status_of(object?);
+        let stalled = status["conditions"]
+            .as_array()?
+            .iter()
+            .find(|c| c["type"] == "Stalled");
+        stalled.cloned()
+    })
+    .await
+    .unwrap();
+    assert_eq!(held["reason"], "InUse");
+    let told = held["message"].as_str().unwrap();
+    assert!(
+        told.contains("office/desk, shop/abroad. Delete or move them"),
+        "{told}"
+    );
+    let events = stage
+        .kubectl(&["get", "events", "-n", "default", "-o", "json"])
+        .await
+        .unwrap();
+    assert!(events.contains("office/desk, shop/abroad"), "{events}");
+    stage.until_ready("abroad").await.unwrap();
+    assert_eq!(stage.writes("ext-shop.abroad"), []);
+
+    // Taken away by force, it takes no API with it, and lets none go.
+    stage
+        .kubectl(&[
+            "patch",
+            "apiminstance",
+            "partners",
+            "--type=merge",
+            "-p",
+            r#"{"metadata":{"finalizers":null}}"#,
+        ])
         .await
         .unwrap();
     let status = stage

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use operator_apim::{
-    Applier, ArmClient, Azure, CloudSettings, Credentials, OidcOutcome, OidcProvider, OpenGate,
-    ServiceRef,
+    Applier, ArmClient, ArmError, Azure, Cause, CloudSettings, Credentials, OidcOutcome,
+    OidcProvider, OpenGate, ServiceRef,
 };
 use operator_core::instance::spec::Cloud;
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext};
@@ -67,7 +67,7 @@ impl Instances {
         let info = reader
             .service()
             .await
-            .map_err(|error| Trouble::new("ServiceUnavailable", error))?;
+            .map_err(|error| unreachable(&error, &instance.spec))?;
         let context = InstanceContext {
             sku: info.sku,
             gateway_url: info.gateway_url,
@@ -165,4 +165,46 @@ impl Instances {
             .await
             .map_err(|message| Trouble::new("Credentials", message))
     }
+}
+
+/// Why a service could not be read, and which of the settings may be wrong.
+fn unreachable(error: &ArmError, spec: &ApimInstanceSpec) -> Trouble {
+    let code = error.code.as_deref().unwrap_or_default();
+    if error.cause == Cause::Token {
+        return Trouble::new(
+            "Credentials",
+            format!("no token can be had with `credentials`: {error}"),
+        );
+    }
+    if code == "InvalidAuthenticationTokenTenant" {
+        return Trouble::new(
+            "WrongTenant",
+            format!(
+                "`subscriptionId` {} belongs to another tenant than the one that `credentials` sign in to; set the \
+                 tenant of `credentials` to that of the subscription: {error}",
+                spec.subscription_id
+            ),
+        );
+    }
+    if error.is_service_absent() || error.status == Some(404) {
+        return Trouble::new(
+            "ServiceNotFound",
+            format!(
+                "there is no API Management service `{}` in resource group `{}` of subscription {}; one of \
+                 `serviceName`, `resourceGroup` and `subscriptionId` is wrong, or the principal may not see it: {error}",
+                spec.service_name, spec.resource_group, spec.subscription_id
+            ),
+        );
+    }
+    if error.status == Some(403) {
+        return Trouble::new(
+            "Forbidden",
+            format!(
+                "the principal of `credentials` may not read service `{}`: give it the role `API Management Service \
+                 Contributor` there: {error}",
+                spec.service_name
+            ),
+        );
+    }
+    Trouble::new("ServiceUnavailable", error)
 }

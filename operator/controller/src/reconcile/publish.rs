@@ -8,6 +8,7 @@ use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, Exposure};
 use operator_core::exposure::ExposureFacts;
 use operator_core::mark::OwnershipMark;
+use operator_core::names::InstanceName;
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
 use operator_core::validate::ValidatedApi;
@@ -60,6 +61,18 @@ pub(super) async fn planned(
             None
         }
     }
+}
+
+/// The instance that would have to be called now; none where nobody is.
+pub(super) fn place(desired: &Desired, claim: &Claim, stages: &Stages) -> Option<InstanceName> {
+    if desired.api.is_none() {
+        return claim.record.as_ref().map(|record| record.instance.clone());
+    }
+    let built =
+        matches!(stages.exposure, Step::Done | Step::NotNeeded) && stages.policy == Step::Done;
+    let published = Published::of(desired).ok().filter(|_| built)?;
+    let known = claim.believed && apim::reads(published, claim.record.as_ref()).is_none();
+    (!known).then(|| published.instance.clone())
 }
 
 /// Brings API Management to the desired state.

@@ -12,6 +12,7 @@ use kube::runtime::reflector::store::{Store, Writer};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use operator_core::names::ObjectKey;
+use operator_core::status::{Applied, applied};
 use tokio::sync::watch;
 
 use crate::reconcile::Context;
@@ -141,6 +142,7 @@ impl Follower {
         context.uses.gone(key);
         context.memory.forget(key);
         context.events.forget(key);
+        context.slots.forget(key);
     }
 }
 
@@ -166,4 +168,18 @@ fn content(object: &DynamicObject) -> u64 {
         .is_some()
         .hash(&mut hasher);
     hasher.finish()
+}
+
+/// The ExposedAPIs that say that they are published in an instance.
+pub(super) fn published_in(objects: &Objects, instance: &str) -> Vec<ObjectKey> {
+    let users = objects.state().into_iter().filter_map(|object| {
+        let subject = Subject::of(&object);
+        let status = subject.status.as_ref().and_then(applied);
+        let record = status.or_else(|| {
+            let text = subject.meta.annotations.get(crate::reconcile::APPLIED)?;
+            Applied::from_annotation(text, &subject.key)
+        })?;
+        (record.instance.as_str() == instance).then_some(subject.key)
+    });
+    users.collect()
 }

@@ -27,12 +27,15 @@ use crate::plugins::{Plugins, instance_defaults};
 use crate::policy_plugins::{self, PolicyPlugins};
 use crate::reconcile::Context;
 use crate::resource::{ExposedApis, ResourceError, StatusMode};
+use crate::slots::Slots;
 use crate::uses::Uses;
 use crate::watch::{self as watches, Synced, Trigger, Triggers};
 use crate::world::World;
 
 /// Between two looks for the ExposedAPI definition.
 const DEFINITION_PAUSE: Duration = Duration::from_secs(5);
+/// How many instances must hang to keep all workers busy.
+const SHARES: u16 = 4;
 /// Below the folder for compiled plugins: the files they were compiled of.
 const FILES: &str = "files";
 
@@ -59,6 +62,10 @@ impl Ready {
         self.context.uses.listed();
         self.policy_plugins.take_over();
         self.triggers.all("Leader");
+        let objects = self.objects.clone();
+        let users = move |name: &str| objects::published_in(&objects, name);
+        let instances = Arc::clone(&self.context.instances);
+        tokio::spawn(instances.hold(Box::new(users), self.context.events.clone()));
     }
 }
 
@@ -126,6 +133,7 @@ pub(crate) async fn set_up(
         memory: Memory::at(settings.pace),
         cluster,
         leadership: leadership.clone(),
+        slots: Slots::new(usize::from(settings.concurrency / SHARES), triggers.clone()),
         pace: settings.pace,
     });
     let (objects, objects_synced) = objects::follow(&context, &triggers);
