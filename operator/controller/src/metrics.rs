@@ -1,8 +1,9 @@
 //! Metrics: controller-runtime's names for what every operator has, and our
 //! own for calls to Azure and to plugins. No label holds an object's name.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -102,6 +103,8 @@ pub struct Metrics {
     plugins_loaded: Gauge,
     instances_ready: Gauge<i64, std::sync::atomic::AtomicI64>,
     leading: Family<LeaderLabels, Gauge>,
+    ready_seconds: Gauge<f64, AtomicU64>,
+    listed: OnceLock<Instant>,
     arm_writes: Counter<u64, AtomicU64>,
     component_patches: Family<PatchLabels, Counter>,
     component_entries_missing: Gauge,
@@ -143,6 +146,7 @@ impl Metrics {
         let plugins_loaded = Gauge::default();
         let instances_ready = Gauge::default();
         let leading = Family::<LeaderLabels, Gauge>::default();
+        let ready_seconds = Gauge::<f64, AtomicU64>::default();
         let arm_writes = Counter::default();
         let component_patches = Family::<PatchLabels, Counter>::default();
         let component_entries_missing = Gauge::default();
@@ -228,6 +232,11 @@ impl Metrics {
             leading.clone(),
         );
         registry.register(
+            "apim_operator_ready_seconds",
+            "From the arrival of the ExposedAPIs until this replica was ready",
+            ready_seconds.clone(),
+        );
+        registry.register(
             "apim_operator_component_patches",
             "Writes to the status of Components, by result; rewritten: the list changed in between",
             component_patches.clone(),
@@ -254,6 +263,8 @@ impl Metrics {
             plugins_loaded,
             instances_ready,
             leading,
+            ready_seconds,
+            listed: OnceLock::new(),
             arm_writes,
             component_patches,
             component_entries_missing,
@@ -383,6 +394,17 @@ impl Metrics {
     pub fn set_instances(&self, count: usize) {
         self.instances_ready
             .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// The ExposedAPIs have arrived.
+    pub fn listed(&self) {
+        self.listed.get_or_init(Instant::now);
+    }
+
+    /// The replica is ready.
+    pub fn ready(&self) {
+        let listed = self.listed.get_or_init(Instant::now);
+        self.ready_seconds.set(listed.elapsed().as_secs_f64());
     }
 
     /// Whether this replica holds the lease of this name.

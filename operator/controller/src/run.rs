@@ -155,6 +155,7 @@ pub async fn run(
         return Ok(());
     };
     readiness.set();
+    ready.context.metrics.ready();
 
     // Not before everything is known: a replica that cannot start takes no
     // lease from one that can.

@@ -19,6 +19,10 @@ use crate::reconcile::Context;
 use crate::reconcile::subject::Subject;
 use crate::watch::{Synced, Triggers};
 
+/// Objects that are parsed at a time: what a larger page holds for a moment, the
+/// process keeps.
+const PAGE: u32 = 100;
+
 /// The ExposedAPIs as last seen.
 pub(super) type Objects = Store<DynamicObject>;
 
@@ -46,10 +50,13 @@ pub(super) fn follow(context: &Arc<Context>, triggers: &Triggers) -> (Objects, S
         listed: HashMap::new(),
         done,
     };
-    let mut events = watcher(context.exposed.all(), watcher::Config::default())
-        .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear())
-        .boxed();
+    let mut events = watcher(
+        context.exposed.all(),
+        watcher::Config::default().page_size(PAGE),
+    )
+    .default_backoff()
+    .modify(|object| object.managed_fields_mut().clear())
+    .boxed();
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
             match event {
@@ -101,6 +108,7 @@ impl Follower {
                 }
             }
         } else {
+            self.context.metrics.listed();
             tracing::info!(
                 objects = self.contents.len(),
                 "the view of the ExposedAPIs is complete"
