@@ -11,7 +11,7 @@ mod tell;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::api::Api;
 use kube::runtime::watcher;
@@ -63,6 +63,9 @@ pub struct Connection {
     pub context: InstanceContext,
     /// Publishes APIs there.
     pub applier: Applier,
+    /// The OpenID provider that is there since then, in the words of an object
+    /// that waits for it.
+    pub provider: (String, Instant),
 }
 
 /// An instance that is only looked at.

@@ -31,6 +31,8 @@ struct Object {
     not_before: Option<Instant>,
     /// How the last attempt failed, to be shown while waiting.
     failure: Option<Step>,
+    /// When it did.
+    failed_at: Option<Instant>,
     /// What is known to be in API Management.
     confirmed: Option<AppliedRecord>,
     /// The status that was last written, and the version of the object with
@@ -88,6 +90,23 @@ impl Memory {
         Some((left, object.failure.clone()?))
     }
 
+    /// Lets an object try at once that waits for something, in the words of
+    /// its message, which is there since a moment after its last attempt.
+    pub fn made(&self, key: &ObjectKey, what: &str, at: Instant) {
+        let mut objects = self.objects.lock();
+        let Some(object) = objects.get_mut(key) else {
+            return;
+        };
+        let waits = matches!(
+            &object.failure,
+            Some(Step::Failed { reason: Reason::WaitingForDependency, message, .. })
+                if message.starts_with(&format!("waits for {what}:"))
+        );
+        if waits && object.failed_at.is_some_and(|failed| failed < at) {
+            object.not_before = None;
+        }
+    }
+
     /// Records how an attempt with this input ended and says what happens
     /// next.
     pub fn ended(
@@ -134,6 +153,7 @@ impl Memory {
             },
             (step, _) => step,
         });
+        object.failed_at = object.failure.is_some().then(Instant::now);
         object.not_before = match next {
             Next::After(delay) | Next::Stalled(delay) => Some(Instant::now() + delay),
             Next::AwaitChange | Next::Now => None,
@@ -221,4 +241,32 @@ fn number(version: Option<&str>) -> u64 {
     version
         .and_then(|text| text.parse().ok())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use operator_core::class::ErrorClass;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_for_something_that_was_made_since_waits_no_longer() {
+        let memory = Memory::default();
+        let (key, input) = (ObjectKey::new("shop", "catalog"), ContentHash::of("input"));
+        let before = Instant::now();
+        let waiting = Step::Failed {
+            reason: Reason::WaitingForDependency,
+            class: ErrorClass::Waiting,
+            message: "waits for OpenID provider `AzureAD`: could not import".to_owned(),
+        };
+        let outcome = Outcome::Failed(ErrorClass::Waiting);
+        memory.ended(&key, &input, outcome, Some(waiting));
+        let waits = || memory.waits(&key, &input).is_some();
+        memory.made(&key, "OpenID provider `AzureAD`", before);
+        assert!(waits(), "it was there before, and was not enough");
+        memory.made(&key, "OpenID provider `Other`", Instant::now());
+        assert!(waits());
+        memory.made(&key, "OpenID provider `AzureAD`", Instant::now());
+        assert!(!waits());
+    }
 }

@@ -61,6 +61,7 @@ async fn killed_in_a_create_an_update_or_a_delete_it_ends_what_it_had_begun() ->
     stage.until_ready("calm").await?;
 
     killed_in_creates(&mut stage).await?;
+    killed_while_an_import_runs(&mut stage).await?;
     killed_between_a_policy_and_its_status(&mut stage).await?;
     killed_in_deletions(&mut stage).await?;
     asked_to_stop_it_finishes_what_is_under_way(&mut stage).await
@@ -129,6 +130,32 @@ async fn killed_in_creates(stage: &mut Stage) -> Result<()> {
         seen.insert(name.clone(), stage.traffic(&format!("shop.{name}")));
     }
     assert_eq!(seen, expected);
+    Ok(())
+}
+
+/// The import runs in Azure whatever becomes of the operator: it is waited for
+/// by the next process and not sent again.
+async fn killed_while_an_import_runs(stage: &mut Stage) -> Result<()> {
+    stage.strike(FaultSpec {
+        verb: Some("GET".to_owned()),
+        path: Some("/operationResults/".to_owned()),
+        ..hold()
+    })?;
+    stage.apply(&exposed_api("running", |_| ())).await?;
+    stage.until_held(1).await?;
+    // Written down before anybody asked how far it is.
+    let pending = stage.status("running").await?["apim"]["pendingImport"].clone();
+    let poll = pending["poll"].as_str().unwrap_or_default();
+    assert!(poll.contains("/operationResults/"), "{pending}");
+    kill_while_held(stage, 1).await?;
+    stage.start_operator().await?;
+    stage.until_ready("running").await?;
+    assert_eq!(
+        stage.traffic("shop.running"),
+        ["create 201", "policy 201", "import 200"]
+    );
+    let status = stage.status("running").await?;
+    assert!(status["apim"].get("pendingImport").is_none(), "{status}");
     Ok(())
 }
 

@@ -297,8 +297,41 @@ async fn an_endless_failure_makes_no_storm_delays_nobody_and_ends_with_retry() -
     all.push("import 200".to_owned());
     assert_eq!(again, all);
 
+    what_is_missing_is_named_and_looked_for_again(&stage).await?;
     a_held_import_delays_nobody(&stage).await?;
     retry_after_is_honoured(&stage).await
+}
+
+async fn what_is_missing_is_named_and_looked_for_again(stage: &Stage) -> Result<()> {
+    let refused = answer(
+        400,
+        json!({"error": {
+            "code": "ValidationError",
+            "message": "One or more fields contain incorrect values:",
+            "details": [{
+                "code": "ValidationError",
+                "target": "set-backend-service",
+                "message": "Error in element 'set-backend-service' on line 4, column 4: Backend with id 'orders' could not be found.",
+            }],
+        }}),
+    );
+    stage.strike(Publishing::Policy.struck_by("shop.waits", refused))?;
+    stage.apply(&exposed_api("waits", |_| ())).await?;
+    let status = stage
+        .until_reason("waits", "ApimSynced", "WaitingForDependency")
+        .await?;
+    let said = status["conditions"].to_string();
+    assert!(said.contains("waits for backend `orders`: "), "{said}");
+    let conditions = status["conditions"].as_array().context("conditions")?;
+    let stalled = conditions.iter().find(|one| one["type"] == "Stalled");
+    assert_eq!(stalled.context("Stalled")?["status"], "False");
+    // Nobody does anything, and half a minute later it is there.
+    stage.until_ready("waits").await?;
+    assert_eq!(
+        stage.traffic("shop.waits"),
+        ["create 201", "policy 400", "policy 201", "import 200"]
+    );
+    Ok(())
 }
 
 async fn a_held_import_delays_nobody(stage: &Stage) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Connecting to an instance: from settings to a client that works.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use operator_apim::{
     Applier, ArmClient, ArmError, Azure, Cause, CloudSettings, Credentials, OidcOutcome,
@@ -41,7 +42,13 @@ impl Instances {
             .map_err(|error| Trouble::new("Credentials", error))?;
         let note = self.provide(instance, &client).await?;
         let applier = Applier::new(client);
-        Ok((note, Arc::new(Connection { context, applier })))
+        let provider = format!("OpenID provider `{}`", instance.spec.oidc_provider_id);
+        let connection = Connection {
+            context,
+            applier,
+            provider: (provider, Instant::now()),
+        };
+        Ok((note, Arc::new(connection)))
     }
 
     /// A client that can write, for a command that a person gave: such a

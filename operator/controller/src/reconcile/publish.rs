@@ -105,6 +105,8 @@ pub(super) async fn publish(
         return Ok(unavailable(ctx));
     };
     let input = input_hash(desired, validated.annotations().retry.as_deref());
+    let (provider, since) = &connection.provider;
+    ctx.memory.made(&subject.key, provider, *since);
     if let Some((_, failure)) = ctx.memory.waits(&subject.key, &input) {
         return Ok(failure);
     }
