@@ -107,7 +107,8 @@ async fn what_does_not_pass_is_given_back_with_its_class() {
         (
             on_policy(401, error("AuthenticationFailed", "no")),
             ErrorClass::Denied,
-            1,
+            // Once more, with a new token.
+            2,
         ),
         (
             on_policy(403, error("AuthorizationFailed", "no")),
