@@ -64,22 +64,20 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
         if ctx.instances.is_connecting() && !places.iter().all(|place| is_connected(ctx, place)) {
             return Ok(End::DONE);
         }
-        for place in &places {
-            let step = delete(ctx, subject, place).await;
-            if let Step::Failed { class, .. } = &step {
-                // The next replica that leads goes on with it.
-                if !ctx.leadership.may_begin() {
-                    return Ok(End::DONE);
-                }
-                report::deleting(ctx, subject, &claim, &step).await?;
-                let next = ctx.memory.deletion_failed(
-                    &subject.key,
-                    &input,
-                    Outcome::Failed(*class),
-                    step.clone(),
-                );
-                return Ok(End { failed: true, next });
+        if let Err(step) = delete_all(ctx, subject, places).await {
+            // The next replica that leads goes on with it.
+            if !ctx.leadership.may_begin() {
+                return Ok(End::DONE);
             }
+            report::deleting(ctx, subject, &claim, &step).await?;
+            let class = match &step {
+                Step::Failed { class, .. } => *class,
+                _ => ErrorClass::Transient,
+            };
+            let next =
+                ctx.memory
+                    .deletion_failed(&subject.key, &input, Outcome::Failed(class), step);
+            return Ok(End { failed: true, next });
         }
     }
     let name = ingress_name(&subject.key);
@@ -178,9 +176,20 @@ fn refused(
 /// looking in both places costs a read.
 fn places(ctx: &Context, subject: &Subject, record: Option<&AppliedRecord>) -> Vec<Place> {
     let mut places: Vec<Place> = record.into_iter().flat_map(AppliedRecord::places).collect();
-    if record.is_some() && ctx.exposed.mode().is_trusted() {
-        return places;
+    if record.is_none() || !ctx.exposed.mode().is_trusted() {
+        for place in usual_places(ctx, subject) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
     }
+    places
+}
+
+/// Where an API of this object is published unless somebody asks for another
+/// place.
+fn usual_places(ctx: &Context, subject: &Subject) -> Vec<Place> {
+    let mut places = Vec::new();
     let labels = ctx.world.namespace_labels(&subject.key.namespace);
     for instance in ctx
         .instances
@@ -191,20 +200,35 @@ fn places(ctx: &Context, subject: &Subject, record: Option<&AppliedRecord>) -> V
         let Ok(id) = mark::api_id(&instance.spec.api_id_prefix, &subject.key) else {
             continue;
         };
-        if !places
-            .iter()
-            .any(|place| place.instance == instance.name && place.api_id == id)
-        {
-            places.push(Place {
-                instance: instance.name.clone(),
-                api_id: id,
-            });
-        }
+        places.push(Place {
+            instance: instance.name.clone(),
+            api_id: id,
+        });
     }
     places
 }
 
-async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Step {
+/// Deletes the API wherever it can be. Where the record was true, it is found
+/// there; where it was not, since somebody wrote into status, the API is looked
+/// for in its usual places as well, at the cost of a read each.
+async fn delete_all(ctx: &Context, subject: &Subject, places: Vec<Place>) -> Result<(), Step> {
+    let mut found = false;
+    for place in &places {
+        found |= delete(ctx, subject, place).await?;
+    }
+    if found {
+        return Ok(());
+    }
+    for place in usual_places(ctx, subject) {
+        if !places.contains(&place) && is_connected(ctx, &place) {
+            delete(ctx, subject, &place).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the API in one place; whether there is nothing more to look for.
+async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Result<bool, Step> {
     let Some(connection) = ctx.instances.connection(&place.instance) else {
         let mut message = format!(
             "API {} cannot be deleted: instance `{}` is not connected. Restore it, or set the annotation \
@@ -215,13 +239,14 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Step {
             message.push('\n');
             message.push_str(&trouble);
         }
-        return Step::Failed {
+        return Err(Step::Failed {
             reason: Reason::InstanceUnavailable,
             class: ErrorClass::Transient,
             message,
-        };
+        });
     };
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
+    let mut found = true;
     let note = match connection
         .applier
         .delete(&place.api_id, mark.as_str())
@@ -231,11 +256,12 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Step {
             "API {} was deleted in instance {}",
             place.api_id, place.instance
         ),
-        Ok(Deleted::WasAbsent) => return Step::Done,
+        Ok(Deleted::WasAbsent) => return Ok(false),
         Ok(Deleted::ServiceAbsent) => {
             format!("instance {} does not exist any more", place.instance)
         }
         Ok(Deleted::NotOurs { whose }) => {
+            found = false;
             let whose = whose.map_or_else(
                 || "it carries no mark".to_owned(),
                 |whose| format!("its mark is `{whose}`"),
@@ -252,7 +278,7 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Step {
                 message,
             } = publish::failed(&error)
             else {
-                return Step::Done;
+                return Ok(true);
             };
             let message = format!(
                 "API {} could not be deleted: {message}. To let the object go without it, set the annotation \
@@ -265,11 +291,11 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Step {
             } else {
                 class
             };
-            return Step::Failed {
+            return Err(Step::Failed {
                 reason,
                 class,
                 message,
-            };
+            });
         }
     };
     ctx.events.publish(
@@ -279,7 +305,7 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Step {
         "Delete",
         &note,
     );
-    Step::Done
+    Ok(found)
 }
 
 async fn release(ctx: &Context, subject: &Subject) -> Result<(), Error> {
