@@ -13,6 +13,8 @@ pub mod arm;
 mod bucket;
 pub mod classify;
 pub mod cloud;
+#[cfg(feature = "defects")]
+pub mod defects;
 mod delete;
 pub mod error;
 mod gate;

@@ -122,6 +122,10 @@ impl ArmReader {
         let Some(mut api) = self.api(id).await? else {
             return Ok(None);
         };
+        #[cfg(feature = "defects")]
+        if crate::defects::is_on(crate::defects::Defect::SkipsMark) {
+            api.mark = Some(mark.to_owned());
+        }
         if !api.carries(mark) {
             api.other_marks = self.other_marks(id).await?;
         }
