@@ -22,12 +22,12 @@ BUILD := cargo build --locked --workspace
 # Evaluated in the recipe, after `setup`.
 KUBE := export KUBEBUILDER_ASSETS="$$($(SETUP)/kube-tools)";
 
-.PHONY: help setup build test demo bench chaos fuzz fmt lint deny crds crds-check
+.PHONY: help setup build test demo bench chaos chaos-defects fuzz fmt lint deny crds crds-check
 
 help: ## show this
 	@echo 'apim-operator: publishes Kubernetes ExposedAPIs in Azure API Management.'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'New here? `make demo` shows the whole thing in a minute, once it is built'
 	@echo '(the first build takes some minutes), and needs no cluster and no Azure.'
@@ -45,11 +45,16 @@ demo: setup ## run the whole thing locally and show it; KEEP=1 leaves it up
 test: setup lint ## everything that CI checks: format, lints, tests, licences, CRDs
 	@$(BUILD)
 	@$(KUBE) cargo test --locked --workspace
+	@$(MAKE) chaos-defects ARGS='--only 1'
 	@$(MAKE) crds-check deny
 
 chaos: setup ## run SEEDS=1000 random fault schedules; more with ARGS, such as --seed 7
 	@$(BUILD) --bin chaos --bin apim-operator
 	@$(KUBE) $(BUILT)/chaos --seeds '$(or $(SEEDS),1000)' $(ARGS)
+
+chaos-defects: setup ## build operators with known mistakes, each of which chaos must find in 100 seeds
+	@$(BUILD) --features chaos/defects --bin chaos
+	@$(KUBE) $(BUILT)/chaos --defects --seeds 100 $(ARGS)
 
 fuzz: setup ## 10000 generated and damaged plugins against the host; CASES=n for more
 	@FUZZ_CASES='$(or $(CASES),10000)' cargo test --locked --workspace --test host -- \

@@ -80,7 +80,9 @@ impl<'a> MakeWriter<'a> for Writers {
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        let filter = EnvFilter::new("debug,cranelift=off,wasmtime=off,h2=info,tower=info");
+        let filter = EnvFilter::new(
+            "debug,cranelift=off,wasmtime=off,h2=info,tower=info,hyper_util=info,kube_client=info",
+        );
         let installed = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(Writers)

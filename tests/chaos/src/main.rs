@@ -17,6 +17,10 @@ const TRIES: u32 = 2;
 
 /// Random fault schedules against a real API server and a local Azure.
 #[derive(Debug, Parser)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 #[command(name = "chaos")]
 struct Args {
     /// How many seeds.
@@ -46,6 +50,13 @@ struct Args {
     /// The folder for the logs of failing schedules.
     #[arg(long)]
     log: Option<PathBuf>,
+    /// Switch known mistakes on, one after the other, and see that each is
+    /// found within `--seeds`. Needs a build with the feature `defects`.
+    #[arg(long)]
+    defects: bool,
+    /// Only the first so many of the known mistakes.
+    #[arg(long)]
+    only: Option<usize>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -77,6 +88,9 @@ async fn start(args: Args) -> Result<ExitCode> {
     let Some(lab) = Lab::start().await? else {
         anyhow::bail!("kube-apiserver, etcd or kubectl is missing; run `make setup`");
     };
+    if args.defects {
+        return defects::all_found(&lab, &args, &schedules).await;
+    }
     let (tally, failed) = run_all(&lab, schedules, &args).await?;
     print!("{tally}");
     if failed.is_empty() {
@@ -87,6 +101,74 @@ async fn start(args: Args) -> Result<ExitCode> {
         report(&lab, &args, schedule, outcome).await?;
     }
     Ok(ExitCode::FAILURE)
+}
+
+#[cfg(feature = "defects")]
+mod defects {
+    use std::process::ExitCode;
+
+    use chaos::{Lab, Schedule};
+    use operator_apim::defects::{Defect, switch_on};
+
+    use crate::{Args, run_all};
+
+    /// Whether each known mistake is found within the schedules.
+    pub(crate) async fn all_found(
+        lab: &Lab,
+        args: &Args,
+        schedules: &[Schedule],
+    ) -> anyhow::Result<ExitCode> {
+        let mut missed = false;
+        for defect in Defect::ALL
+            .into_iter()
+            .take(args.only.unwrap_or(usize::MAX))
+        {
+            switch_on(Some(defect));
+            let (tally, failed) = run_all(lab, schedules.to_vec(), args).await?;
+            switch_on(None);
+            match failed.first() {
+                Some((schedule, outcome)) => {
+                    println!(
+                        "{defect:?}: found by seed {}, after {} seeds:",
+                        schedule.seed, tally.seeds
+                    );
+                    for violation in outcome.violations.iter().take(2) {
+                        println!("  {violation}");
+                    }
+                }
+                None => {
+                    missed = true;
+                    println!("{defect:?}: NOT FOUND in {} seeds", tally.seeds);
+                }
+            }
+        }
+        Ok(if missed {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}
+
+#[cfg(not(feature = "defects"))]
+mod defects {
+    use std::process::ExitCode;
+
+    use chaos::{Lab, Schedule};
+
+    use crate::Args;
+
+    #[expect(clippy::unused_async, reason = "the other build waits")]
+    pub(crate) async fn all_found(
+        _: &Lab,
+        args: &Args,
+        _: &[Schedule],
+    ) -> anyhow::Result<ExitCode> {
+        anyhow::bail!(
+            "this build knows no mistakes (--only {:?}); `make chaos-defects` makes one that does",
+            args.only
+        )
+    }
 }
 
 /// Runs all, or until one fails.

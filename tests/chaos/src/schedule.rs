@@ -311,10 +311,12 @@ impl Schedule {
     #[must_use]
     pub fn draw(seed: u64) -> Self {
         let mut draw = Draw::new(seed);
-        let mut steps = vec![Step::Create {
-            slot: 0,
-            wanted: Wanted::draw(&mut draw),
-        }];
+        let mut steps: Vec<Step> = (0..2)
+            .map(|slot| Step::Create {
+                slot,
+                wanted: Wanted::draw(&mut draw),
+            })
+            .collect();
         let elected = draw.chance(30);
         let count = draw.between(8, 22);
         while steps.len() < count as usize {
@@ -343,15 +345,20 @@ impl Schedule {
     }
 }
 
+/// Two are there from the beginning; the others come and go.
+fn slot(draw: &mut Draw) -> u8 {
+    draw.weighted(&[(8, 0), (8, 1), (3, 2), (1, SLOTS - 1)])
+}
+
 impl Step {
     fn draw_owner(draw: &mut Draw) -> Self {
-        let slot = u8::try_from(draw.below(u32::from(SLOTS))).unwrap_or(0);
+        let slot = slot(draw);
         match draw.below(20) {
-            0..=5 => Self::Create {
+            0..=3 => Self::Create {
                 slot,
                 wanted: Wanted::draw(draw),
             },
-            6..=15 => Self::Change {
+            4..=15 => Self::Change {
                 slot,
                 change: Change::draw(draw),
             },
@@ -364,7 +371,7 @@ impl Step {
     }
 
     fn draw(draw: &mut Draw) -> Self {
-        let slot = u8::try_from(draw.below(u32::from(SLOTS))).unwrap_or(0);
+        let slot = slot(draw);
         match draw.below(100) {
             0..=37 => Self::draw_owner(draw),
             38..=41 => Self::Stamp(
@@ -390,7 +397,6 @@ impl Step {
                     Hand::ForgeMark,
                     Hand::ClaimReady,
                     Hand::ForgetApplied,
-                    Hand::PointElsewhere,
                     Hand::Decorate,
                 ]),
             },

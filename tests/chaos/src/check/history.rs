@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use apim_simulator::{ApiShape, CallKind, JournalEntry, JournalQuery, Moment, OperationShape};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Violation, rule};
 use crate::azure::OPERATOR;
@@ -192,6 +192,14 @@ impl Stage<'_> {
                 (!gone).then(|| "its object is wanted".to_owned())
             }
             ("PUT", []) if value.is_some() => self.imports(slot, &states, &call.body),
+            // What stays behind its object is nobody's.
+            ("PATCH", [])
+                if slot.kept
+                    && call.body == unmarked()
+                    && known.iter().any(|one| one.is_none()) =>
+            {
+                None
+            }
             ("PUT" | "PATCH", []) => self.sets(slot, &states, &call.body),
             ("PUT", ["policies", _]) => {
                 let facts = PolicyFacts::read(value.unwrap_or_default());
@@ -379,6 +387,11 @@ fn states(slot: &Slot) -> impl Iterator<Item = &Wanted> {
         .iter()
         .filter_map(|version| version.wanted.as_ref())
         .filter(|wanted| wanted.is_published())
+}
+
+/// The body that takes a mark away.
+fn unmarked() -> Value {
+    json!({"properties": {"apiRevisionDescription": ""}})
 }
 
 fn named(id: &str) -> Option<Operation> {
