@@ -178,7 +178,8 @@ impl Stage<'_> {
     }
 }
 
-/// A `PolicyPlugin` says how many use it, and the fence is one of them.
+/// A `PolicyPlugin` says how many use it and is held by whom it is mandatory
+/// for, and the fence is one of them.
 fn is_count(write: &crate::kube_tap::KubeWrite) -> bool {
-    write.path.contains("/policyplugins/") && write.path.ends_with("/status")
+    write.path.contains("/policyplugins/")
 }
