@@ -55,6 +55,18 @@ impl ArmClient {
         self.run(&call).await
     }
 
+    /// Puts a mark on an API that carries none of ours, if it is still as it was
+    /// read: the one write to an API that is not the object's yet. Who calls it
+    /// has seen that it may become that.
+    pub async fn put_mark(&self, id: &str, mark: &str, etag: &str) -> Result<(), ArmError> {
+        let _writer = self.lock_api(id).await;
+        let patch = SettingsPatch {
+            mark: Some(mark.to_owned()),
+            ..SettingsPatch::default()
+        };
+        self.patch_api(id, &patch, Some(etag)).await.map(drop)
+    }
+
     /// Deletes the API with all its revisions.
     pub(crate) async fn delete_api(&self, id: &str, etag: Option<&str>) -> Result<(), ArmError> {
         let mut call = self.call(

@@ -84,6 +84,12 @@ pub(crate) enum Command {
     Plan(Box<PlanArgs>),
     /// List, and delete, APIs that this cluster left in API Management.
     Orphans(Box<OrphansArgs>),
+    /// Take over what the original Azure operator left: its objects, its APIs,
+    /// its Ingresses.
+    ///
+    /// Without --apply it only shows what it would do. Each API keeps its id,
+    /// which the instance must allow (`ownerMay`, `allow.apiIds`).
+    Migrate(Box<MigrateArgs>),
     /// Print the CustomResourceDefinitions.
     Crd(CrdArgs),
     /// Compile a plugin from stdin to stdout. Only ever started by this program.
@@ -433,6 +439,38 @@ pub(crate) enum RenderOutput {
     Json,
     /// The policy documents alone.
     Policy,
+}
+
+/// Arguments of `migrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  apim-operator migrate                    what would be done; nothing is written
+  apim-operator migrate -o json
+  apim-operator migrate --apply            with the original operator stopped
+
+Exit codes: 0 nothing was left alone, 1 something was, 2 wrong usage.")]
+pub(crate) struct MigrateArgs {
+    /// Do it. Stop the original operator first.
+    #[arg(long)]
+    pub(crate) apply: bool,
+
+    /// Text or JSON.
+    #[arg(short, long, value_enum, default_value_t = ListOutput::Text)]
+    pub(crate) output: ListOutput,
+
+    /// The namespace of the Secrets that ApimInstances name.
+    #[arg(
+        long,
+        env = "POD_NAMESPACE",
+        default_value = "operators",
+        value_name = "NAMESPACE"
+    )]
+    pub(crate) namespace: String,
+
+    /// Azure.
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
 }
 
 /// Arguments of `crd`.

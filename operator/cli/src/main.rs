@@ -10,6 +10,7 @@ mod compile;
 mod crd;
 mod logging;
 mod manifest;
+mod migrate;
 mod orphans;
 mod plan;
 mod plugin;
@@ -80,7 +81,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
         match &cli.command {
             Command::Run(_) => "info,kube_runtime=warn,kube_client=off",
             Command::Plugin { command } => plugin::log_filter(command),
-            Command::Plan(_) | Command::Orphans(_) => "error,kube_client=off,kube_runtime=off",
+            Command::Plan(_) | Command::Orphans(_) | Command::Migrate(_) => "error,kube_client=off,kube_runtime=off",
             Command::Render(_) | Command::Crd(_) | Command::CompilePlugin(_) => "error",
         },
     )?;
@@ -89,6 +90,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
         Command::Render(args) => render::render(args),
         Command::Plan(args) => plan::plan(args),
         Command::Orphans(args) => orphans::orphans(args),
+        Command::Migrate(args) => migrate::migrate(args),
         Command::Crd(args) => crd::print(args),
         Command::CompilePlugin(args) => compile::run(args),
         Command::Plugin { command } => plugin::dispatch(command),

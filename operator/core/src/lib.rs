@@ -24,6 +24,7 @@ pub mod exposure;
 pub mod instance;
 pub mod leader;
 pub mod mark;
+pub mod migrate;
 pub mod names;
 pub mod openapi;
 pub mod pace;

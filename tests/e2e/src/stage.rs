@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -49,6 +49,17 @@ pub struct StageBuilder {
 /// A write that Azure was asked for: method and the path below the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write(pub String, pub String);
+
+/// What a run of the command line said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Its exit code; none where a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub out: String,
+    /// What it complained of.
+    pub err: String,
+}
 
 /// Everything that a test needs.
 pub struct Stage {
@@ -464,6 +475,44 @@ impl Stage {
             command.arg("--plugin-dir").arg(dir);
         }
         Ok((Process::spawn("apim-operator", &mut command, log)?, port))
+    }
+
+    /// Runs the command line as an administrator of the cluster, with the
+    /// operator's identity in Azure.
+    pub async fn cli(&self, args: &[&str]) -> Result<Said> {
+        let mut command = self.cli_command(args)?;
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        Ok(Said {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Starts the command line and does not wait.
+    pub fn cli_process(&self, args: &[&str]) -> Result<std::process::Child> {
+        let mut command = self.cli_command(args)?;
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(command.spawn()?)
+    }
+
+    fn cli_command(&self, args: &[&str]) -> Result<Command> {
+        let applications = &self.azure.endpoints.applications;
+        let identity = applications.iter().find(|app| app.name == "operator");
+        let identity = identity.context("the seed has an application for the operator")?;
+        let mut command = Command::new(program("apim-operator")?);
+        command
+            .args(args)
+            .env("KUBECONFIG", self.plane.admin_kubeconfig_path())
+            .env("AZURE_TENANT_ID", &identity.tenant_id)
+            .env("AZURE_CLIENT_ID", &identity.client_id)
+            .env(
+                "AZURE_CLIENT_SECRET",
+                identity.client_secret.as_deref().unwrap_or_default(),
+            )
+            .env_remove("KEY_VAULT_NAME")
+            .env_remove("RUST_LOG");
+        Ok(command)
     }
 
     /// The operator's process, to be stopped in the test's own way.
