@@ -81,7 +81,9 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
         match &cli.command {
             Command::Run(_) => "info,kube_runtime=warn,kube_client=off",
             Command::Plugin { command } => plugin::log_filter(command),
-            Command::Plan(_) | Command::Orphans(_) | Command::Migrate(_) => "error,kube_client=off,kube_runtime=off",
+            Command::Plan(_) | Command::Orphans(_) | Command::Migrate(_) => {
+                "error,kube_client=off,kube_runtime=off"
+            }
             Command::Render(_) | Command::Crd(_) | Command::CompilePlugin(_) => "error",
         },
     )?;

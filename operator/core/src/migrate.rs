@@ -290,8 +290,8 @@ fn mark(
     if api.carries(mark.as_str()) {
         return Ok(None);
     }
-    let marks = api.mark.iter().chain(&api.other_marks);
-    if let Some(other) = marks.filter_map(|text| OwnershipMark::parse(text)).next() {
+    let mut marks = api.mark.iter().chain(&api.other_marks);
+    if let Some(other) = marks.find_map(|text| OwnershipMark::parse(text)) {
         return Err(format!(
             "API `{id}` in instance `{}` carries another object's mark, `{other}`: it is left alone",
             instance.name

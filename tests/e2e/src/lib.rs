@@ -22,4 +22,4 @@ pub use journal::{Publishing, assert_protected, step_of};
 pub use objects::{conditions, document, exposed_api, status_of};
 pub use policy_plugins::{PolicyPlugins, config_map, policy_plugin};
 pub use proxy::Proxy;
-pub use stage::{Definition, PATIENCE, Replica, Said, Stage, StageBuilder, Write};
+pub use stage::{Definition, PATIENCE, Replica, Stage, StageBuilder, Write};

@@ -50,17 +50,6 @@ pub struct StageBuilder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write(pub String, pub String);
 
-/// What a run of the command line said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// Its exit code; none where a signal ended it.
-    pub code: Option<i32>,
-    /// What it printed.
-    pub out: String,
-    /// What it complained of.
-    pub err: String,
-}
-
 /// Everything that a test needs.
 pub struct Stage {
     operator: Option<Process>,
@@ -477,26 +466,8 @@ impl Stage {
         Ok((Process::spawn("apim-operator", &mut command, log)?, port))
     }
 
-    /// Runs the command line as an administrator of the cluster, with the
-    /// operator's identity in Azure.
-    pub async fn cli(&self, args: &[&str]) -> Result<Said> {
-        let mut command = self.cli_command(args)?;
-        let output = tokio::task::spawn_blocking(move || command.output()).await??;
-        Ok(Said {
-            code: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
-    }
-
     /// Starts the command line and does not wait.
     pub fn cli_process(&self, args: &[&str]) -> Result<std::process::Child> {
-        let mut command = self.cli_command(args)?;
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(command.spawn()?)
-    }
-
-    fn cli_command(&self, args: &[&str]) -> Result<Command> {
         let applications = &self.azure.endpoints.applications;
         let identity = applications.iter().find(|app| app.name == "operator");
         let identity = identity.context("the seed has an application for the operator")?;
@@ -511,8 +482,10 @@ impl Stage {
                 identity.client_secret.as_deref().unwrap_or_default(),
             )
             .env_remove("KEY_VAULT_NAME")
-            .env_remove("RUST_LOG");
-        Ok(command)
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Ok(command.spawn()?)
     }
 
     /// The operator's process, to be stopped in the test's own way.

@@ -11,13 +11,25 @@
 use e2e::{Definition, PATIENCE, Stage, Write, exposed_api};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use test_harness::wait_until;
 
 const FINALIZER: &str = "kopf.zalando.org/KopfFinalizerMarker";
 /// Where the stand-in's load balancer is.
 const ADDRESS: &str = "203.0.113.10";
+
+/// What a run of the command line said.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+async fn cli(stage: &Stage, args: &[&str]) -> Said {
+    let (code, out, err) = stage.cli(args).await.unwrap();
+    Said { code, out, err }
+}
 
 /// An object in the original's dialect, with what the original operator keeps
 /// on it.
@@ -140,7 +152,12 @@ async fn versions(stage: &Stage) -> Vec<String> {
         let object = stage.object(name).await.unwrap();
         versions.extend(object.resource_version());
     }
-    for ingress in stage.ingresses().list(&Default::default()).await.unwrap() {
+    for ingress in stage
+        .ingresses()
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+    {
         versions.extend(ingress.resource_version());
     }
     versions
@@ -175,10 +192,10 @@ async fn what_the_original_operator_left_is_shown_and_then_taken_over() {
     // Without --apply: shown, and nothing written.
     stage.azure.clear_journal();
     let before = versions(&stage).await;
-    let shown = stage.cli(&["migrate"]).await.unwrap();
-    assert_eq!(shown.code, Some(1), "{}", shown.err);
+    let shown = cli(&stage, &["migrate"]).await;
+    assert_eq!(shown.code, 1, "{}", shown.err);
     insta::assert_snapshot!(shown.out);
-    let json = stage.cli(&["migrate", "-o", "json"]).await.unwrap();
+    let json = cli(&stage, &["migrate", "-o", "json"]).await;
     let json: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json["applied"], false);
     let states: Vec<String> = json["objects"]
@@ -220,11 +237,11 @@ async fn what_the_original_operator_left_is_shown_and_then_taken_over() {
     test_harness::apply_yaml(&stage.client, &deployment.to_string())
         .await
         .unwrap();
-    let refused = stage.cli(&["migrate", "--apply"]).await.unwrap();
+    let refused = cli(&stage, &["migrate", "--apply"]).await;
     assert_eq!(
         (refused.code, refused.err.as_str()),
         (
-            Some(1),
+            1,
             "apim-operator: the original operator still runs (Deployment operators/apioperatorazureapim) and would \
              take back what is changed: scale it to 0 first; nothing was written\n"
         )
@@ -242,8 +259,8 @@ async fn what_the_original_operator_left_is_shown_and_then_taken_over() {
         .until_ingress("catalog", "there", ingress)
         .await
         .unwrap();
-    let done = stage.cli(&["migrate", "--apply"]).await.unwrap();
-    assert_eq!(done.code, Some(1), "{}", done.err);
+    let done = cli(&stage, &["migrate", "--apply"]).await;
+    assert_eq!(done.code, 1, "{}", done.err);
     assert_eq!(stage.writes("catalog"), [write("PATCH", "")]);
     assert_eq!(stage.writes("twin"), []);
     assert_eq!(stage.writes("foreign"), []);
@@ -277,15 +294,15 @@ async fn what_the_original_operator_left_is_shown_and_then_taken_over() {
     // Again: nothing left to do for it.
     stage.azure.clear_journal();
     let after = versions(&stage).await;
-    let again = stage.cli(&["migrate", "--apply"]).await.unwrap();
+    let again = cli(&stage, &["migrate", "--apply"]).await;
     insta::assert_snapshot!(again.out);
     assert_eq!(versions(&stage).await, after);
     assert_eq!(stage.writes("catalog"), []);
 
     // The operator goes on with it: no re-creation, no interruption.
     stage.start_operator().await.unwrap();
-    let status = stage.until_ready("catalog").await.unwrap();
-    assert_eq!(status["apim"]["apiId"], "catalog");
+    let ready = stage.until_ready("catalog").await.unwrap();
+    assert_eq!(ready["apim"]["apiId"], "catalog");
     assert_eq!(
         stage.writes("catalog"),
         [write("PUT", "/policies/policy"), write("PUT", " (import)")]
@@ -347,8 +364,8 @@ async fn a_takeover_that_is_killed_is_finished_by_the_next_run() {
         running.kill().unwrap();
         running.wait().unwrap();
     }
-    let done = stage.cli(&["migrate", "--apply"]).await.unwrap();
-    assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
+    let done = cli(&stage, &["migrate", "--apply"]).await;
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
     let object = stage.object("orders").await.unwrap();
     assert_eq!(object.finalizers(), ["apim.oda.tmforum.org/cleanup"]);
     assert_eq!(stage.writes("orders"), [write("PATCH", "")]);
@@ -374,8 +391,8 @@ async fn an_instance_that_does_not_let_them_keep_their_ids_is_named() {
     };
     leave(&stage, "catalog").await;
     stage.azure.clear_journal();
-    let said = stage.cli(&["migrate", "--apply"]).await.unwrap();
-    assert_eq!(said.code, Some(1));
+    let said = cli(&stage, &["migrate", "--apply"]).await;
+    assert_eq!(said.code, 1);
     insta::assert_snapshot!(said.out);
     assert_eq!(stage.writes("catalog"), []);
     assert_eq!(
@@ -405,8 +422,8 @@ async fn objects_of_the_originals_own_definition_are_taken_over_too() {
     stage.apply(&object).await.unwrap();
     leave_the_rest(&stage, "catalog").await;
     stage.azure.clear_journal();
-    let done = stage.cli(&["migrate", "--apply"]).await.unwrap();
-    assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
+    let done = cli(&stage, &["migrate", "--apply"]).await;
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
 
     stage.start_operator().await.unwrap();
     stage.until_written("catalog", 3).await.unwrap();
@@ -416,8 +433,8 @@ async fn objects_of_the_originals_own_definition_are_taken_over_too() {
         write("PUT", " (import)"),
     ];
     assert_eq!(stage.writes("catalog"), took);
-    let again = stage.cli(&["migrate"]).await.unwrap();
-    assert_eq!(again.code, Some(0), "{}", again.out);
+    let again = cli(&stage, &["migrate"]).await;
+    assert_eq!(again.code, 0, "{}", again.out);
     assert!(again.out.contains("taken over"), "{}", again.out);
     stage
         .exposed_apis("shop")

@@ -4,10 +4,11 @@ use crate::program::{help, run, run_with};
 
 #[test]
 fn each_subcommand_explains_itself() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["run"],
         &["render"],
+        &["migrate"],
         &["crd"],
         &["plugin"],
         &["plugin", "new"],

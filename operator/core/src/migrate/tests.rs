@@ -47,6 +47,7 @@ fn api() -> ObservedApi {
             openid_provider: Some("AzureAD".into()),
         },
         service_url: Some("http://192.0.2.1/shop/catalog".into()),
+        provisioning: None,
     }
 }
 
