@@ -354,7 +354,12 @@ pub(crate) struct PlanArgs {
 
     /// The ExposedAPIs of one namespace; with files, the namespace of objects
     /// that name none.
-    #[arg(short, long = "namespace", id = "namespace", value_name = "NAMESPACE")]
+    #[arg(
+        short = 'n',
+        long = "namespace",
+        id = "namespace",
+        value_name = "NAMESPACE"
+    )]
     pub(crate) of_namespace: Option<String>,
 
     /// All ExposedAPIs of the cluster.
