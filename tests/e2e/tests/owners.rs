@@ -128,6 +128,8 @@ async fn a_forbidden_annotation_is_refused_with_the_instance_that_forbids_it() {
         ("ingress-tls-secret", "tls"),
         ("ingress-annotations", "a.example.com/b: c"),
         ("retry", "1"),
+        ("adoption", "Override"),
+        ("drift", "Off"),
     ] {
         stage
             .patch("shop", "catalog", &annotation(name, &json!(value)))
@@ -154,7 +156,7 @@ async fn a_forbidden_annotation_is_refused_with_the_instance_that_forbids_it() {
         stage.until_ready("catalog").await.unwrap();
     }
     // What this version does not do is no less an error.
-    for name in ["adoption", "drift", "rollback"] {
+    for name in ["products", "profiles", "rollback"] {
         stage
             .patch("shop", "catalog", &annotation(name, &json!("x")))
             .await
