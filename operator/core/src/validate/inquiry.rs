@@ -235,7 +235,7 @@ fn kept_in_cluster(
     }
     if api.is_some_and(|api| api.implementation == Implementation::External) {
         return refuse(format!(
-            "instance `{}` keeps APIs of segment `{}` in the cluster (`exposure.segments`), and this one is              implemented outside of it (`spec.implementation`)",
+            "instance `{}` keeps APIs of segment `{}` in the cluster (`exposure.segments`), and this one is implemented outside of it (`spec.implementation`)",
             instance.name,
             segment.as_str()
         ));
