@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use operator_core::apim::{AppliedRecord, PlanError, Published};
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
+use operator_core::drift::KnownEtags;
 use operator_core::names::ApiId;
 use tokio::time::Instant;
 
@@ -53,6 +54,8 @@ pub struct Applied {
     pub api_revision: Option<String>,
     /// What it cost.
     pub writes: Writes,
+    /// The ETags of the policy documents, as far as they were written or read.
+    pub etags: KnownEtags,
 }
 
 /// Why an apply did not finish.
@@ -219,6 +222,7 @@ impl Applier {
                     return Ok(Applied {
                         operations: run.record.operations,
                         api_revision: run.record.api_revision.clone(),
+                        etags: run.known(),
                         record: run.record,
                         writes: run.writes,
                     });

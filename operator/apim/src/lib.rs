@@ -31,6 +31,7 @@ mod reads;
 pub mod secret;
 mod service;
 pub mod specification;
+pub mod sweep;
 mod token;
 pub mod transport;
 mod writes;

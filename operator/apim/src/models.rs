@@ -35,6 +35,13 @@ pub(crate) struct Page<T> {
     pub(crate) count: Option<u32>,
 }
 
+/// How many entries a list has.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Counted {
+    #[serde(default)]
+    pub(crate) count: Option<u64>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ApiProperties {

@@ -1,5 +1,6 @@
 //! The APIM service itself.
 
+use operator_core::tier::Network;
 use serde::Deserialize;
 
 use crate::arm::ArmReader;
@@ -14,6 +15,8 @@ pub struct ServiceInfo {
     pub gateway_url: String,
     /// The developer portal, where there is one.
     pub developer_portal_url: Option<String>,
+    /// How it is joined to a virtual network.
+    pub network: Network,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +37,7 @@ struct Sku {
 struct Properties {
     gateway_url: Option<String>,
     developer_portal_url: Option<String>,
+    virtual_network_type: Option<String>,
 }
 
 impl ArmReader {
@@ -51,6 +55,7 @@ impl ArmReader {
                 .trim_end_matches('/')
                 .to_owned(),
             developer_portal_url: body.properties.developer_portal_url,
+            network: Network::from_arm(&body.properties.virtual_network_type.unwrap_or_default()),
         })
     }
 }

@@ -303,6 +303,12 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "APIM_OPERATOR_ARM_READS", default_value_t = 25.0, value_name = "N", value_parser = per_second, help_heading = "Azure")]
     pub(crate) arm_reads_per_second: f64,
 
+    /// How often to look for what others changed in API Management, as `10m`;
+    /// `0` never looks. Objects say by the annotation `drift` what becomes of
+    /// what is found.
+    #[arg(long, env = "APIM_OPERATOR_DRIFT_INTERVAL", default_value = "10m", value_name = "TIME", value_parser = duration, help_heading = "Azure")]
+    pub(crate) drift_interval: Duration,
+
     /// Reads from Azure that may come at once after a quiet time.
     #[arg(long, env = "APIM_OPERATOR_ARM_READ_BURST", default_value_t = 250, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = "Azure")]
     pub(crate) arm_read_burst: u32,
@@ -498,6 +504,14 @@ pub(crate) enum ListOutput {
     Text,
     /// For programs.
     Json,
+}
+
+/// A time such as `30s` or `10m`; `0` is none.
+fn duration(text: &str) -> Result<Duration, String> {
+    if text.trim() == "0" {
+        return Ok(Duration::ZERO);
+    }
+    operator_core::policy_plugin::parse_duration(text)
 }
 
 /// A rate; nothing would ever be done at the rate of 0.

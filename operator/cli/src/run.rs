@@ -39,6 +39,7 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
             writes: size(args.arm_writes_per_second, args.arm_write_burst),
             reads: size(args.arm_reads_per_second, args.arm_read_burst),
         },
+        drift_interval: args.drift_interval,
         plugin_dir: args.plugins.plugin_dir.clone(),
         cache_dir: args.plugins.cache_dir.clone(),
         compiler: Some(compile::compiler()?),

@@ -5,6 +5,7 @@
 //! again until it works; wrong settings are data with a message, not a crash.
 
 pub mod access;
+mod again;
 mod connect;
 mod hold;
 mod tell;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
-use operator_apim::{Applier, ArmReader, Azure, CallObserver, CloudSettings, Limits};
+use operator_apim::{Applier, ArmReader, Azure, CallObserver, CloudSettings, Limits, OidcProvider};
 use operator_core::instance::same::{Claimant, ServiceIdentity, rightful};
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, InstanceDefaults};
 use operator_core::names::{InstanceName, ObjectKey};
@@ -66,6 +67,8 @@ pub struct Connection {
     /// The OpenID provider that is there since then, in the words of an object
     /// that waits for it.
     pub provider: (String, Instant),
+    /// The OpenID provider that it must have.
+    pub oidc: OidcProvider,
 }
 
 /// An instance that is only looked at.
@@ -90,7 +93,32 @@ struct Entry {
     /// The instance that has the same service by right.
     rightful: Option<String>,
     state: State,
+    /// What connecting had to say.
+    said: Option<String>,
+    /// Which limits of the tier are near.
+    near: Vec<String>,
     task: AbortHandle,
+}
+
+impl Entry {
+    /// What whoever runs the instance should know, if anything.
+    fn note(&self) -> Option<String> {
+        let network = match &self.state {
+            State::Ready(connection) => connection.context.network.note(),
+            State::Connecting | State::Reached(_) | State::Failed(_) => None,
+        };
+        let near = (!self.near.is_empty()).then(|| {
+            format!(
+                "near a limit of the tier: {}; delete what is not needed, or use a larger tier",
+                self.near.join(", ")
+            )
+        });
+        let all: Vec<String> = [self.said.clone(), network.map(str::to_owned), near]
+            .into_iter()
+            .flatten()
+            .collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
 }
 
 impl Drop for Entry {
@@ -253,6 +281,8 @@ impl Instances {
             instance: None,
             rightful: None,
             state: State::Connecting,
+            said: None,
+            near: Vec::new(),
             task,
         };
         self.entries.write().insert(DEFAULT.to_owned(), entry);
@@ -322,6 +352,8 @@ impl Instances {
             instance: instance.ok(),
             rightful,
             state,
+            said: None,
+            near: Vec::new(),
             task,
         };
         self.entries.write().insert(name, entry);
@@ -375,7 +407,7 @@ impl Instances {
         }
         let mut pause = FIRST_PAUSE;
         loop {
-            let outcome = self.try_connect(&instance).await;
+            let mut outcome = self.try_connect(&instance).await;
             // Waiting to lead, it may have failed while it did.
             let leads = self.leadership.leads();
             let name = instance.name.as_str();
@@ -387,7 +419,13 @@ impl Instances {
                 .entries
                 .write()
                 .get_mut(name)
-                .map(|entry| entry.state = state)
+                .map(|entry| {
+                    entry.state = state;
+                    if let Ok((said, _)) = &mut outcome {
+                        entry.said = said.take();
+                        *said = entry.note();
+                    }
+                })
                 .is_some();
             let ready = self
                 .entries

@@ -9,6 +9,7 @@
 pub mod component;
 pub mod config_maps;
 pub mod crd;
+pub mod drift;
 pub mod events;
 pub mod instances;
 pub mod leader;

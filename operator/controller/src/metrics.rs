@@ -55,6 +55,29 @@ struct LeaderLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DriftLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InstanceLabels {
+    instance: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SweepLabels {
+    instance: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResourceLabels {
+    instance: String,
+    resource: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LoadLabels {
     plugin: String,
     result: &'static str,
@@ -108,6 +131,12 @@ pub struct Metrics {
     arm_writes: Counter<u64, AtomicU64>,
     component_patches: Family<PatchLabels, Counter>,
     component_entries_missing: Gauge,
+    drifts: Family<DriftLabels, Counter>,
+    sweeps: Family<SweepLabels, Counter>,
+    sweep_seconds: Family<InstanceLabels, Gauge<f64, AtomicU64>>,
+    rotation_seconds: Family<InstanceLabels, Gauge<f64, AtomicU64>>,
+    resources: Family<ResourceLabels, Gauge>,
+    resource_limits: Family<ResourceLabels, Gauge>,
 }
 
 fn histogram() -> Histogram {
@@ -150,6 +179,12 @@ impl Metrics {
         let arm_writes = Counter::default();
         let component_patches = Family::<PatchLabels, Counter>::default();
         let component_entries_missing = Gauge::default();
+        let drifts = Family::<DriftLabels, Counter>::default();
+        let sweeps = Family::<SweepLabels, Counter>::default();
+        let sweep_seconds = Family::<InstanceLabels, Gauge<f64, AtomicU64>>::default();
+        let rotation_seconds = Family::<InstanceLabels, Gauge<f64, AtomicU64>>::default();
+        let resources = Family::<ResourceLabels, Gauge>::default();
+        let resource_limits = Family::<ResourceLabels, Gauge>::default();
         // The encoder appends `_total` to counters.
         registry.register(
             "controller_runtime_reconcile",
@@ -246,6 +281,36 @@ impl Metrics {
             "ExposedAPIs that wait for their Component or for their entry in its status",
             component_entries_missing.clone(),
         );
+        registry.register(
+            "apim_operator_drifts",
+            "Changes by others, by what was changed and what became of it",
+            drifts.clone(),
+        );
+        registry.register(
+            "apim_operator_drift_sweeps",
+            "Sweeps for changes by others, by result",
+            sweeps.clone(),
+        );
+        registry.register(
+            "apim_operator_drift_sweep_seconds",
+            "Time that the last look at APIs and policies took",
+            sweep_seconds.clone(),
+        );
+        registry.register(
+            "apim_operator_drift_rotation_seconds",
+            "Time in which each API's operations are looked at once",
+            rotation_seconds.clone(),
+        );
+        registry.register(
+            "apim_operator_service_resources",
+            "What an APIM service has of a resource that its tier limits",
+            resources.clone(),
+        );
+        registry.register(
+            "apim_operator_service_resource_limit",
+            "What its tier allows of it",
+            resource_limits.clone(),
+        );
         Self {
             registry,
             reconciles,
@@ -268,6 +333,12 @@ impl Metrics {
             arm_writes,
             component_patches,
             component_entries_missing,
+            drifts,
+            sweeps,
+            sweep_seconds,
+            rotation_seconds,
+            resources,
+            resource_limits,
         }
     }
 
@@ -282,6 +353,48 @@ impl Metrics {
     pub fn set_component_entries_missing(&self, count: usize) {
         self.component_entries_missing
             .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a change by others: `reported`, `corrected`, or `resolved` by
+    /// somebody else.
+    pub fn drift(&self, kind: &'static str, outcome: &'static str) {
+        self.drifts
+            .get_or_create(&DriftLabels { kind, outcome })
+            .inc();
+    }
+
+    /// Counts a sweep, which was complete or not, with the time that its fast
+    /// part took and that of a whole rotation.
+    pub fn swept(&self, instance: &str, complete: bool, took: Duration, rotation: Duration) {
+        let result = if complete { "complete" } else { "incomplete" };
+        self.sweeps
+            .get_or_create(&SweepLabels {
+                instance: instance.to_owned(),
+                result,
+            })
+            .inc();
+        let labels = InstanceLabels {
+            instance: instance.to_owned(),
+        };
+        self.sweep_seconds
+            .get_or_create(&labels)
+            .set(took.as_secs_f64());
+        self.rotation_seconds
+            .get_or_create(&labels)
+            .set(rotation.as_secs_f64());
+    }
+
+    /// What a service has of a resource, and how much it may have.
+    pub fn set_resource(&self, instance: &str, resource: &'static str, count: u64, limit: u64) {
+        let labels = ResourceLabels {
+            instance: instance.to_owned(),
+            resource,
+        };
+        let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
+        self.resources.get_or_create(&labels).set(number(count));
+        self.resource_limits
+            .get_or_create(&labels)
+            .set(number(limit));
     }
 
     /// Counts an attempt to get a plugin.

@@ -5,7 +5,7 @@
 //! `operator_core`. Each reconcile of an object works on what is there now and
 //! may die at any point: the next one completes what it left.
 
-mod claim;
+pub(crate) mod claim;
 mod cleanup;
 mod dereference;
 pub mod exposure;
@@ -35,6 +35,7 @@ use operator_core::validate::{Dereferenced, ValidatedApi, validate};
 use tracing::Instrument as _;
 
 use crate::component::Components;
+use crate::drift::{Ledger, judge};
 use crate::events::Events;
 use crate::instances::Instances;
 use crate::leader::{self, Leadership};
@@ -78,6 +79,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What is remembered of each object.
     pub memory: Memory,
+    /// What is known of changes by others.
+    pub drift: Arc<Ledger>,
     /// The UID of the `kube-system` namespace.
     pub cluster: String,
     /// Whether this process may write.
@@ -243,6 +246,10 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         ..Stages::default()
     };
 
+    // what others changed
+    let judged = judge::judge(ctx, subject, &validated, &desired, &mut claim);
+    let ingress = judge::ingress(ctx, subject, &validated, &desired);
+
     // apply the exposure
     let mut facts = input.exposure.clone();
     if validated.annotations().paused {
@@ -257,7 +264,11 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
             stages.plan = publish::planned(ctx, &desired, &claim).await;
         }
     } else {
-        stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
+        stages.exposure = if ingress.left_alone {
+            Step::Done
+        } else {
+            exposure::step(ctx, subject, &desired, &claim, &mut facts).await
+        };
 
         // apply to API Management
         let place = publish::place(&desired, &claim, &stages);
@@ -280,12 +291,18 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         }
         if stages.apim == Step::Done || stages.apim == Step::NotNeeded {
             exposure::remove_unused(ctx, subject, &desired).await?;
-            if stages.exposure == Step::Done {
+            if stages.exposure == Step::Done && !ingress.left_alone {
                 // The old path, should there be one, is not called any more.
                 stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
             }
         }
     }
+
+    if let Some(lost) = judged.lost {
+        stages.apim = lost;
+    }
+    judge::settled(ctx, subject, &validated, &desired, &claim, &stages.apim);
+    judge::exposed(ctx, subject, &desired, &ingress, &stages.exposure);
 
     // report
     ctx.uses

@@ -19,6 +19,7 @@ use operator_core::leader::Loss;
 use operator_core::pace::Pace;
 use operator_plugin_host::CompilerCommand;
 
+use crate::drift;
 use crate::leader::{Campaign, Election, Leadership};
 use crate::metrics::Metrics;
 use crate::server::{self, Readiness};
@@ -56,6 +57,8 @@ pub struct Settings {
     pub own_credentials: bool,
     /// How this process stands for election; none: it is the only one.
     pub election: Option<Election>,
+    /// Between two sweeps for what others changed; zero: there are none.
+    pub drift_interval: Duration,
     /// How fast pauses and periods pass.
     pub pace: Pace,
 }
@@ -78,6 +81,7 @@ impl Settings {
             compiler: None,
             own_credentials: false,
             election: None,
+            drift_interval: Duration::ZERO,
             pace: Pace::REAL,
         }
     }
@@ -183,6 +187,7 @@ async fn lead(mut ready: Ready, leadership: &Leadership, stop: &Stop) -> Result<
         () = ready.drop_triggers() => {}
     }
     ready.take_over();
+    let _sweeps = ready.drift.take().map(drift::start);
     // Their connections end in a look at everything anyway.
     let _ = tokio::time::timeout(INSTANCES, ready.context.instances.until_tried()).await;
     tokio::select! {

@@ -30,6 +30,7 @@ pub use changes::{
     ArmCall, Changes, DocumentChange, FieldChange, OperationChange, OperationChanges, PlanSummary,
     PolicyChange, changes, policy_changes,
 };
+pub(crate) use compare::layout_free;
 pub use compare::{SettingsPatch, difference, same_document};
 pub use observed::{Observed, ObservedApi, ObservedOperation, ObservedPolicy, Reading, Rival};
 pub use pending::{PendingImport, PollShape};

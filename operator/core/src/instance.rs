@@ -24,6 +24,7 @@ use crate::annotations::nearest::{listed, shown};
 use crate::names::{InstanceName, PluginName};
 use crate::policy::{Grants, ReferenceKind};
 use crate::problem::Problem;
+use crate::tier::{Network, Tier};
 use pattern::Pattern;
 
 /// The annotations that count from API owners where an instance does not say.
@@ -111,6 +112,16 @@ pub struct InstanceContext {
     pub sku: String,
     /// Where callers reach its APIs, such as `https://name.azure-api.net`.
     pub gateway_url: String,
+    /// How it is joined to a virtual network.
+    pub network: Network,
+}
+
+impl InstanceContext {
+    /// What its tier can do, and how much of it.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        Tier::from_sku(&self.sku)
+    }
 }
 
 impl Instance {

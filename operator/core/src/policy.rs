@@ -19,9 +19,10 @@ mod references;
 mod schema;
 mod text;
 
+pub use crate::tier::Tier;
 pub use check::check;
 pub use compose::{Contribution, compose, compose_granted};
-pub use document::{Documents, PolicyDocument, PolicyError, Statement, Tier};
+pub use document::{Documents, PolicyDocument, PolicyError, Statement};
 pub use model::{
     Attribute, Diagnostic, Element, Form, Fragment, Generated, Node, Part, Phase, Section,
     Severity, Target, Value,

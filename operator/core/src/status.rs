@@ -19,10 +19,12 @@ use serde_json::{Map, Value, json};
 pub use applied::{Applied, applied};
 pub use patch::{changed, patch};
 pub use stages::Step;
+pub(crate) use summary::cut;
 pub use summary::summary;
 
 use crate::apim::{AppliedRecord, PlanSummary};
 use crate::desired::{Desired, Exposure};
+use crate::drift::DriftReport;
 use crate::exposed_api::{ApiPath, ObjectMeta};
 use crate::exposure::ExposureFacts;
 use crate::problem::Problem;
@@ -49,10 +51,28 @@ pub struct Observation<'a> {
     pub outcome: Outcome<'a>,
     /// What is known to be in API Management.
     pub applied: Option<&'a AppliedRecord>,
+    /// What is known of changes by others.
+    pub drift: DriftSeen<'a>,
     /// The status that is there.
     pub previous: Option<&'a Value>,
     /// The time, as RFC 3339 in whole seconds and UTC.
     pub now: &'a str,
+}
+
+/// What is known of changes that others made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriftSeen<'a> {
+    /// Nobody has looked since the start: what status says stays.
+    NotYet,
+    /// Nothing differs.
+    InPlace,
+    /// Something differs.
+    Differs {
+        /// What.
+        report: &'a DriftReport,
+        /// Whether it is put back, and why not.
+        why: reasons::Reason,
+    },
 }
 
 /// How far a reconcile came.
@@ -106,15 +126,18 @@ pub fn status(observation: &Observation<'_>) -> Value {
     if !warnings.is_empty() {
         status.insert("warnings".into(), warnings.into());
     }
-    status.insert(
-        "conditions".into(),
-        conditions::write(
-            &stages.conditions(observation),
-            observation.previous,
-            observation.generation,
-            observation.now,
-        ),
+    let mut conditions = conditions::write(
+        &stages.conditions(observation),
+        observation.previous,
+        observation.generation,
+        observation.now,
     );
+    if observation.drift == DriftSeen::NotYet
+        && let Some(kept) = conditions::find(observation.previous, reasons::conditions::DRIFTED)
+    {
+        conditions.push(kept.clone());
+    }
+    status.insert("conditions".into(), conditions.into());
     Value::Object(status)
 }
 

@@ -148,6 +148,14 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
             ),
         ));
     }
+    if let (Some(context), Some(operations)) = (&input.context, operations)
+        && let Err(exceeded) = context.tier().check_operations(operations.len())
+    {
+        findings.push(Finding::invalid(
+            Reason::TierLimit,
+            Problem::new("spec.specification", format!("its operations: {exceeded}")),
+        ));
+    }
     let id = api_id(inquiry, &mut findings);
     if let (Some(holder), Some(instance), Some(api)) =
         (&input.path_holder, &inquiry.instance, &inquiry.api)

@@ -137,6 +137,7 @@ fn settings(place: &Place, name: &str) -> Settings {
         compiler: None,
         own_credentials: false,
         election: election(place, name),
+        drift_interval: Duration::ZERO,
         pace: NonZeroU32::new(PACE).map_or(Pace::REAL, Pace::times),
     }
 }

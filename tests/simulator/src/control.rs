@@ -18,7 +18,7 @@ use std::time::Duration;
 const MAX_WAIT_MS: u64 = 120_000;
 
 /// The interface in short, answered at `/_control`.
-const HELP: [(&str, &str); 19] = [
+const HELP: [(&str, &str); 20] = [
     (
         "GET /_control/endpoints",
         "URLs and ids, as in endpoints.json",
@@ -75,6 +75,10 @@ const HELP: [(&str, &str); 19] = [
         "delete one; an API with all revisions",
     ),
     ("DELETE /_control/services/NAME", "delete a service"),
+    (
+        "PATCH /_control/services/NAME",
+        "{sku, virtualNetworkType}: change a service's tier or network",
+    ),
     (
         "PUT /_control/vaults/VAULT/secrets/NAME",
         "{value}: set a secret; DELETE removes it",
@@ -162,6 +166,7 @@ fn at_once(world: &World, call: &Call, method: &Method, parts: &[&str]) -> Answe
                 &json!({ "removed": before - services.len() }),
             ))
         }
+        ("PATCH", ["services", name]) => change_service(world, call, name),
         ("GET", ["endpoints"]) => Ok(Reply::json(200, &json!(world.endpoints))),
         ("GET", ["state"]) => with_service(world, call, |service| {
             Ok(Reply::pretty(200, &arm::dump::service(service)))
@@ -307,6 +312,31 @@ fn with_service(world: &World, call: &Call, answer: impl FnOnce(&mut Service) ->
             .is_none_or(|name| service.name.eq_ignore_ascii_case(name))
     });
     answer(service.ok_or("there is no such service")?)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ServiceChange {
+    sku: Option<String>,
+    virtual_network_type: Option<String>,
+}
+
+/// Changes what a deployment of the service would change.
+fn change_service(world: &World, call: &Call, name: &str) -> Answer {
+    let change = body::<ServiceChange>(call)?;
+    let mut arm = world.arm.lock();
+    let service = arm
+        .services
+        .iter_mut()
+        .find(|service| service.name.eq_ignore_ascii_case(name))
+        .ok_or_else(|| format!("there is no service `{name}`"))?;
+    if let Some(sku) = change.sku {
+        service.sku = sku;
+    }
+    if let Some(network) = change.virtual_network_type {
+        service.network = network;
+    }
+    Ok(Reply::json(200, &json!({})))
 }
 
 /// Puts or deletes an entity without token, throttling, locks or journal. It

@@ -156,6 +156,19 @@ impl Simulator {
         self.world.port
     }
 
+    /// Gives the first service another tier or another virtual network, as a
+    /// new deployment of it would.
+    pub fn change_service(&self, sku: Option<&str>, network: Option<&str>) {
+        if let Some(service) = self.world.arm.lock().services.first_mut() {
+            if let Some(sku) = sku {
+                sku.clone_into(&mut service.sku);
+            }
+            if let Some(network) = network {
+                network.clone_into(&mut service.network);
+            }
+        }
+    }
+
     /// Sets a fault and returns its id; the error says what is wrong with it.
     pub fn fault(&self, spec: FaultSpec) -> Result<u64, String> {
         self.world.faults.add(spec)

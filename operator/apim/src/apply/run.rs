@@ -4,6 +4,7 @@ use operator_core::apim::{
     self, AppliedRecord, Observed, PlanError, Published, Reading, SettingsPatch, Step,
 };
 use operator_core::desired::Desired;
+use operator_core::drift::KnownEtags;
 
 use super::missing::{name_from_document, name_operation};
 use super::{Applier, Failure, Follow, Progress, Writes};
@@ -69,6 +70,14 @@ impl<'a> Run<'a> {
             follow,
             imported: false,
             operations_before: None,
+        }
+    }
+
+    /// What a sweep can tell a change of policy by.
+    pub(super) fn known(&self) -> KnownEtags {
+        KnownEtags {
+            policy: self.etags.policy.clone(),
+            operations: self.etags.operations.clone(),
         }
     }
 
@@ -161,11 +170,14 @@ impl<'a> Run<'a> {
                 let ended = client
                     .put_policy(id, PolicyOf::Operation(operation), text, etag.as_deref())
                     .await;
-                ended.map_err(|mut error| {
+                let ended = ended.map_err(|mut error| {
                     name_from_document(&mut error, &text.text);
                     name_operation(&mut error, operation);
                     error
                 })?;
+                if let Some(etag) = ended.etag() {
+                    self.etags.operations.insert(operation.clone(), etag);
+                }
             }
             Step::DeleteOperationPolicy { operation } => {
                 if !self.delete_operation_policy(operation).await? {

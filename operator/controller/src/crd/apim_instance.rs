@@ -54,6 +54,9 @@ pub struct ApimInstanceStatus {
     /// Where callers reach the APIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_url: Option<String>,
+    /// How it is joined to a virtual network: `None`, `External`, `Internal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_network: Option<String>,
     /// `Ready`: whether APIs can be published in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -40,13 +40,15 @@ impl Instances {
         let client = azure
             .client(service, &credentials)
             .map_err(|error| Trouble::new("Credentials", error))?;
-        let note = self.provide(instance, &client).await?;
+        let provider = self.provider(instance);
+        let note = provide(&provider, &client).await?;
         let applier = Applier::new(client);
-        let provider = format!("OpenID provider `{}`", instance.spec.oidc_provider_id);
+        let called = format!("OpenID provider `{}`", instance.spec.oidc_provider_id);
         let connection = Connection {
             context,
             applier,
-            provider: (provider, Instant::now()),
+            provider: (called, Instant::now()),
+            oidc: provider,
         };
         Ok((note, Arc::new(connection)))
     }
@@ -78,6 +80,7 @@ impl Instances {
         let context = InstanceContext {
             sku: info.sku,
             gateway_url: info.gateway_url,
+            network: info.network,
         };
         Ok(Reached { context, reader })
     }
@@ -93,49 +96,16 @@ impl Instances {
         Ok((azure, access::service(spec), credentials))
     }
 
-    /// Sees that the instance has what the policies of its APIs need.
-    async fn provide(
-        &self,
-        instance: &Instance,
-        client: &ArmClient,
-    ) -> Result<Option<String>, Trouble> {
+    /// The OpenID provider that the instance must have.
+    fn provider(&self, instance: &Instance) -> OidcProvider {
         let spec = &instance.spec;
-        let provider = OidcProvider {
+        OidcProvider {
             id: spec.oidc_provider_id.clone(),
             display_name: "Azure AD".to_owned(),
             mark: OwnershipMark::of_instance(&self.settings.cluster).to_string(),
             metadata_endpoint: instance.openid_configuration_url(),
             client_id: spec.client_id.clone(),
-        };
-        let outcome = client.ensure_oidc_provider(&provider).await;
-        Ok(
-            match outcome.map_err(|error| Trouble::new("OpenIdProvider", error))? {
-                OidcOutcome::InPlace => None,
-                // What was done once is no state: the next start would take it
-                // back from status, which is a write.
-                OidcOutcome::Created => {
-                    tracing::info!(provider = provider.id, "the OpenID provider was created");
-                    None
-                }
-                OidcOutcome::Updated => {
-                    tracing::info!(provider = provider.id, "the OpenID provider was updated");
-                    None
-                }
-                OidcOutcome::Foreign { differences } => {
-                    let differences: Vec<String> = differences
-                        .iter()
-                        .map(|(field, there, wanted)| {
-                            format!("{field} is `{there}`, not `{wanted}`")
-                        })
-                        .collect();
-                    Some(format!(
-                        "OpenID provider {} is somebody else's and is left alone: {}; name another one in `oidcProviderId`",
-                        provider.id,
-                        differences.join(", ")
-                    ))
-                }
-            },
-        )
+        }
     }
 
     fn cloud_of(&self, spec: &Cloud) -> Result<CloudSettings, Trouble> {
@@ -214,4 +184,35 @@ fn unreachable(error: &ArmError, spec: &ApimInstanceSpec) -> Trouble {
         );
     }
     Trouble::new("ServiceUnavailable", error)
+}
+
+/// Sees that the instance has what the policies of its APIs need.
+async fn provide(provider: &OidcProvider, client: &ArmClient) -> Result<Option<String>, Trouble> {
+    let outcome = client.ensure_oidc_provider(provider).await;
+    Ok(
+        match outcome.map_err(|error| Trouble::new("OpenIdProvider", error))? {
+            OidcOutcome::InPlace => None,
+            // What was done once is no state: the next start would take it
+            // back from status, which is a write.
+            OidcOutcome::Created => {
+                tracing::info!(provider = provider.id, "the OpenID provider was created");
+                None
+            }
+            OidcOutcome::Updated => {
+                tracing::info!(provider = provider.id, "the OpenID provider was updated");
+                None
+            }
+            OidcOutcome::Foreign { differences } => {
+                let differences: Vec<String> = differences
+                    .iter()
+                    .map(|(field, there, wanted)| format!("{field} is `{there}`, not `{wanted}`"))
+                    .collect();
+                Some(format!(
+                    "OpenID provider {} is somebody else's and is left alone: {}; name another one in `oidcProviderId`",
+                    provider.id,
+                    differences.join(", ")
+                ))
+            }
+        },
+    )
 }

@@ -60,10 +60,11 @@ impl Instances {
         let status = json!({
             "sku": context.map(|context| &context.sku),
             "gatewayUrl": context.map(|context| &context.gateway_url),
+            "virtualNetwork": context.map(|context| context.network.to_string()),
             "conditions": [condition],
         });
         let there = serde_json::to_value(&object.status).unwrap_or_default();
-        if ["sku", "gatewayUrl", "conditions"]
+        if ["sku", "gatewayUrl", "virtualNetwork", "conditions"]
             .iter()
             .all(|field| there[field] == status[field])
         {

@@ -142,7 +142,11 @@ pub(super) async fn remove_unused(
 }
 
 /// The Ingress as it should be: only what the operator owns.
-fn ingress(desired: &DesiredIngress, owner: &OwnerReference, key: &ObjectKey) -> Ingress {
+pub(crate) fn ingress(
+    desired: &DesiredIngress,
+    owner: &OwnerReference,
+    key: &ObjectKey,
+) -> Ingress {
     let backend = IngressBackend {
         service: Some(IngressServiceBackend {
             name: desired.service.clone(),

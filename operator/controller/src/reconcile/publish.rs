@@ -147,9 +147,13 @@ pub(super) async fn publish(
         facts,
         trace: &trace,
     };
+    ctx.drift.busy(&subject.key);
     match applier.apply(desired, Some(&before), &follow).await {
         Ok(mut done) => {
             done.record.mandatory_hash = mandatory;
+            let all = done.writes.planned + done.writes.repairs;
+            ctx.drift
+                .wrote(&subject.key, std::mem::take(&mut done.etags), all);
             ctx.memory.confirm(&subject.key, Some(done.record.clone()));
             let writes = done.writes.planned + done.writes.repairs;
             if writes > 0 {

@@ -10,8 +10,8 @@ use operator_core::exposure::ExposureFacts;
 use operator_core::names::ContentHash;
 use operator_core::problem::Problem;
 use operator_core::retry::{Next, Outcome as Attempt};
-use operator_core::status::reasons::Reason;
-use operator_core::status::{Applied, Observation, Outcome, Step, patch, status};
+use operator_core::status::reasons::{Reason, conditions::DRIFTED};
+use operator_core::status::{Applied, DriftSeen, Observation, Outcome, Step, patch, status};
 use operator_core::validate::{Rejection, ValidatedApi};
 use serde_json::Value;
 
@@ -20,6 +20,7 @@ use super::facts::facts;
 use super::subject::Subject;
 use super::{Context, End, Error, Stages, input_hash, next};
 use crate::component::Told as ComponentTold;
+use crate::drift::Known;
 use crate::events::EventKind;
 use crate::memory::Annotation;
 use crate::resource::StatusMode;
@@ -189,6 +190,8 @@ async fn write(
         .round(Unit::Second)
         .unwrap_or_default()
         .to_string();
+    let spoke = known.as_ref().is_some_and(|status| says(status, DRIFTED));
+    let drift = ctx.drift.known(&subject.key, spoke);
     let status = status(&Observation {
         meta: &subject.meta,
         spec: &subject.spec,
@@ -199,6 +202,11 @@ async fn write(
         facts,
         outcome,
         applied: claim.record.as_ref(),
+        drift: match &drift {
+            Known::NotYet => DriftSeen::NotYet,
+            Known::InPlace => DriftSeen::InPlace,
+            Known::Differs(report, why) => DriftSeen::Differs { report, why: *why },
+        },
         previous: known.as_ref(),
         now: &now,
     });
@@ -257,6 +265,15 @@ fn no_later(next: Next, pause: Option<Duration>) -> Next {
         (Next::Stalled(delay), Some(pause)) => Next::Stalled(delay.min(pause)),
         (next, _) => next,
     }
+}
+
+/// Whether a condition of the status is true.
+fn says(status: &Value, kind: &str) -> bool {
+    let conditions = status["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
 
 /// Keeps the record in the annotation, where status is pruned.

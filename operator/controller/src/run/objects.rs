@@ -149,6 +149,7 @@ impl Follower {
         context.components.forget(key);
         context.uses.gone(key);
         context.memory.forget(key);
+        context.drift.forget(key);
         context.events.forget(key);
         context.slots.forget(key);
     }

@@ -18,6 +18,7 @@ use super::stop::Stop;
 use super::{RunError, Settings};
 use crate::component::Components;
 use crate::config_maps::ConfigMaps;
+use crate::drift;
 use crate::events::Events;
 use crate::instances::{InstanceSettings, Instances};
 use crate::leader::Leadership;
@@ -47,6 +48,9 @@ pub(crate) struct Ready {
     pub(super) pending: mpsc::UnboundedReceiver<Trigger>,
     /// Ends when the folder of plugins has been read.
     pub(crate) folder: Option<tokio::task::JoinHandle<()>>,
+    /// What the sweeps for changes by others need; the one that leads makes
+    /// them.
+    pub(super) drift: Option<drift::Parts>,
     triggers: Triggers,
     policy_plugins: Arc<PolicyPlugins>,
 }
@@ -131,11 +135,13 @@ pub(crate) async fn set_up(
         fetcher: fetcher()?,
         metrics: Arc::clone(&metrics),
         memory: Memory::at(settings.pace),
+        drift: Arc::default(),
         cluster,
         leadership: leadership.clone(),
         slots: Slots::new(usize::from(settings.concurrency / SHARES), triggers.clone()),
         pace: settings.pace,
     });
+    let drift = sweeps(&settings, &context, &triggers);
     let (objects, objects_synced) = objects::follow(&context, &triggers);
     synced.push(objects_synced);
 
@@ -166,6 +172,7 @@ pub(crate) async fn set_up(
         return Ok(None);
     }
     Ok(Some(Ready {
+        drift: Some(drift),
         context,
         objects,
         concurrency: settings.concurrency,
@@ -174,6 +181,19 @@ pub(crate) async fn set_up(
         triggers,
         policy_plugins,
     }))
+}
+
+/// What the sweeps for changes by others need.
+fn sweeps(settings: &Settings, context: &Context, triggers: &Triggers) -> drift::Parts {
+    drift::Parts {
+        interval: settings.drift_interval,
+        reads_per_second: settings.limits.reads.per_second,
+        pace: settings.pace,
+        instances: Arc::clone(&context.instances),
+        ledger: Arc::clone(&context.drift),
+        triggers: triggers.clone(),
+        metrics: Arc::clone(&context.metrics),
+    }
 }
 
 /// Waits until each watch has seen everything: decisions on half a view would

@@ -109,7 +109,7 @@ pub fn same_document(one: &str, other: &str) -> bool {
 
 /// The text without whitespace that stands between `>` and `<`, at either end
 /// or before `/>`.
-fn layout_free(text: &str) -> String {
+pub(crate) fn layout_free(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut blank = String::new();
     for c in text.trim().chars().filter(|c| *c != '\r') {

@@ -1,6 +1,7 @@
 //! From what the plugins of a chain made to the policy documents of an API.
 
 use super::{Chain, ChainedPlugin};
+use crate::apim::guard::guarded;
 use crate::desired::{DesiredPolicy, Operation, Origins, PluginUse, PolicyText};
 use crate::policy::{self, Contribution, Generated, Grants, PolicyError, Target, Tier};
 use crate::problem::Problem;
@@ -63,6 +64,9 @@ pub fn render(
                 .collect::<Vec<_>>()
         })?;
     let text = |document| PolicyText::new(policy::print(document));
+    let api = text(&documents.api);
+    guard_fits(&api, documents.operations.keys(), Tier::from_sku(sku))
+        .map_err(|problem| vec![problem])?;
     let mut plugins: Vec<PluginUse> = Vec::new();
     for plugin in chain.iter().map(|p| p.plugin.to_use()) {
         if !plugins.contains(&plugin) {
@@ -71,7 +75,7 @@ pub fn render(
     }
     Ok(Rendered {
         policy: DesiredPolicy {
-            api: text(&documents.api),
+            api,
             operations: documents
                 .operations
                 .iter()
@@ -82,6 +86,29 @@ pub fn render(
         },
         warnings,
     })
+}
+
+/// While operations with policies of their own are made, the API's document
+/// holds a guard for them, with which it must not be too large either.
+fn guard_fits<'o>(
+    api: &PolicyText,
+    operations: impl Iterator<Item = &'o String>,
+    tier: Tier,
+) -> Result<(), Problem> {
+    // What cannot be guarded is refused by the plan, in its own words.
+    let size = guarded(&api.text, &operations.cloned().collect()).map_or(0, |text| text.len());
+    let limit = tier.max_document_bytes();
+    if size <= limit {
+        return Ok(());
+    }
+    Err(Problem::new(
+        "policy",
+        format!(
+            "the API's document has {size} bytes with the passage that guards operations with policies of their \
+             own while they are made, but {tier} takes {limit} at most; give fewer operations a policy of their \
+             own, or shorten lists in the plugins' config"
+        ),
+    ))
 }
 
 /// Fragments for an operation that is not the plugin's to write, or not there.

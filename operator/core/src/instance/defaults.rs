@@ -62,6 +62,7 @@ pub fn example(defaults: &InstanceDefaults) -> Result<(Instance, InstanceContext
     let context = InstanceContext {
         sku: "Developer".to_owned(),
         gateway_url: "https://example.azure-api.net".to_owned(),
+        network: crate::tier::Network::None,
     };
     Ok((named("example", spec, defaults)?, context))
 }

@@ -10,12 +10,13 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{PolicyDocument, PolicyError, Statement, Tier};
+use super::document::{PolicyDocument, PolicyError, Statement};
 use super::literal::{self, shown};
 use super::model::{Attribute, Element, Form, Node, Section, Target, Value};
 use super::print::print;
 use super::schema::{self, Rule, holds_policies};
 use super::{MAX_DEPTH, depth};
+use crate::tier::Tier;
 
 /// A list with a million bad entries is one mistake, not a million.
 const MAX_ERRORS: usize = 100;

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Documents, PolicyDocument, PolicyError, Statement, Tier};
+use super::document::{Documents, PolicyDocument, PolicyError, Statement};
 use super::literal::shown;
 use super::model::{Element, Fragment, Generated, Node, Phase, Section, Target};
 use super::references::{Grants, check_references};
 use super::{check, depth};
 use crate::policy_plugin::Capabilities;
+use crate::tier::Tier;
 
 /// What one plugin of the chain brings.
 #[derive(Debug, Clone)]

@@ -1,7 +1,6 @@
 //! A policy document and what can be wrong with it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::model::{Element, Node, Section, Target};
 
@@ -93,46 +92,6 @@ impl Documents {
                 .iter()
                 .map(|(id, document)| (Target::Operation(id.clone()), document)),
         )
-    }
-}
-
-/// The pricing tier of an API Management instance, as far as policies care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tier {
-    /// Consumption: no by-key policies, documents of 16 KiB.
-    Consumption,
-    /// All others.
-    Dedicated,
-}
-
-impl Tier {
-    /// The tier of an SKU as `sku.name` of the service resource says it.
-    #[must_use]
-    pub fn from_sku(name: &str) -> Self {
-        if name.eq_ignore_ascii_case("Consumption") {
-            Self::Consumption
-        } else {
-            Self::Dedicated
-        }
-    }
-
-    /// The largest policy document in bytes (256 KiB, 16 KiB on Consumption:
-    /// "API Management limits" in Azure's documentation).
-    #[must_use]
-    pub const fn max_document_bytes(self) -> usize {
-        match self {
-            Self::Consumption => 16 * 1024,
-            Self::Dedicated => 256 * 1024,
-        }
-    }
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Consumption => "the Consumption tier",
-            Self::Dedicated => "API Management",
-        })
     }
 }
 

@@ -9,9 +9,10 @@ use thiserror::Error;
 
 mod reader;
 
-use super::document::{PolicyDocument, Statement, Tier};
+use super::document::{PolicyDocument, Statement};
 use super::literal::shown;
 use super::model::{Element, Node, Section};
+use crate::tier::Tier;
 use reader::Parser;
 
 /// In which encoding a document is written.
@@ -107,7 +108,7 @@ pub fn parse_tree(text: &str, format: Format) -> Result<Tree, ParseError> {
 }
 
 /// The longest text of statements that is read: no document may be longer.
-const MAX_FRAGMENT: usize = Tier::Dedicated.max_document_bytes();
+const MAX_FRAGMENT: usize = Tier::Developer.max_document_bytes();
 
 /// Reads statements that a plugin wrote as `rawxml`, without `<policies>` or a
 /// section around them.

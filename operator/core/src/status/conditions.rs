@@ -20,18 +20,12 @@ pub(super) fn write(
     previous: Option<&Value>,
     generation: Option<i64>,
     now: &str,
-) -> Value {
-    let before = previous
-        .and_then(|status| status.get("conditions"))
-        .and_then(Value::as_array);
+) -> Vec<Value> {
     conditions
         .iter()
         .map(|condition| {
             let status = if condition.status { "True" } else { "False" };
-            let since = before
-                .into_iter()
-                .flatten()
-                .find(|old| old.get("type").and_then(Value::as_str) == Some(condition.kind))
+            let since = find(previous, condition.kind)
                 .filter(|old| old.get("status").and_then(Value::as_str) == Some(status))
                 .and_then(|old| old.get("lastTransitionTime")?.as_str())
                 .unwrap_or(now);
@@ -48,4 +42,13 @@ pub(super) fn write(
             written
         })
         .collect()
+}
+
+/// A condition of a status.
+pub(super) fn find<'a>(status: Option<&'a Value>, kind: &str) -> Option<&'a Value> {
+    status?
+        .get("conditions")?
+        .as_array()?
+        .iter()
+        .find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))
 }

@@ -16,6 +16,9 @@ pub mod conditions {
     pub const POLICY_RENDERED: &str = "PolicyRendered";
     /// API Management has what it should have.
     pub const APIM_SYNCED: &str = "ApimSynced";
+    /// Others changed what the operator had put in place. Absent until that
+    /// happens for the first time.
+    pub const DRIFTED: &str = "Drifted";
 }
 
 macro_rules! reasons {
@@ -83,6 +86,8 @@ reasons! {
     InvalidPolicy,
     /// The OpenAPI document is not usable.
     InvalidDocument,
+    /// The tier of the instance does not take it.
+    TierLimit,
     /// The OpenAPI document could not be fetched.
     DocumentUnavailable,
     /// The Ingress has no address yet.
@@ -113,6 +118,12 @@ reasons! {
     Paused,
     /// The object is being deleted.
     Deleting,
+    /// Others changed something, and the object asks that it be left.
+    Reported,
+    /// Others changed something, and it is being put back.
+    Correcting,
+    /// Nothing differs from what was put in place.
+    InPlace,
     /// An API of this id exists that is not ours.
     NotOurs,
     /// Somebody wrote in between.

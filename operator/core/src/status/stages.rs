@@ -1,8 +1,8 @@
 //! How far each stage came, and what the conditions say of it.
 
-use super::conditions::Condition;
+use super::conditions::{Condition, find};
 use super::reasons::{Reason, conditions};
-use super::{Observation, Outcome, summary};
+use super::{DriftSeen, Observation, Outcome, summary};
 use crate::class::ErrorClass;
 use crate::desired::{Desired, Exposure};
 use crate::exposed_api::Implementation;
@@ -286,14 +286,33 @@ impl Stages {
                 &stage.message,
             )
         };
-        vec![
+        let mut all = vec![
             self.ready_condition(observation, condition),
             self.reconciling(condition),
             self.stalled(condition),
             of(conditions::EXPOSURE_READY, &self.exposure),
             of(conditions::POLICY_RENDERED, &self.policy),
             of(conditions::APIM_SYNCED, &self.apim),
-        ]
+        ];
+        match observation.drift {
+            DriftSeen::Differs { report, why } => all.push(condition(
+                conditions::DRIFTED,
+                true,
+                why,
+                &report.to_string(),
+            )),
+            // Who never drifted has no such condition.
+            DriftSeen::InPlace if find(observation.previous, conditions::DRIFTED).is_some() => {
+                all.push(condition(
+                    conditions::DRIFTED,
+                    false,
+                    Reason::InPlace,
+                    "nothing differs from what was put in place",
+                ));
+            }
+            DriftSeen::InPlace | DriftSeen::NotYet => {}
+        }
+        all
     }
 
     fn ready_condition(

@@ -31,7 +31,7 @@ pub fn summary(problems: &[Problem]) -> String {
 }
 
 /// At most so many bytes of a text.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }

@@ -20,6 +20,7 @@ struct Scene {
     apim: Step,
     applied: Option<AppliedRecord>,
     generation: Option<i64>,
+    drift: DriftSeen<'static>,
     previous: Option<Value>,
     now: &'static str,
 }
@@ -42,6 +43,7 @@ impl Default for Scene {
             apim: Step::Done,
             applied: Some(applied),
             generation: Some(3),
+            drift: DriftSeen::InPlace,
             previous: None,
             now: NOW,
         }
@@ -85,6 +87,7 @@ impl Scene {
             facts: &self.world.exposure,
             outcome,
             applied: self.applied.as_ref(),
+            drift: self.drift,
             previous: self.previous.as_ref(),
             now: self.now,
         })
@@ -569,4 +572,39 @@ fn an_allowed_external_implementation_is_ready_without_endpoints() {
     );
     assert_eq!(status["apiStatus"]["implementation"], "<external>");
     assert_eq!(status["apiStatus"].get("uid"), None);
+}
+
+#[test]
+fn drift_is_a_condition_from_the_first_time_on_and_stays_until_somebody_has_looked() {
+    use crate::drift::{Difference, Kind};
+
+    let report = DriftReport {
+        differences: vec![Difference::new(Kind::Settings, "serviceUrl", "`a`", "`b`")],
+    };
+    let kinds = |status: &Value| {
+        let all = status["conditions"].as_array().unwrap();
+        all.iter().any(|c| c["type"] == "Drifted")
+    };
+    let mut scene = Scene::default();
+    assert!(!kinds(&scene.status()));
+    // Leaked, so that the scene may be any test's.
+    scene.drift = DriftSeen::Differs {
+        report: Box::leak(Box::new(report)),
+        why: Reason::Reported,
+    };
+    let drifted = scene.status();
+    assert_eq!(
+        condition(&drifted, "Drifted"),
+        "True Reported: serviceUrl: expected `a`, found `b`"
+    );
+    assert!(is_ready(&drifted), "what is served is still served");
+    scene.previous = Some(drifted.clone());
+    scene.now = LATER;
+    scene.drift = DriftSeen::NotYet;
+    assert_eq!(patch(Some(&drifted), &scene.status()), None);
+    scene.drift = DriftSeen::InPlace;
+    assert_eq!(
+        condition(&scene.status(), "Drifted"),
+        "False InPlace: nothing differs from what was put in place"
+    );
 }

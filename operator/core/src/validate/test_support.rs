@@ -194,6 +194,7 @@ impl World {
             context: Some(InstanceContext {
                 sku: "Developer".into(),
                 gateway_url: "https://gateway.azure-api.net".into(),
+                network: crate::tier::Network::None,
             }),
         }
     }

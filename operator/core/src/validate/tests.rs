@@ -462,3 +462,34 @@ fn invalid_input_outweighs_what_is_waited_for() {
     );
     assert_eq!(rejection.problems.len(), 2);
 }
+
+#[test]
+fn more_operations_than_the_tier_takes_are_refused_with_limit_value_tier_and_way_out() {
+    let paths: serde_json::Map<String, Value> = (0..101)
+        .map(|number| {
+            let operation = json!({"responses": {"200": {"description": ""}}});
+            (format!("/items/{number}"), json!({"get": operation}))
+        })
+        .collect();
+    let document = json!({
+        "openapi": "3.0.3",
+        "info": {"title": "Items", "version": "1"},
+        "paths": paths,
+    });
+    let spec = spec(&json!({"specification": document.to_string()}));
+    let mut world = World::default();
+    assert!(world.validate(&meta(&[]), &spec).is_ok());
+    if let Some(context) = &mut world.context {
+        context.sku = "BasicV2".into();
+    }
+    let rejection = world.validate(&meta(&[]), &spec).unwrap_err();
+    assert_eq!(
+        (rejection.class, rejection.reason),
+        (ErrorClass::Invalid, Reason::TierLimit)
+    );
+    assert_eq!(
+        rejection.to_string(),
+        "spec.specification: its operations: 101 exceed the limit `operations per API` of the BasicV2 tier, which is \
+         100; split the document into several ExposedAPIs, or use an instance of another tier"
+    );
+}

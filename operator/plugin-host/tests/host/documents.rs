@@ -136,7 +136,7 @@ impl Case {
             capabilities: &capabilities,
             generated,
         };
-        compose_granted(&[contribution], Tier::Dedicated, grants).map_err(Refused::ByOperator)
+        compose_granted(&[contribution], Tier::Developer, grants).map_err(Refused::ByOperator)
     }
 }
 

@@ -148,7 +148,7 @@ impl Service {
 
         let imported = if import {
             let imported = super::import::read(request, &sent)?;
-            self.check_operation_count(&imported)?;
+            self.check_operation_count(api, imported.operations.len())?;
             Some(imported)
         } else {
             None

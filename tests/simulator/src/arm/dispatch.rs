@@ -2,6 +2,7 @@
 
 use super::entity::is_long_running;
 use super::error::{ArmError, method_not_allowed};
+use super::list;
 use super::lro::{self, Shape};
 use super::path::{Kind, Target};
 use super::request::Request;
@@ -75,6 +76,8 @@ impl Service {
             Target::Policies(scope) => self.list_policies(request, scope),
             Target::Policy(scope, _) => self.get_policy(request, scope),
             Target::Entities(kind) => self.list_entities(request, *kind),
+            Target::Unmade("loggers") => self.list_entities(request, Kind::Logger),
+            Target::Unmade(_) => list::page(request, &self.id(), Vec::new()),
             Target::Entity(kind, id) => self.get_entity(*kind, id),
             Target::Action(..) | Target::OperationResult(_) => Err(ArmError::not_found("Resource")),
         }
@@ -238,7 +241,8 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::Operations(_)
         | Target::Schemas(_)
         | Target::Policies(_)
-        | Target::Entities(_) => "GET",
+        | Target::Entities(_)
+        | Target::Unmade(_) => "GET",
         Target::Schema(..) | Target::Policy(..) | Target::Entity(Kind::PolicyFragment, _) => {
             "GET,HEAD,PUT,DELETE"
         }

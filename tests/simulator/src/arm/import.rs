@@ -191,17 +191,47 @@ fn operation_limit(sku: &str) -> usize {
     }
 }
 
+/// The most operations that a service may have, of all revisions together
+/// (resource limits of 2026).
+fn service_operation_limit(sku: &str) -> usize {
+    match sku.to_ascii_lowercase().as_str() {
+        "consumption" | "developer" => 3_000,
+        "basic" | "basicv2" => 10_000,
+        "standard" | "standardv2" => 50_000,
+        "premium" | "premiumv2" => 75_000,
+        _ => usize::MAX,
+    }
+}
+
 impl Service {
     /// Refuses a document with more operations than the tier allows.
-    pub(super) fn check_operation_count(&self, imported: &ImportedApi) -> Result<(), ArmError> {
-        let limit = operation_limit(&self.sku);
-        if imported.operations.len() > limit {
-            return Err(ArmError::invalid(
+    pub(super) fn check_operation_count(
+        &self,
+        api: &ApiRef,
+        operations: usize,
+    ) -> Result<(), ArmError> {
+        let refused = |limit: usize, place: &str| {
+            ArmError::invalid(
                 "representation",
                 &format!(
-                    "You've reached the maximum number of Operations ({limit}) in API. Please delete some of the operations or upgrade to a higher tier."
+                    "You've reached the maximum number of Operations ({limit}) in {place}. Please delete some of the operations or upgrade to a higher tier."
                 ),
-            ));
+            )
+        };
+        let limit = operation_limit(&self.sku);
+        if operations > limit {
+            return Err(refused(limit, "API"));
+        }
+        let limit = service_operation_limit(&self.sku);
+        let all: usize = self
+            .families
+            .values()
+            .flat_map(|family| family.revisions.values())
+            .map(|revision| revision.operations.len())
+            .sum();
+        let replaced = self.revision(api).map_or(0, |old| old.operations.len());
+        if all - replaced + operations > limit {
+            return Err(refused(limit, "service"));
         }
         Ok(())
     }

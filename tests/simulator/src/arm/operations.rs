@@ -143,6 +143,10 @@ impl Service {
         merged.extend(sent);
         let fields = ordered(&Value::Object(merged));
         check_operation(revision, id, &fields)?;
+        if old.is_none() {
+            let count = revision.operations.len() + 1;
+            self.check_operation_count(api, count)?;
+        }
         let status = if old.is_some() { 200 } else { 201 };
         let entity = match &old {
             Some(old) => self.changed_entity(&old.entity, fields, request.now),

@@ -183,7 +183,13 @@ pub(crate) enum Target {
     Entities(Kind),
     Entity(Kind, String),
     Action(Kind, String, String),
+    /// A list of a kind that cannot be made here: all that is simulated of it
+    /// is that it is empty, or how many the control interface has put.
+    Unmade(&'static str),
 }
+
+/// Kinds whose lists are served although nothing can be made of them.
+const UNMADE: [&str; 5] = ["gateways", "loggers", "products", "subscriptions", "tags"];
 
 /// Kinds that exist below a service (or an API) and are not simulated.
 const OTHER_KINDS: [&str; 56] = [
@@ -258,6 +264,12 @@ impl Target {
             [p] if is(p, "policies") => Ok(Self::Policies(Scope::Service)),
             [p, id] if is(p, "policies") => Ok(Self::Policy(Scope::Service, (*id).to_owned())),
             [a] if is(a, "apis") => Ok(Self::Apis),
+            [kind] if UNMADE.iter().any(|known| is(kind, known)) => Ok(Self::Unmade(
+                UNMADE
+                    .into_iter()
+                    .find(|known| is(kind, known))
+                    .unwrap_or_default(),
+            )),
             [a, id, below @ ..] if is(a, "apis") => Self::below_api(ApiRef::parse(id)?, below),
             [kind, below @ ..] => {
                 let served = [
@@ -328,6 +340,7 @@ impl Target {
     pub(crate) fn resource_type(&self) -> String {
         let below = match self {
             Self::Service => "",
+            Self::Unmade(kind) => return format!("Microsoft.ApiManagement/service/{kind}"),
             Self::OperationResult(_) => "/tenant/operationResults",
             Self::Apis | Self::Api(_) => "/apis",
             Self::Revisions(_) => "/apis/revisions",
@@ -403,6 +416,10 @@ mod tests {
             Target::parse(&rest).expect_err("not served").status
         };
         assert_eq!(status("products/starter"), 501);
+        assert_eq!(
+            Target::parse(&["Products".to_owned()]).expect("a list"),
+            Target::Unmade("products")
+        );
         assert_eq!(status("apis/a/releases/1"), 501);
         assert_eq!(status("gizmos/1"), 404);
     }

@@ -88,7 +88,7 @@ impl Service {
             "additionalLocations": null,
             "virtualNetworkConfiguration": null,
             "customProperties": custom,
-            "virtualNetworkType": "None",
+            "virtualNetworkType": self.network,
             "certificates": null,
             "disableGateway": false,
             "natGatewayState": by_generation("Disabled".into(), "Enabled".into()),

@@ -104,6 +104,7 @@ pub(crate) struct Service {
     pub(crate) resource_group: String,
     pub(crate) name: String,
     pub(crate) sku: String,
+    pub(crate) network: String,
     pub(crate) gateway_url: String,
     pub(crate) location: String,
     pub(crate) created: Timestamp,
@@ -132,6 +133,7 @@ impl Service {
                 .unwrap_or_else(|| seed.resource_group.clone()),
             name: service.name.clone(),
             sku: service.sku.clone(),
+            network: "None".to_owned(),
             gateway_url: service
                 .gateway_url
                 .clone()

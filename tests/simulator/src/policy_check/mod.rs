@@ -52,7 +52,10 @@ pub enum PolicyScope {
 pub enum Sku {
     /// Consumption: documents of at most 16 KiB, no `*-by-key` counters.
     Consumption,
-    /// Every tier with a gateway of its own: documents of at most 256 KiB.
+    /// Developer and Premium: documents of at most 256 KiB, and self-hosted
+    /// gateways, which some policies need.
+    SelfHosted,
+    /// Every other tier with a gateway of its own.
     Dedicated,
 }
 
@@ -62,6 +65,11 @@ impl Sku {
     pub fn from_arm_name(name: &str) -> Self {
         if name.eq_ignore_ascii_case("Consumption") {
             Self::Consumption
+        } else if ["Developer", "Premium"]
+            .iter()
+            .any(|tier| name.eq_ignore_ascii_case(tier))
+        {
+            Self::SelfHosted
         } else {
             Self::Dedicated
         }
@@ -72,7 +80,7 @@ impl Sku {
     pub fn document_limit(self) -> usize {
         match self {
             Self::Consumption => 16 * 1024,
-            Self::Dedicated => 256 * 1024,
+            Self::SelfHosted | Self::Dedicated => 256 * 1024,
         }
     }
 }

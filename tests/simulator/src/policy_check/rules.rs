@@ -5,7 +5,7 @@ use super::document::{Element, Node};
 use super::schema::{self, ContentProblem, Match};
 use super::shape::{Content, Definition, Particle, Policy, Section};
 use super::table::POLICIES;
-use super::{PolicyEnvironment, PolicyProblem, PolicyScope, Sku};
+use super::{PolicyEnvironment, PolicyProblem, PolicyScope};
 use super::{expression, references, service};
 
 /// Resolver policies of synthetic GraphQL: no scope that a policy document is
@@ -156,7 +156,7 @@ impl<'e> Checker<'e> {
 
     /// A policy wherever it stands, also as a part of another one.
     fn nested_policy(&mut self, element: &Element, policy: &'static Policy) {
-        if self.env.sku() == Sku::Consumption && service::is_missing_on_consumption(policy.name) {
+        if service::is_missing_on(self.env.sku(), policy.name) {
             self.report(
                 element,
                 "Policy is not allowed in the pricing tier of the service",

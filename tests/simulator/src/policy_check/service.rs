@@ -2,7 +2,7 @@
 //! their reference pages.
 
 use super::document::Element;
-use super::{expression, references};
+use super::{Sku, expression, references};
 
 /// The longest window of `rate-limit` and `rate-limit-by-key`, in seconds.
 const LONGEST_RATE_LIMIT_PERIOD: i64 = 300;
@@ -11,12 +11,16 @@ const LONGEST_RATE_LIMIT_PERIOD: i64 = 300;
 /// lifetime (0), in seconds.
 const SHORTEST_QUOTA_PERIOD: i64 = 300;
 
-/// Whether the Consumption tier, which has no gateway to count in, lacks it.
-pub(super) fn is_missing_on_consumption(policy: &str) -> bool {
-    matches!(
-        policy,
-        "rate-limit-by-key" | "quota-by-key" | "azure-openai-token-limit" | "llm-token-limit"
-    )
+/// Whether the tier lacks it: Consumption has no gateway to count in, and what
+/// concerns Dapr is done by self-hosted gateways.
+pub(super) fn is_missing_on(sku: Sku, policy: &str) -> bool {
+    match policy {
+        "rate-limit-by-key" | "quota-by-key" | "azure-openai-token-limit" | "llm-token-limit" => {
+            sku == Sku::Consumption
+        }
+        "invoke-dapr-binding" | "publish-to-dapr" => sku != Sku::SelfHosted,
+        _ => false,
+    }
 }
 
 /// The problems of one policy that its schema allows.

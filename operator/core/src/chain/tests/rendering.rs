@@ -258,3 +258,42 @@ fn what_a_plugin_may_write_is_what_its_policy_plugin_grants() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn a_document_that_is_too_large_with_its_guard_is_refused_before_it_is_sent() {
+    // Alone it fits into the 16 KiB of Consumption; with the names of the
+    // operations that a first import makes it does not.
+    let api = per_operation();
+    let mut all = operations(&api);
+    let policies: Vec<Fragment> = (0..520)
+        .map(|number| {
+            let mut operation = all[0].clone();
+            operation.id = format!("operation-number-{number:04}-of-many");
+            let target = Target::Operation(operation.id.clone());
+            all.push(operation);
+            fragment(Section::Inbound, target, "return-response")
+        })
+        .collect();
+    let generated = vec![made(policies), made(vec![])];
+    let on = |sku: &str| {
+        render(
+            api.chain(),
+            generated.clone(),
+            Some(&all),
+            sku,
+            &Grants::default(),
+        )
+    };
+    let problems: Vec<String> = on("Consumption")
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].contains("guards operations with policies of their own")
+            && problems[0].contains("the Consumption tier takes 16384 at most"),
+        "{problems:?}"
+    );
+    assert!(on("Developer").is_ok());
+}

@@ -5,9 +5,10 @@
 //! read those pages for the policies named here.
 
 use crate::policy::canonical::duration_seconds;
-use crate::policy::document::{PolicyDocument, PolicyError, Tier};
+use crate::policy::document::{PolicyDocument, PolicyError};
 use crate::policy::literal::shown;
 use crate::policy::model::{Element, Form, Part, Section, Target, Value};
+use crate::tier::Tier;
 
 /// Something wrong with an element, or with one of its parts.
 pub(super) struct Problem {
@@ -39,21 +40,10 @@ impl Problem {
     }
 }
 
-/// Policies that the Consumption tier does not have (docs: "Availability").
-const NOT_ON_CONSUMPTION: [&str; 4] = [
-    "rate-limit-by-key",
-    "quota-by-key",
-    "azure-openai-token-limit",
-    "llm-token-limit",
-];
-
 /// Whether the policy may be used at all in documents like ours.
 pub(super) fn scope(policy: &str, tier: Tier) -> Option<String> {
-    if tier == Tier::Consumption && NOT_ON_CONSUMPTION.contains(&policy) {
-        return Some(format!(
-            "'{policy}' does not exist on the Consumption tier; use another policy or an instance \
-             of another tier"
-        ));
+    if let Some(missing) = tier.lacks(policy) {
+        return Some(missing);
     }
     // Docs: "Policy scopes: product".
     (policy == "quota").then(|| {

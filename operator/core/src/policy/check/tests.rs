@@ -3,7 +3,7 @@ use crate::policy::{Format, parse};
 
 /// What is wrong with an inbound section, as the sentences alone.
 fn inbound(text: &str) -> Vec<String> {
-    section("inbound", text, Tier::Dedicated)
+    section("inbound", text, Tier::Developer)
 }
 
 fn section(name: &str, text: &str, tier: Tier) -> Vec<String> {
@@ -68,9 +68,9 @@ fn what_the_table_does_not_know_is_refused_with_the_nearest_name() {
 fn a_policy_stands_in_its_sections_only_also_when_nested() {
     let expected = "'rate-limit-by-key' may not stand in section 'outbound'; it belongs in inbound";
     let policy = r#"<rate-limit-by-key calls="1" renewal-period="1" counter-key="a" />"#;
-    assert_eq!(section("outbound", policy, Tier::Dedicated), [expected]);
+    assert_eq!(section("outbound", policy, Tier::Developer), [expected]);
     let nested = format!(r#"<choose><when condition="@(true)">{policy}</when></choose>"#);
-    assert_eq!(section("outbound", &nested, Tier::Dedicated), [expected]);
+    assert_eq!(section("outbound", &nested, Tier::Developer), [expected]);
     assert_eq!(
         one("<set-url>https://x</set-url>"),
         "'set-url' may not stand in a section by itself; remove it"
@@ -118,7 +118,7 @@ fn required_parts_their_order_and_their_number_are_checked() {
         let twice = element.attributes[0].clone();
         element.attributes.push(twice);
     }
-    let errors = check(&document, &Target::Api, Tier::Dedicated);
+    let errors = check(&document, &Target::Api, Tier::Developer);
     assert_eq!(
         errors[0].message,
         "attribute 'name' of 'set-variable' is there twice; remove one"
@@ -279,7 +279,7 @@ fn some_policies_may_stand_once_in_a_document_wherever_they_are_nested() {
     {
         statement.plugin = Some(plugin.to_owned());
     }
-    let errors = check(&document, &Target::Api, Tier::Dedicated);
+    let errors = check(&document, &Target::Api, Tier::Developer);
     assert_eq!(
         errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
@@ -303,7 +303,7 @@ fn the_consumption_tier_has_no_by_key_policies_and_smaller_documents() {
         "<set-variable name=\"a\" value=\"{}\" />",
         "x".repeat(16_384)
     );
-    assert_eq!(section("inbound", &large, Tier::Dedicated), [""; 0]);
+    assert_eq!(section("inbound", &large, Tier::Developer), [""; 0]);
     let errors = section("inbound", &large, Tier::Consumption);
     assert_eq!(
         errors,
@@ -316,7 +316,7 @@ fn the_consumption_tier_has_no_by_key_policies_and_smaller_documents() {
         "<set-variable name=\"a\" value=\"{}\" />",
         "x".repeat(262_144)
     );
-    assert_eq!(section("inbound", &large, Tier::Dedicated).len(), 1);
+    assert_eq!(section("inbound", &large, Tier::Developer).len(), 1);
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn an_error_carries_the_pointer_of_the_value_or_of_what_holds_it() {
     let errors = check(
         &document,
         &Target::Operation("get-a".into()),
-        Tier::Dedicated,
+        Tier::Developer,
     );
     assert_eq!(
         errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -364,11 +364,11 @@ fn a_plugin_writes_neither_base_nor_comments() {
         Format::RawXml,
     )
     .unwrap();
-    assert_eq!(check(&document, &Target::Api, Tier::Dedicated), []);
+    assert_eq!(check(&document, &Target::Api, Tier::Developer), []);
     for statement in document.sections.get_mut(&Section::Inbound).unwrap() {
         statement.plugin = Some("p".to_owned());
     }
-    let errors = check(&document, &Target::Api, Tier::Dedicated);
+    let errors = check(&document, &Target::Api, Tier::Developer);
     assert_eq!(
         errors
             .iter()

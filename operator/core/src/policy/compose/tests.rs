@@ -90,7 +90,7 @@ fn messages(result: Result<Documents, Vec<PolicyError>>) -> Vec<String> {
 
 #[test]
 fn an_api_without_plugins_has_four_sections_with_base() {
-    let documents = compose(&[], Tier::Dedicated).unwrap();
+    let documents = compose(&[], Tier::Developer).unwrap();
     assert_eq!(documents.api, PolicyDocument::inherit());
     assert_eq!(documents.operations.len(), 0);
     insta::assert_snapshot!(print(&documents.api), @r"
@@ -144,7 +144,7 @@ fn phase_then_mandatory_then_order_then_chain_decides_the_place() {
     let mut preflight = inbound("preflight", Phase::Preflight);
     preflight.generated.fragments[0].elements = vec![cors()];
     chain.push(preflight);
-    let documents = compose(&chain, Tier::Dedicated).unwrap();
+    let documents = compose(&chain, Tier::Developer).unwrap();
     let order: Vec<_> = documents
         .api
         .section(Section::Inbound)
@@ -178,7 +178,7 @@ fn every_section_of_an_operation_holds_base_but_a_filled_backend() {
                 (Section::Outbound, operation("get-b"), variable("x")),
             ],
         )],
-        Tier::Dedicated,
+        Tier::Developer,
     )
     .unwrap();
     assert_eq!(documents.api, PolicyDocument::inherit());
@@ -212,7 +212,7 @@ fn two_plugins_that_fill_backend_are_an_error_that_names_both() {
             vec![(Section::Backend, target, Element::new("forward-request"))],
         )
     };
-    let conflict = |chain: &[Contribution<'_>]| compose(chain, Tier::Dedicated);
+    let conflict = |chain: &[Contribution<'_>]| compose(chain, Tier::Developer);
     assert_eq!(
         messages(conflict(&[
             fill("one", Target::Api),
@@ -245,7 +245,7 @@ fn preflight_holds_cors_and_what_the_platform_granted() {
         vec![(Section::Inbound, Target::Api, variable("x"))],
     )];
     assert_eq!(
-        messages(compose(&chain, Tier::Dedicated)),
+        messages(compose(&chain, Tier::Developer)),
         [
             "[p] phase 'preflight' stands before <base/> and may hold 'cors' only, not \
                  'set-variable'; choose a later phase in the plugin's descriptor, or have the platform \
@@ -255,7 +255,7 @@ fn preflight_holds_cors_and_what_the_platform_granted() {
     );
     let granted = capabilities(&[], &["set-variable"]);
     chain[0].capabilities = &granted;
-    assert!(compose(&chain, Tier::Dedicated).is_ok());
+    assert!(compose(&chain, Tier::Developer).is_ok());
     // What one plugin may, another may not.
     let [own] = chain;
     let mut other = plugin(
@@ -265,7 +265,7 @@ fn preflight_holds_cors_and_what_the_platform_granted() {
     );
     other.order = (0, 1);
     assert_eq!(
-        messages(compose(&[own, other], Tier::Dedicated))
+        messages(compose(&[own, other], Tier::Developer))
             .iter()
             .map(|m| m.get(..4).unwrap_or_default())
             .collect::<Vec<_>>(),
@@ -282,7 +282,7 @@ fn a_fragment_for_an_undeclared_section_is_refused() {
     )];
     chain[0].sections = &[Section::Inbound];
     assert_eq!(
-        messages(compose(&chain, Tier::Dedicated)),
+        messages(compose(&chain, Tier::Developer)),
         [
             "[p] the plugin returned a fragment for section 'outbound', but its descriptor \
                  declares [inbound]; add the section to the descriptor or leave the fragment out \
@@ -305,7 +305,7 @@ fn a_tree_that_is_too_deep_is_refused() {
         vec![(Section::Inbound, Target::Api, deep)],
     )];
     assert_eq!(
-        messages(compose(&chain, Tier::Dedicated)),
+        messages(compose(&chain, Tier::Developer)),
         [
             "[p] element 'otherwise' holds elements nested more than 64 deep; make the policy \
                  flatter (policy of the API in inbound)"
@@ -324,7 +324,7 @@ fn nothing_of_the_instance_is_used_without_a_grant() {
         vec![(Section::Inbound, Target::Api, variable)],
     )];
     assert_eq!(
-        messages(compose(&chain, Tier::Dedicated)),
+        messages(compose(&chain, Tier::Developer)),
         [
             "[p] /key: the policy uses the named value 'key', which the instance does not \
                  grant to this namespace; ask the platform team for a grant or use another \
@@ -332,7 +332,7 @@ fn nothing_of_the_instance_is_used_without_a_grant() {
         ]
     );
     let grants = Grants([(ReferenceKind::NamedValue, vec!["key".to_owned()])].into());
-    let documents = compose_granted(&chain, Tier::Dedicated, &grants).unwrap();
+    let documents = compose_granted(&chain, Tier::Developer, &grants).unwrap();
     assert!(print(&documents.api).contains("value=\"{{key}}\""));
 }
 
@@ -352,7 +352,7 @@ fn written<'a>(text: &str, capabilities: &'a Capabilities) -> Contribution<'a> {
 fn an_element_that_is_not_known_passes_by_name_alone() {
     let text = r#"<acme-shield mode="@(context.RequestId)" x:y="1"><rule at="2">three</rule></acme-shield>"#;
     let granted = capabilities(&["acme-shield"], &[]);
-    let documents = compose(&[written(text, &granted)], Tier::Dedicated).expect("granted");
+    let documents = compose(&[written(text, &granted)], Tier::Developer).expect("granted");
     assert!(
         print(&documents.api).contains(
             r#"        <acme-shield mode="@(context.RequestId)" x:y="1">
@@ -367,7 +367,7 @@ fn an_element_that_is_not_known_passes_by_name_alone() {
         capabilities(&["rule"], &[]),
     ] {
         assert_eq!(
-            messages(compose(&[written(text, &other)], Tier::Dedicated)),
+            messages(compose(&[written(text, &other)], Tier::Developer)),
             [format!(
                 "[p] line 1 (`{}…`): 'acme-shield' is no policy that is known here; see Azure's policy reference for \
                  what there is, or have the platform list it in `spec.capabilities.passthroughElements` of the \
@@ -406,7 +406,7 @@ fn what_passes_unknown_is_still_no_way_to_code_secrets_or_known_policies() {
         ),
         ("<set-body><other /></set-body>", "passthroughElements"),
     ] {
-        let errors = messages(compose(&[written(text, &granted)], Tier::Dedicated));
+        let errors = messages(compose(&[written(text, &granted)], Tier::Developer));
         assert!(
             errors.iter().any(|error| error.contains(part)),
             "{text}: {errors:?}"
@@ -418,7 +418,7 @@ fn what_passes_unknown_is_still_no_way_to_code_secrets_or_known_policies() {
 fn an_error_in_text_of_a_plugin_names_and_shows_its_line() {
     let text = "<set-variable name=\"a\"\n  value=\"1\" />\n\n<rate-limit\n    calls=\"many\" renewal-period=\"60\" />";
     assert_eq!(
-        messages(compose(&[written(text, none())], Tier::Dedicated)),
+        messages(compose(&[written(text, none())], Tier::Developer)),
         [
             "[p] line 5 (`calls=\"many\" renewal-period=\"60\" />`): attribute 'calls' of 'rate-limit' is 'many'; it \
              must be a whole number of 32 bits (policy of the API in inbound)"

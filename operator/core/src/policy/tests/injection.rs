@@ -54,7 +54,7 @@ fn is_refused(element: Element) -> bool {
         sections: BTreeMap::from([(Section::Inbound, vec![statement])]),
         comments: Vec::new(),
     };
-    check(&document, &Target::Api, Tier::Dedicated)
+    check(&document, &Target::Api, Tier::Developer)
         .iter()
         .any(|error| error.message.contains("a plain text must not contain it"))
 }

@@ -43,7 +43,7 @@ fn documents(value: &Value) -> Result<Documents, Vec<PolicyError>> {
         },
     };
     let all = Grants([(ReferenceKind::NamedValue, vec!["*".to_owned()])].into());
-    compose_granted(&[contribution], Tier::Dedicated, &all)
+    compose_granted(&[contribution], Tier::Developer, &all)
 }
 
 /// All values of a parsed document that are not plain text.

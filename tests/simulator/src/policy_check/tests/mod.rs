@@ -24,7 +24,7 @@ struct Service {
 impl Default for Service {
     fn default() -> Self {
         Self {
-            sku: Sku::Dedicated,
+            sku: Sku::SelfHosted,
             missing: "missing",
             template: None,
         }

@@ -206,6 +206,28 @@ fn counters_by_key_do_not_exist_on_consumption() {
 }
 
 #[test]
+fn policies_for_dapr_need_a_tier_with_self_hosted_gateways() {
+    let document = inbound("<publish-to-dapr topic=\"orders\">a</publish-to-dapr>");
+    for (sku, refused) in [
+        (Sku::Consumption, true),
+        (Sku::Dedicated, true),
+        (Sku::SelfHosted, false),
+    ] {
+        let service = Service {
+            sku,
+            ..Service::default()
+        };
+        let expected: &[&str] = if refused {
+            &["publish-to-dapr: Policy is not allowed in the pricing tier of the service"]
+        } else {
+            &[]
+        };
+        assert_eq!(refused_in(&document, PolicyScope::Api, &service), expected);
+    }
+    assert_eq!(Sku::from_arm_name("premium"), Sku::SelfHosted);
+}
+
+#[test]
 fn a_document_over_the_tiers_limit_is_refused() {
     let filler = |bytes: usize| inbound(&format!("<!--{}-->", "x".repeat(bytes)));
     let consumption = Service {
