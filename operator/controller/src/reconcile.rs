@@ -231,11 +231,7 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         }
     };
 
-    let documents = validated.chain().iter().filter_map(|plugin| {
-        let wanted = operator_core::documents::wanted(plugin, None).ok()?;
-        Some(wanted.into_iter().map(|wanted| wanted.key))
-    });
-    ctx.uses.wants(&subject.key, documents.flatten().collect());
+    wants(ctx, subject, &validated);
 
     // build
     let mut desired = build(&validated);
@@ -243,6 +239,8 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     // render the policy
     let mut stages = Stages {
         policy: render(ctx, &validated, &mut desired).await?,
+        // What is left alone is there.
+        exposure: Step::Done,
         ..Stages::default()
     };
 
@@ -264,11 +262,9 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
             stages.plan = publish::planned(ctx, &desired, &claim).await;
         }
     } else {
-        stages.exposure = if ingress.left_alone {
-            Step::Done
-        } else {
-            exposure::step(ctx, subject, &desired, &claim, &mut facts).await
-        };
+        if !ingress.left_alone {
+            stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
+        }
 
         // apply to API Management
         let place = publish::place(&desired, &claim, &stages);
@@ -298,9 +294,7 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         }
     }
 
-    if let Some(lost) = judged.lost {
-        stages.apim = lost;
-    }
+    stages.apim = judged.lost.unwrap_or(stages.apim);
     judge::settled(ctx, subject, &validated, &desired, &claim, &stages.apim);
     judge::exposed(ctx, subject, &desired, &ingress, &stages.exposure);
 
@@ -327,6 +321,15 @@ fn turn(ctx: &Context, subject: &Subject, instance: Option<InstanceName>) -> Tur
             .enter(&instance, &subject.key)
             .map_or(Turn::Later, |slot| Turn::Now(Some(slot))),
     }
+}
+
+/// Remembers which documents of the platform the object's plugins work on.
+fn wants(ctx: &Context, subject: &Subject, validated: &ValidatedApi) {
+    let documents = validated.chain().iter().filter_map(|plugin| {
+        let wanted = operator_core::documents::wanted(plugin, None).ok()?;
+        Some(wanted.into_iter().map(|wanted| wanted.key))
+    });
+    ctx.uses.wants(&subject.key, documents.flatten().collect());
 }
 
 /// Whether nothing can be said yet that the object's status does not say
