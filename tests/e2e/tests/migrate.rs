@@ -116,6 +116,8 @@ async fn publish(stage: &Stage, name: &str, path: &str, backend: &str) {
         .unwrap();
     assert!(matches!(status, 200..=202), "{status} {answer}");
     wait_until("the import is done", PATIENCE, async || {
+        // A look at the API is what ends an import.
+        stage.api(name).await.map_err(|e| e.to_string())?;
         let operations = stage.operations(name).await.map_err(|e| e.to_string())?;
         if operations.len() == 2 {
             Ok(())
