@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
@@ -271,6 +271,34 @@ fn has_address(ingress: &Ingress, wanted: &Value) -> bool {
     })
 }
 
+/// Deletes a slice, if it still is that of this Service: one of the same name
+/// may have been made since, and its slice stays.
+async fn take_away(
+    api: &Api<EndpointSlice>,
+    slice: &str,
+    service_uid: Option<&str>,
+) -> Result<(), kube::Error> {
+    let Some(there) = api.get_metadata_opt(slice).await? else {
+        return Ok(());
+    };
+    let owners = there.metadata.owner_references.iter().flatten();
+    if !owners
+        .into_iter()
+        .any(|owner| Some(owner.uid.as_str()) == service_uid)
+    {
+        return Ok(());
+    }
+    let as_read = Preconditions {
+        uid: there.metadata.uid.clone(),
+        resource_version: there.metadata.resource_version.clone(),
+    };
+    let params = DeleteParams::default().preconditions(as_read);
+    match api.delete(slice, &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// As the endpoint controller: only for Services with a selector, and never
 /// for one of type `ExternalName`. No pod is looked for.
 async fn give_endpoints(
@@ -286,10 +314,7 @@ async fn give_endpoints(
         let selects = spec.selector.as_ref().is_some_and(|map| !map.is_empty());
         !gone && selects && spec.type_.as_deref() != Some("ExternalName")
     }) else {
-        return match api.delete(&slice, &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            other => other.map(drop),
-        };
+        return take_away(&api, &slice, service.metadata.uid.as_deref()).await;
     };
     let key = format!("{namespace}/{}", service.name_any());
     let ready = annotation(service.annotations(), READY_ANNOTATION) != Some("false")
