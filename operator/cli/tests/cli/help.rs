@@ -4,10 +4,12 @@ use crate::program::{help, run, run_with};
 
 #[test]
 fn each_subcommand_explains_itself() {
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["run"],
         &["render"],
+        &["plan"],
+        &["orphans"],
         &["migrate"],
         &["crd"],
         &["plugin"],
