@@ -14,7 +14,6 @@ use operator_core::apim::{AppliedRecord, PlanError, Published};
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
 use operator_core::drift::KnownEtags;
-use operator_core::names::ApiId;
 use tokio::time::Instant;
 
 pub use follow::{Follow, Progress, Silent};
@@ -158,14 +157,6 @@ impl Applier {
             client: self.client.with_correlation(id),
             ..self.clone()
         }
-    }
-
-    /// Whether there is an API of this id that carries the mark. Costs reads.
-    pub async fn is_marked(&self, api_id: &ApiId, mark: &str) -> Result<bool, ApplyError> {
-        let reader = self.client.reader();
-        let found = reader.marked_api(api_id.as_str(), mark).await;
-        let found = found.map_err(|error| ApplyError::bare(Failure::Arm(error)))?;
-        Ok(found.is_some_and(|api| api.carries(mark)))
     }
 
     /// The client.

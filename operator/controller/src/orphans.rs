@@ -10,11 +10,8 @@ use operator_core::mark::OwnershipMark;
 use operator_core::names::{ApiId, InstanceName};
 use serde::Serialize;
 
-use crate::leader::Leadership;
-use crate::metrics::Metrics;
 use crate::reconcile::subject::Subject;
-use crate::resource::ExposedApis;
-use crate::run::{Ready, RunError, Settings, Stop, set_up};
+use crate::run::{Ready, RunError, Settings, look};
 
 /// An API without an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,16 +47,8 @@ impl Orphans {
         instance: Option<&str>,
         progress: impl Fn(&str),
     ) -> Result<Self, RunError> {
-        // Asked before anything waits for it.
-        ExposedApis::discover(&client).await?;
-        let leadership = Leadership::never();
-        let guarded = leadership.guard(&client);
         progress("reading the cluster and its APIM instances");
-        let metrics = std::sync::Arc::new(Metrics::new());
-        let ready = set_up(guarded, settings, &leadership, metrics, &Stop::never()).await?;
-        let Some(ready) = ready else {
-            return Err(RunError::Fetcher("stopped".to_owned()));
-        };
+        let ready = look(&client, settings).await?;
         let instances = std::sync::Arc::clone(&ready.context.instances);
         instances.until_tried().await;
         let mut found = Self {

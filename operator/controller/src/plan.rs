@@ -17,12 +17,9 @@ use operator_core::apim::{ArmCall, Changes, FieldChange};
 use operator_core::status::reasons::Reason;
 use serde::Serialize;
 
-use crate::leader::Leadership;
-use crate::metrics::Metrics;
 use crate::reconcile::Context;
 use crate::reconcile::subject::Subject;
-use crate::resource::ExposedApis;
-use crate::run::{Ready, RunError, Settings, Stop, set_up};
+use crate::run::{Ready, RunError, Settings, look};
 
 /// How long instances and plugins get before what needs them counts as waiting.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -147,16 +144,8 @@ pub async fn plan(
     selection: Selection,
     progress: impl Fn(&str),
 ) -> Result<Vec<ObjectPlan>, RunError> {
-    // Asked before anything waits for it.
-    ExposedApis::discover(&client).await?;
-    let leadership = Leadership::never();
-    let guarded = leadership.guard(&client);
-    let metrics = Arc::new(Metrics::new());
     progress("reading the cluster, its plugins and its APIM instances");
-    let Some(mut ready) = set_up(guarded, settings, &leadership, metrics, &Stop::never()).await?
-    else {
-        return Ok(Vec::new());
-    };
+    let mut ready = look(&client, settings).await?;
     let context = Arc::clone(&ready.context);
     let folder = ready.folder.take();
     let settled = async {

@@ -22,9 +22,11 @@ use operator_plugin_host::CompilerCommand;
 use crate::drift;
 use crate::leader::{Campaign, Election, Leadership};
 use crate::metrics::Metrics;
+use crate::resource::ExposedApis;
 use crate::server::{self, Readiness};
-pub(crate) use set_up::{Ready, set_up};
-pub(crate) use stop::Stop;
+pub(crate) use set_up::Ready;
+use set_up::set_up;
+use stop::Stop;
 
 /// How long a new leader waits for its instances to be ready, so that it looks
 /// at each object once: they were reached before.
@@ -174,6 +176,21 @@ pub async fn run(
         tracing::warn!(%error, "the server of probes and metrics ended");
     }
     Ok(())
+}
+
+/// What a process has that only looks: the view, the plugins and the instances
+/// of a replica, and nothing that writes.
+pub(crate) async fn look(client: &Client, settings: Settings) -> Result<Ready, RunError> {
+    // Asked before anything waits for it.
+    ExposedApis::discover(client).await?;
+    let leadership = Leadership::never();
+    let guarded = leadership.guard(client);
+    let metrics = Arc::new(Metrics::new());
+    match set_up(guarded, settings, &leadership, metrics, &Stop::never()).await? {
+        Some(ready) => Ok(ready),
+        // It ends without only when it is asked to stop, and nobody asks.
+        None => std::future::pending().await,
+    }
 }
 
 /// Stands by until this replica leads, then does its work until it is asked to
