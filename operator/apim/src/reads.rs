@@ -132,6 +132,12 @@ impl ArmReader {
         Ok(Some(api))
     }
 
+    /// Whether there is such an API and it carries this mark.
+    pub async fn carries(&self, id: &str, mark: &str) -> Result<bool, ArmError> {
+        let api = self.marked_api(id, mark).await?;
+        Ok(api.is_some_and(|api| api.carries(mark)))
+    }
+
     /// The API's operations.
     pub async fn operations(&self, id: &str) -> Result<Vec<ObservedOperation>, ArmError> {
         let what = format!("operations of API {id}");

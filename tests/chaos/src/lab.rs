@@ -4,15 +4,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use apim_simulator::{Simulator, SimulatorConfig};
 use kube::{Client, Config};
+use operator_plugin_host::{HostConfig, PluginHost};
 use tempfile::TempDir;
 use test_harness::ControlPlane;
 use test_harness::stand_in::{Options, StandIn};
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::{Mutex, OnceCell, RwLock};
 
 use crate::logs;
+
+/// The built-in plugins are in the cache. Compiling them can take longer than
+/// a schedule has patience, and an operator that is killed meanwhile begins
+/// anew.
+static COMPILED: OnceCell<()> = OnceCell::const_new();
 
 /// Everything that seeds share.
 pub struct Lab {
@@ -60,6 +66,9 @@ impl Lab {
         let cache_dir =
             test_harness::built_program("apim-operator")?.with_file_name("e2e-plugin-cache");
         std::fs::create_dir_all(&cache_dir)?;
+        COMPILED
+            .get_or_try_init(async || compile_plugins(cache_dir.clone()).await)
+            .await?;
         let mut config = plane.admin_config()?;
         // As the operator has it: what fails is seen, not tried again below it.
         config.default_retry = false;
@@ -98,4 +107,16 @@ impl Lab {
         self.plane.lock().await.restart_apiserver().await?;
         Ok(())
     }
+}
+
+async fn compile_plugins(cache_dir: PathBuf) -> Result<()> {
+    let host = PluginHost::new(HostConfig {
+        cache_dir: Some(cache_dir),
+        ..HostConfig::default()
+    })?;
+    let loaded = tokio::task::spawn_blocking(move || host.load_builtin()).await?;
+    for (name, plugin) in loaded {
+        ensure!(plugin.is_ok(), "{name}: {:?}", plugin.err());
+    }
+    Ok(())
 }

@@ -97,6 +97,8 @@ pub enum Step {
     },
     /// Nothing, until the operator makes no calls any more.
     Settle,
+    /// It waits until all is as it is wanted, or until that takes too long.
+    Converge,
 }
 
 /// Which of the operator's calls to Azure.
@@ -397,6 +399,7 @@ impl Step {
                     Hand::ForgeMark,
                     Hand::ClaimReady,
                     Hand::ForgetApplied,
+                    Hand::PointElsewhere,
                     Hand::Decorate,
                 ]),
             },
@@ -430,6 +433,7 @@ impl Step {
             Self::Hand { edit, .. } => format!("by hand: {}", edit.word()),
             Self::Wait { .. } => "waited".to_owned(),
             Self::Settle => "settled".to_owned(),
+            Self::Converge => "converged".to_owned(),
         }
     }
 }

@@ -138,7 +138,10 @@ async fn azure(
     let Some(reader) = ctx.instances.reader(instance) else {
         return Ok(());
     };
-    let mut record = claim.record;
+    let Claim {
+        mut record,
+        mut believed,
+    } = claim;
     let mut leaving = Vec::new();
     if let Some(known) = &record {
         match known.moves(published) {
@@ -147,18 +150,22 @@ async fn azure(
                 leaving.clone_from(&on_the_way.leaving);
                 record = Some(*on_the_way);
             }
-            Move::Refused => {
-                plan.result = PlanResult::Refused;
-                plan.reason = Some(Reason::Conflict);
-                plan.message = Some(format!(
-                    "the API is published as `{}`, and its id is not changed while it is",
-                    known.api_id
-                ));
-                return Ok(());
+            Move::Refused(anew) => {
+                let (id, mark) = (known.api_id.as_str(), &published.api.mark);
+                if reader.carries(id, mark).await? {
+                    plan.result = PlanResult::Refused;
+                    plan.reason = Some(Reason::Conflict);
+                    plan.message = Some(format!(
+                        "the API is published as `{id}`, and its id is not changed while it is"
+                    ));
+                    return Ok(());
+                }
+                record = Some(*anew);
+                believed = false;
             }
         }
     }
-    if let Some(known) = record.as_ref().filter(|_| !claim.believed) {
+    if let Some(known) = record.as_ref().filter(|_| !believed) {
         record = Some(reader.confirm(desired, known).await?);
     }
     let review = reader.review(desired, record.as_ref()).await?;

@@ -24,8 +24,12 @@ pub(crate) async fn dereference(
     catalog: &Catalog,
 ) -> Result<Dereferenced, Error> {
     let instances = ctx.instances.list();
-    if !claim.believed && !is_plausible(ctx, subject, claim, &instances).await {
-        *claim = Claim::default();
+    // What this process knows itself needs no second look.
+    if ctx.memory.confirmed(&subject.key).is_none() {
+        let named = names_its_api(ctx, subject, claim, &instances).await;
+        if !named.unwrap_or(claim.believed) {
+            *claim = Claim::default();
+        }
     }
     let namespace_labels = ctx.world.namespace_labels(&subject.key.namespace);
     let platform = Platform {
@@ -143,34 +147,25 @@ async fn document(
     }
 }
 
-/// Whether a claim that somebody else could have written may name the API: it
-/// names the one that the object would have anyway, or one that carries the
-/// object's mark.
-async fn is_plausible(
+/// Whether a claim names the object's API: the one that the object would have
+/// anyway, or one that carries the object's mark. Nothing where that cannot be
+/// found out now. Also where only the operator writes status, whoever may
+/// administer the cluster can, and the id in it is the one that is kept.
+async fn names_its_api(
     ctx: &Context,
     subject: &Subject,
     claim: &Claim,
-    instances: &[Arc<operator_core::instance::Instance>],
-) -> bool {
-    let Some(record) = &claim.record else {
-        return false;
-    };
-    let Some(instance) = instances
-        .iter()
-        .find(|instance| instance.name == record.instance)
-    else {
-        return false;
-    };
+    instances: &[Arc<Instance>],
+) -> Option<bool> {
+    let record = claim.record.as_ref()?;
+    let mut there = instances.iter();
+    let instance = there.find(|instance| instance.name == record.instance)?;
     if mark::api_id(&instance.spec.api_id_prefix, &subject.key).is_ok_and(|id| id == record.api_id)
     {
-        return true;
+        return Some(true);
     }
-    let Some(reader) = ctx.instances.reader(&record.instance) else {
-        return false;
-    };
+    let reader = ctx.instances.reader(&record.instance)?;
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
-    let found = reader
-        .marked_api(record.api_id.as_str(), mark.as_str())
-        .await;
-    matches!(found, Ok(Some(api)) if api.carries(mark.as_str()))
+    let found = reader.carries(record.api_id.as_str(), mark.as_str()).await;
+    found.ok()
 }

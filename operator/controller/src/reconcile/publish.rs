@@ -97,7 +97,7 @@ pub(super) async fn publish(
         Err(PlanError::NoServiceUrl) => return Ok(Step::Pending),
         Err(error) => return Ok(Step::failed(ErrorClass::Invalid, error.to_string())),
     };
-    if let Some(step) = moved(claim, published) {
+    if let Some(step) = moved(ctx, claim, published).await {
         return Ok(step);
     }
     let before_path = claim.record.as_ref().and_then(|record| record.path.clone());
@@ -321,8 +321,10 @@ pub(super) async fn read_back(ctx: &Context, desired: &Desired, claim: &Claim) -
 }
 
 /// What a change of instance or id means for the claim: a move begins with a
-/// record that names both places; another id in one instance is refused.
-fn moved(claim: &mut Claim, published: Published<'_>) -> Option<Step> {
+/// record that names both places; another id in one instance is refused, if
+/// what the record names is the object's. Whoever may write status can name
+/// anything there.
+async fn moved(ctx: &Context, claim: &mut Claim, published: Published<'_>) -> Option<Step> {
     let record = claim.record.as_ref()?;
     match record.moves(published) {
         Move::Stay => None,
@@ -335,17 +337,32 @@ fn moved(claim: &mut Claim, published: Published<'_>) -> Option<Step> {
             };
             None
         }
-        Move::Refused if !claim.believed => None,
-        Move::Refused => Some(Step::Failed {
-            reason: Reason::Conflict,
-            class: ErrorClass::Invalid,
-            message: format!(
-                "the API is published as `{}` in instance `{}`, and would become `{}` there; API Management lets \
-                 no two APIs hold one path, so that is not done while it is published: set the annotation back, or \
-                 delete the object and make it anew",
-                record.api_id, record.instance, published.api.id
-            ),
-        }),
+        Move::Refused(anew) => {
+            let Some(reader) = ctx.instances.reader(published.instance) else {
+                return Some(unavailable(ctx));
+            };
+            let mark = &published.api.mark;
+            match reader.carries(record.api_id.as_str(), mark).await {
+                Ok(false) => {
+                    *claim = Claim {
+                        record: Some(*anew),
+                        believed: false,
+                    };
+                    None
+                }
+                Ok(true) => Some(Step::Failed {
+                    reason: Reason::Conflict,
+                    class: ErrorClass::Invalid,
+                    message: format!(
+                        "the API is published as `{}` in instance `{}`, and would become `{}` there; API Management \
+                         lets no two APIs hold one path, so that is not done while it is published: set the \
+                         annotation back, or delete the object and make it anew",
+                        record.api_id, record.instance, published.api.id
+                    ),
+                }),
+                Err(error) => Some(Step::failed(error.class, error.to_string())),
+            }
+        }
     }
 }
 

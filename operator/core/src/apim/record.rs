@@ -79,8 +79,10 @@ pub enum Move {
     /// the place that it leaves, so that neither place is ever forgotten.
     Leave(Box<AppliedRecord>),
     /// It would get another id in the same instance. API Management lets no
-    /// two APIs hold one path, so there would be a time without any.
-    Refused,
+    /// two APIs hold one path, so there would be a time without any. Unless
+    /// the record is not true: the one to go on with then knows nothing but
+    /// what it leaves elsewhere.
+    Refused(Box<AppliedRecord>),
 }
 
 impl AppliedRecord {
@@ -126,11 +128,12 @@ impl AppliedRecord {
     pub fn moves(&self, published: Published<'_>) -> Move {
         let Published { instance, api, .. } = published;
         if self.instance == *instance {
-            return if self.api_id == api.id {
-                Move::Stay
-            } else {
-                Move::Refused
-            };
+            if self.api_id == api.id {
+                return Move::Stay;
+            }
+            let mut anew = Self::unknown(instance.clone(), api.id.clone());
+            anew.leaving.clone_from(&self.leaving);
+            return Move::Refused(Box::new(anew));
         }
         let mut there = Self::unknown(instance.clone(), api.id.clone());
         let target = there.place();

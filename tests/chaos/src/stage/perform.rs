@@ -75,6 +75,7 @@ impl Stage<'_> {
                 self.settle().await;
                 true
             }
+            Step::Converge => self.converge().await?.is_empty(),
         };
         if happened {
             self.tally.step(step);

@@ -216,9 +216,11 @@ fn another_id_in_the_same_instance_is_no_move() {
     let mut model = Model::default();
     let record = apply(&mut model, &desired, None, None, |_| {}).record;
     let mut renamed = desired;
-    renamed.api.as_mut().unwrap().id = crate::names::ApiId::parse("team.other").unwrap();
+    let other = crate::names::ApiId::parse("team.other").unwrap();
+    renamed.api.as_mut().unwrap().id = other.clone();
+    let anew = AppliedRecord::unknown(record.instance.clone(), other);
     assert_eq!(
         record.moves(Published::of(&renamed).unwrap()),
-        Move::Refused
+        Move::Refused(Box::new(anew))
     );
 }
