@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// The audience that Entra ID expects in a federated token.
@@ -26,6 +26,11 @@ pub struct SimulatorConfig {
     pub lro: LroSettings,
     /// ARM's token buckets; `None` switches throttling off.
     pub throttle: Option<ThrottleLimits>,
+    /// Where the services' gateway listens; `None`: there is none. Port 0 takes
+    /// a free one. With a gateway, a policy document whose expressions it does
+    /// not know is refused, and services whose seed names no gateway URL have
+    /// the listener's.
+    pub gateway: Option<SocketAddr>,
 }
 
 impl Default for SimulatorConfig {
@@ -38,6 +43,7 @@ impl Default for SimulatorConfig {
             seed: Seed::default(),
             lro: LroSettings::default(),
             throttle: Some(ThrottleLimits::default()),
+            gateway: None,
         }
     }
 }
@@ -160,9 +166,19 @@ pub struct ServiceSeed {
     /// Its pricing tier as ARM names it, for example `StandardV2`.
     #[serde(default = "default_sku")]
     pub sku: String,
-    /// Its gateway's URL; `https://<name>.azure-api.net` if absent.
+    /// Its gateway's URL; if absent, that of the gateway that is served here,
+    /// or `https://<name>.azure-api.net` where none is.
     #[serde(default)]
     pub gateway_url: Option<String>,
+    /// Its subscriptions, besides the built-in one that opens every API.
+    #[serde(default)]
+    pub subscriptions: Vec<apim_gateway::configuration::Subscription>,
+    /// Its products.
+    #[serde(default)]
+    pub products: Vec<apim_gateway::configuration::Product>,
+    /// Its certificates by id.
+    #[serde(default)]
+    pub certificates: BTreeMap<String, apim_gateway::configuration::Certificate>,
     /// Its location.
     #[serde(default = "default_location")]
     pub location: String,
@@ -292,6 +308,9 @@ impl ServiceSeed {
             name: name.to_owned(),
             sku: default_sku(),
             gateway_url: None,
+            subscriptions: Vec::new(),
+            products: Vec::new(),
+            certificates: BTreeMap::new(),
             location: default_location(),
             subscription_id: None,
             resource_group: None,

@@ -311,7 +311,9 @@ fn with_service(world: &World, call: &Call, answer: impl FnOnce(&mut Service) ->
             .as_ref()
             .is_none_or(|name| service.name.eq_ignore_ascii_case(name))
     });
-    answer(service.ok_or("there is no such service")?)
+    let reply = answer(service.ok_or("there is no such service")?);
+    world.publish(&arm);
+    reply
 }
 
 #[derive(Deserialize)]

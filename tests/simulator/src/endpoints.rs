@@ -26,6 +26,12 @@ pub struct Endpoints {
     pub key_vaults: Vec<String>,
     /// The base URL of the control interface.
     pub control: String,
+    /// The base URL of the gateway, if there is one.
+    #[serde(default)]
+    pub gateway: Option<String>,
+    /// The key of the subscription that opens every API there.
+    #[serde(default)]
+    pub gateway_key: Option<String>,
     /// The authority's certificate, if one was written.
     pub ca_file: Option<String>,
     /// The default tenant.
@@ -95,6 +101,8 @@ impl Endpoints {
                 .map(|vault| format!("{scheme}://{}.vault.localhost:{port}", vault.name))
                 .collect(),
             control: format!("{base}/_control"),
+            gateway: None,
+            gateway_key: None,
             ca_file: data_dir
                 .filter(|_| transport == Transport::Https)
                 .map(|dir| dir.join("ca.pem").display().to_string()),

@@ -20,6 +20,7 @@ mod blob;
 mod clock;
 mod config;
 mod control;
+mod data_plane;
 mod endpoints;
 mod entra;
 mod faults;
@@ -38,6 +39,7 @@ mod tls;
 mod token;
 mod world;
 
+pub use apim_gateway::{Trace, configuration as gateway};
 pub use config::{
     ApplicationSeed, ConfigError, FederatedCredentialSeed, KeyVaultSeed, LroMode, LroSettings,
     Role, RoleScope, Seed, ServiceSeed, SimulatorConfig, TenantSeed, ThrottleLimits, Transport,

@@ -10,7 +10,7 @@ use apim_simulator::{
     LroMode, LroSettings, Seed, Simulator, SimulatorConfig, ThrottleLimits, Transport,
 };
 use clap::{Parser, ValueEnum};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -25,6 +25,11 @@ Examples:
       -d client_id=22222222-2222-4222-8222-000000000001 -d client_secret=operator-secret
     curl --cacert /tmp/azure/ca.pem -H \"Authorization: Bearer $TOKEN\" \\
       'https://localhost:8443/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/rg-apim/providers/Microsoft.ApiManagement/service/apim-local?api-version=2024-05-01'
+
+  Execute policies: call what is published (the key opens every API):
+    apim-simulator --gateway-listen 127.0.0.1:8444 --data-dir /tmp/azure
+    curl --cacert /tmp/azure/ca.pem -H 'Ocp-Apim-Subscription-Key: local-master-key' \\
+      https://localhost:8444/PATH-OF-AN-API/…
 
   Read a secret (tell curl where the vault's name leads):
     curl --cacert /tmp/azure/ca.pem --resolve kv-local.vault.localhost:8443:127.0.0.1 \\
@@ -54,6 +59,10 @@ struct Arguments {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     address: IpAddr,
+    /// Where the gateway listens, which executes the policies: without it there
+    /// is none. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    gateway_listen: Option<SocketAddr>,
     /// The folder for ca.pem, endpoints.json and the keys, which are kept from
     /// one start to the next.
     #[arg(long, value_name = "DIR")]
@@ -133,6 +142,7 @@ impl Arguments {
                 ..LroSettings::default()
             },
             throttle,
+            gateway: self.gateway_listen,
         })
     }
 }

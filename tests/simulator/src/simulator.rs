@@ -3,6 +3,7 @@
 use crate::arm::{ArmState, dump};
 use crate::clock::Clock;
 use crate::config::{ConfigError, LroSettings, SimulatorConfig, Transport};
+use crate::data_plane::{DataPlane, MASTER_KEYS};
 use crate::endpoints::Endpoints;
 use crate::faults::{FaultSpec, Faults};
 use crate::fetch;
@@ -44,6 +45,9 @@ pub enum StartError {
     /// There is no key to sign tokens with.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The gateway does not start.
+    #[error("the gateway does not start: {0}")]
+    Gateway(#[from] apim_gateway::StartError),
     /// The server or its HTTP client cannot be set up.
     #[error("cannot set up: {0}")]
     SetUp(String),
@@ -65,7 +69,7 @@ pub struct Simulator {
 impl Simulator {
     /// Starts a simulator on the current Tokio runtime; once this returns, it
     /// accepts connections.
-    pub async fn start(config: SimulatorConfig) -> Result<Self, StartError> {
+    pub async fn start(mut config: SimulatorConfig) -> Result<Self, StartError> {
         config.seed.check()?;
         // Whoever runs a server here needs a provider; one that is there stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -77,7 +81,8 @@ impl Simulator {
         let listener = TcpListener::bind(wanted).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let data_dir = config.data_dir.as_deref();
+        let data_dir = config.data_dir.clone();
+        let data_dir = data_dir.as_deref();
 
         let certificates = match config.transport {
             Transport::Http => None,
@@ -88,15 +93,19 @@ impl Simulator {
                     .iter()
                     .map(|vault| vault.name.as_str())
                     .collect();
-                Some(tls::certificates(data_dir, &vaults, address.ip())?)
+                let hosts = gateway_hosts(&config.seed);
+                Some(tls::certificates(data_dir, &vaults, &hosts, address.ip())?)
             }
         };
         let ca_pem = certificates
             .as_ref()
             .map(|certificates| certificates.authority.clone());
-        let endpoints = Endpoints::new(&config.seed, config.transport, address, data_dir);
-        let clock = Clock::default();
-        let arm = ArmState::new(&config.seed, config.lro, config.throttle, clock.now());
+        let mut endpoints = Endpoints::new(&config.seed, config.transport, address, data_dir);
+        let clock = Arc::new(Clock::default());
+        let data_plane =
+            data_plane(&mut config, certificates.as_ref(), &clock, &mut endpoints).await?;
+        let mut arm = ArmState::new(&config.seed, config.lro, config.throttle, clock.now());
+        arm.executes = data_plane.is_some();
         let world = Arc::new(World {
             transport: config.transport,
             port: address.port(),
@@ -109,10 +118,12 @@ impl Simulator {
             blobs: Mutex::new(HashMap::new()),
             journal: Journal::default(),
             faults: Faults::default(),
+            data_plane,
             client: fetch::client(ca_pem.as_deref())
                 .map_err(|error| StartError::SetUp(error.to_string()))?,
         });
 
+        world.publish(&world.arm.lock());
         let handle = Handle::new();
         let make = MakeServer(Arc::clone(&world));
         let set_up = |error: std::io::Error| StartError::SetUp(error.to_string());
@@ -148,6 +159,19 @@ impl Simulator {
             handle,
             server,
         })
+    }
+
+    /// The base URL of the gateway, if there is one.
+    #[must_use]
+    pub fn gateway_url(&self) -> Option<String> {
+        let data_plane = self.world.data_plane.as_ref()?;
+        Some(data_plane.gateway.url())
+    }
+
+    /// The gateway, if there is one: its traces and debug tokens.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&apim_gateway::Gateway> {
+        self.world.data_plane.as_ref().map(|found| &found.gateway)
     }
 
     /// The port that is listened on.
@@ -294,6 +318,61 @@ impl Simulator {
                 (&mut self.server).await.map_err(std::io::Error::other)?
             }
             ended = &mut self.server => ended.map_err(std::io::Error::other)?,
+        }
+    }
+}
+
+/// Starts the gateway that is asked for and says where it is.
+async fn data_plane(
+    config: &mut SimulatorConfig,
+    certificates: Option<&tls::Certificates>,
+    clock: &Arc<Clock>,
+    endpoints: &mut Endpoints,
+) -> Result<Option<DataPlane>, StartError> {
+    let Some(listen) = config.gateway else {
+        return Ok(None);
+    };
+    let base = &endpoints.resource_manager;
+    let started = DataPlane::start(listen, certificates, clock, base, &config.seed).await?;
+    endpoints.gateway = Some(started.gateway.url());
+    endpoints.gateway_key = Some(MASTER_KEYS[0].to_owned());
+    let address = started.gateway.address();
+    name_gateways(&mut config.seed, config.transport, address);
+    Ok(Some(started))
+}
+
+/// The hosts of the gateway URLs of a seed.
+fn gateway_hosts(seed: &crate::config::Seed) -> Vec<String> {
+    seed.services
+        .iter()
+        .map(|service| match &service.gateway_url {
+            Some(url) => url::Url::parse(url)
+                .ok()
+                .and_then(|url| url.host_str().map(str::to_owned))
+                .unwrap_or_default(),
+            None => format!("{}.azure-api.net", service.name),
+        })
+        .filter(|host| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+            !host.is_empty() && host.chars().all(plain)
+        })
+        .collect()
+}
+
+/// Gives the services that have no gateway URL of their own the listener's:
+/// `localhost` for the first, a sub-domain of it for the others.
+fn name_gateways(seed: &mut crate::config::Seed, transport: Transport, address: SocketAddr) {
+    let scheme = match transport {
+        Transport::Http => "http",
+        Transport::Https => "https",
+    };
+    for (place, service) in seed.services.iter_mut().enumerate() {
+        if service.gateway_url.is_none() {
+            let host = match place {
+                0 => "localhost".to_owned(),
+                _ => format!("{}.localhost", service.name),
+            };
+            service.gateway_url = Some(format!("{scheme}://{host}:{}", address.port()));
         }
     }
 }

@@ -37,11 +37,12 @@ pub enum TlsError {
 }
 
 /// Makes a server certificate for `localhost`, its sub-domains and the
-/// addresses, signed by the authority of `data_dir`, which is made at the
+/// addresses, and the gateways' hosts, signed by the authority of `data_dir`, which is made at the
 /// first start and kept, so that clients need to learn it only once.
 pub(crate) fn certificates(
     data_dir: Option<&Path>,
     vaults: &[&str],
+    gateways: &[String],
     address: IpAddr,
 ) -> Result<Certificates, TlsError> {
     let (ca_key, known) = authority_key(data_dir)?;
@@ -72,6 +73,7 @@ pub(crate) fn certificates(
         names.push(format!("{vault}.localhost"));
         names.push(format!("{vault}.vault.localhost"));
     }
+    names.extend_from_slice(gateways);
     let mut server = CertificateParams::new(names)?;
     server
         .distinguished_name

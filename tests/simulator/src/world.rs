@@ -4,12 +4,14 @@ use crate::arm::ArmState;
 use crate::blob::Blob;
 use crate::clock::Clock;
 use crate::config::{KeyVaultSeed, Seed, Transport};
+use crate::data_plane::DataPlane;
 use crate::endpoints::Endpoints;
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::keys::SigningKey;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The state of one simulator.
 pub(crate) struct World {
@@ -17,7 +19,7 @@ pub(crate) struct World {
     pub(crate) transport: Transport,
     pub(crate) port: u16,
     pub(crate) endpoints: Endpoints,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) key: SigningKey,
     pub(crate) arm: Mutex<ArmState>,
     pub(crate) vaults: Mutex<Vec<KeyVaultSeed>>,
@@ -25,6 +27,8 @@ pub(crate) struct World {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) client: reqwest::Client,
+    /// Where there is a gateway.
+    pub(crate) data_plane: Option<DataPlane>,
 }
 
 impl World {
@@ -39,6 +43,13 @@ impl World {
     /// The address under which the simulator introduces itself.
     pub(crate) fn base_url(&self) -> String {
         format!("{}://localhost:{}", self.scheme(), self.port)
+    }
+
+    /// Lets the gateway, if there is one, serve what is stored.
+    pub(crate) fn publish(&self, arm: &ArmState) {
+        if let Some(data_plane) = &self.data_plane {
+            data_plane.publish(arm, &self.seed);
+        }
     }
 
     /// The addresses under which it may be known as ARM.

@@ -10,6 +10,7 @@ use super::policy::{self, Environment};
 use super::request::{Request, entity_reply, envelope};
 use super::store::{Entity, Service};
 use crate::clock::iso;
+use crate::data_plane;
 use crate::http::Reply;
 use crate::policy_check;
 use regex::Regex;
@@ -124,6 +125,7 @@ fn shown(kind: Kind, stored: &Properties) -> Properties {
         }
         Kind::PolicyFragment => {
             fields.shift_remove("format");
+            fields.shift_remove("rawxml");
         }
         _ => {}
     }
@@ -284,8 +286,15 @@ impl Service {
                     service: self,
                     template: None,
                 };
-                policy_check::check_fragment(&text, format, &environment)
+                let checked = policy_check::check_fragment(&text, format, &environment)
                     .map_err(policy::refusal)?;
+                if request.executes {
+                    let service = data_plane::referred(self);
+                    apim_gateway::check_fragment(checked.document(), &service)
+                        .map_err(|error| ArmError::invalid(&error.element, &error.to_string()))?;
+                }
+                // For whoever executes it, whatever encoding it came in.
+                fields.insert("rawxml".to_owned(), checked.to_rawxml().into());
                 fields.shift_remove("format");
                 fields.insert("provisioningState".to_owned(), "Succeeded".into());
             }

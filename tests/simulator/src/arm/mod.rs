@@ -43,6 +43,8 @@ pub(crate) struct ArmState {
     pub(crate) services: Vec<Service>,
     pub(crate) lro: LroSettings,
     pub(crate) moments: Moments,
+    /// Whether a gateway executes policies, so that they must be executable.
+    pub(crate) executes: bool,
     throttle: Throttle,
 }
 
@@ -66,6 +68,7 @@ impl ArmState {
             services,
             lro,
             moments: Moments::default(),
+            executes: false,
             throttle: Throttle::new(limits),
         }
     }
@@ -226,6 +229,7 @@ pub(crate) fn request_of(world: &World, call: &Call, rest: Vec<String>) -> Reque
         linked: None,
         fault: None,
         blob: None,
+        executes: false,
     }
 }
 
@@ -257,6 +261,7 @@ async fn serve(
     }
     let mut arm = world.arm.lock();
     let settings = arm.lro.clone();
+    request.executes = arm.executes;
     let Some(service) = arm.service_mut(&path) else {
         return ArmError::not_found("Service").reply();
     };
@@ -268,6 +273,7 @@ async fn serve(
     for service in services.iter() {
         moments.note(service, by, after);
     }
+    world.publish(&arm);
     match answer {
         Ok(reply) => reply,
         Err(error) => error.reply(),

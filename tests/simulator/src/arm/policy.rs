@@ -7,13 +7,20 @@ use super::list;
 use super::path::{Kind, Scope};
 use super::request::{Request, entity_reply, envelope};
 use super::store::{Entity, Service};
+use crate::data_plane;
 use crate::http::Reply;
-use crate::policy_check::{self, PolicyEnvironment, PolicyFormat, PolicyProblem, PolicyScope, Sku};
+use crate::policy_check::{
+    self, CheckedPolicy, PolicyEnvironment, PolicyFormat, PolicyProblem, PolicyScope, Sku,
+};
 use serde_json::{Map, Value};
 
 /// The document that a service has when nobody put one.
 const DEFAULT_SERVICE_POLICY: &str =
     "<policies><inbound /><backend><forward-request /></backend><outbound /></policies>";
+
+/// The header that names the policies of a document that the local gateway
+/// does not execute.
+const NOT_EXECUTED: &str = "x-simulator-not-executed";
 
 /// What a policy may refer to.
 pub(super) struct Environment<'a> {
@@ -223,6 +230,11 @@ impl Service {
         };
         let checked =
             policy_check::check(&text, format, checked_scope, &environment).map_err(refusal)?;
+        let not_executed = if request.executes {
+            self.check_execution(&checked, checked_scope)?
+        } else {
+            Vec::new()
+        };
         let fields = stored(checked.to_xml(), checked.to_rawxml());
         let entity = match &old {
             Some(old) => self.changed_entity(old, fields, request.now),
@@ -237,7 +249,32 @@ impl Service {
         let body = self.policy_body(scope, &entity, format == PolicyFormat::RawXml);
         let etag = entity.etag(false);
         self.set_policy(scope, Some(entity));
-        Ok(entity_reply(status, &body, etag))
+        let reply = entity_reply(status, &body, etag);
+        Ok(if not_executed.is_empty() {
+            reply
+        } else {
+            reply.with(NOT_EXECUTED, not_executed.join(", "))
+        })
+    }
+
+    /// Whether the gateway can execute a document, and the policies in it that
+    /// it does not execute. The service itself has no such limits.
+    fn check_execution(
+        &self,
+        checked: &CheckedPolicy,
+        scope: PolicyScope,
+    ) -> Result<Vec<String>, ArmError> {
+        let scope = match scope {
+            PolicyScope::Service => apim_gateway::Scope::Global,
+            PolicyScope::Api => apim_gateway::Scope::Api,
+            PolicyScope::Operation => apim_gateway::Scope::Operation,
+        };
+        let service = data_plane::referred(self);
+        apim_gateway::check_document(checked.document(), scope, &service)
+            .map(|checked| checked.not_executed)
+            .map_err(|error| {
+                ArmError::validation(vec![Detail::new(&error.element, &error.to_string())])
+            })
     }
 
     /// `DELETE …/policies/policy`. A service falls back to the default one.

@@ -31,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) fault: Option<FaultSpec>,
     /// Where exported documents are put.
     pub(crate) blob: Option<String>,
+    /// Whether a gateway executes policies, so that they must be executable.
+    pub(crate) executes: bool,
 }
 
 impl Request {

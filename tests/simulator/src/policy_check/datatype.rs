@@ -1,7 +1,7 @@
 //! The simple types of the policy schemas, and .NET's words for a value that
 //! does not fit one.
 
-use super::expression;
+use policy_document::expression;
 
 /// The type of an attribute or of an element's text.
 #[derive(Debug, Clone, Copy)]

@@ -10,10 +10,6 @@
 //! knows comes from the published schemas and from answers of the service.
 
 mod datatype;
-mod document;
-mod expression;
-mod parser;
-mod print;
 mod references;
 mod rules;
 mod schema;
@@ -25,16 +21,8 @@ mod tests;
 #[cfg(test)]
 mod xsd;
 
-use document::{Document, Element};
-
-/// How a policy document is written: the `format` property of a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PolicyFormat {
-    /// `xml`: well-formed XML, expressions entity-encoded.
-    Xml,
-    /// `rawxml`: C# stands unescaped in attributes and text.
-    RawXml,
-}
+pub use policy_document::PolicyFormat;
+use policy_document::{Document, Element};
 
 /// Where a policy document is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,18 +120,24 @@ pub struct CheckedPolicy {
 }
 
 impl CheckedPolicy {
+    /// The document, with places as in the text that was checked.
+    #[must_use]
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
     /// The document as `format=xml` returns it: re-indented with CRLF and tab,
     /// expressions entity-encoded.
     #[must_use]
     pub fn to_xml(&self) -> String {
-        print::print(&self.document, PolicyFormat::Xml)
+        policy_document::print(&self.document, PolicyFormat::Xml)
     }
 
     /// The document as `format=rawxml` returns it: re-indented the same way,
     /// expressions as they were written.
     #[must_use]
     pub fn to_rawxml(&self) -> String {
-        print::print(&self.document, PolicyFormat::RawXml)
+        policy_document::print(&self.document, PolicyFormat::RawXml)
     }
 }
 
@@ -193,7 +187,7 @@ fn check_with(
             ),
         }]);
     }
-    let parsed = parser::parse(document, format).map_err(|error| {
+    let parsed = policy_document::parse(document, format).map_err(|error| {
         vec![PolicyProblem {
             target: Some("representation".to_owned()),
             message: error.to_string(),

@@ -2,32 +2,9 @@
 //! loggers and the parameters of the operation's URL template.
 
 use super::PolicyEnvironment;
-use super::document::Element;
-use super::expression;
-
-/// The display names in `{{…}}` of a value, in order. Braces around anything
-/// that can be no display name (C# initialisers, format strings) are no
-/// reference.
-pub(super) fn named_values(value: &str) -> Vec<&str> {
-    let mut names = Vec::new();
-    let mut rest = value;
-    while let Some(start) = rest.find("{{") {
-        // `{{{x}}}` holds `{{x}}`.
-        let inner = rest[start..].trim_start_matches('{');
-        let name = inner.trim_start();
-        let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        let length = name.find(|c| !valid(c)).unwrap_or(name.len());
-        let (name, after) = name.split_at(length);
-        rest = match after.trim_start().strip_prefix("}}") {
-            Some(after) if !name.is_empty() => {
-                names.push(name);
-                after
-            }
-            _ => inner,
-        };
-    }
-    names
-}
+use policy_document::Element;
+use policy_document::expression;
+pub(super) use policy_document::named_values;
 
 /// Whether a value is known only when the policy runs or named values are
 /// filled in, so that nothing can be looked up for it.

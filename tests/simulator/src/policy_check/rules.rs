@@ -1,12 +1,12 @@
 //! Walks a document: the schemas for what an element is, and the service's own
 //! rules for where it may stand and how often.
 
-use super::document::{Element, Node};
 use super::schema::{self, ContentProblem, Match};
 use super::shape::{Content, Definition, Particle, Policy, Section};
 use super::table::POLICIES;
 use super::{PolicyEnvironment, PolicyProblem, PolicyScope};
-use super::{expression, references, service};
+use super::{references, service};
+use policy_document::{Element, Node, expression};
 
 /// Resolver policies of synthetic GraphQL: no scope that a policy document is
 /// attached to allows them.

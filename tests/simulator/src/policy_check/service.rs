@@ -1,8 +1,9 @@
 //! What the service asks of single policies beyond the published schemas, by
 //! their reference pages.
 
-use super::document::Element;
-use super::{Sku, expression, references};
+use super::{Sku, references};
+use policy_document::Element;
+use policy_document::expression;
 
 /// The longest window of `rate-limit` and `rate-limit-by-key`, in seconds.
 const LONGEST_RATE_LIMIT_PERIOD: i64 = 300;

@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::PolicyFormat;
-use super::document::Element;
-use super::parser;
+use policy_document::Element;
+use policy_document::PolicyFormat;
 
 /// The shared data folder beside the workspace, if it is there.
 pub(super) fn shared(name: &str) -> Option<PathBuf> {
@@ -41,7 +40,9 @@ impl Schemas {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let root = parser::parse(&text, PolicyFormat::Xml).unwrap().root;
+            let root = policy_document::parse(&text, PolicyFormat::Xml)
+                .unwrap()
+                .root;
             for declaration in root.elements() {
                 let Some(name) = declaration.attribute("name") else {
                     continue;

@@ -8,6 +8,7 @@ mod authorization;
 mod control;
 mod entities;
 mod entra;
+mod gateway;
 mod imports;
 mod key_vault;
 mod long_running;

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::document::Document;
-use super::super::{PolicyFormat, PolicyScope, check, expression, parser};
+use super::super::{PolicyFormat, PolicyScope, check};
 use super::{Service, inbound};
+use policy_document::{Document, expression};
 
 /// Text with what the parser looks at standing close together.
 fn hostile() -> impl Strategy<Value = String> {
@@ -51,9 +51,9 @@ proptest! {
         let document = inbound(&format!("<set-variable name=\"a\" value=\"{}\" />", escape(&value)));
         let checked = check(&document, PolicyFormat::Xml, PolicyScope::Api, &Service::default());
         let checked = checked.map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
-        let xml = parser::parse(&checked.to_xml(), PolicyFormat::Xml).unwrap();
+        let xml = policy_document::parse(&checked.to_xml(), PolicyFormat::Xml).unwrap();
         prop_assert_eq!(variable(&xml), value.clone());
-        let raw = parser::parse(&checked.to_rawxml(), PolicyFormat::RawXml).unwrap();
+        let raw = policy_document::parse(&checked.to_rawxml(), PolicyFormat::RawXml).unwrap();
         prop_assert_eq!(variable(&raw), value);
     }
 
@@ -66,7 +66,7 @@ proptest! {
         let checked = check(&document, PolicyFormat::RawXml, PolicyScope::Api, &Service::default());
         let checked = checked.map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
         prop_assert!(checked.to_rawxml().contains(&expression));
-        let xml = parser::parse(&checked.to_xml(), PolicyFormat::Xml).unwrap();
+        let xml = policy_document::parse(&checked.to_xml(), PolicyFormat::Xml).unwrap();
         prop_assert_eq!(variable(&xml), expression);
     }
 }

@@ -4,44 +4,58 @@
 
 /// Why an expression is refused, in the compiler's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ExpressionError {
+pub enum ExpressionError {
+    /// A parenthesis is not closed.
     #[error(") expected")]
     ParenthesisExpected,
+    /// A brace is not closed.
     #[error("}} expected")]
     BraceExpected,
+    /// A square bracket is not closed.
     #[error("] expected")]
     BracketExpected,
+    /// A bracket closes that was not opened.
     #[error("; expected")]
     UnexpectedClosing,
+    /// A string goes over the end of its line.
     #[error("Newline in constant")]
     NewlineInConstant,
+    /// A string does not end.
     #[error("Unterminated string literal")]
     UnterminatedString,
+    /// A character literal holds nothing.
     #[error("Empty character literal")]
     EmptyCharacter,
+    /// A character literal holds more than one.
     #[error("Too many characters in character literal")]
     LongCharacter,
+    /// A comment does not end.
     #[error("End-of-file found, '*/' expected")]
     UnterminatedComment,
+    /// There is nothing in the parentheses.
     #[error("Invalid expression term ')'")]
     Empty,
+    /// A block does not return.
     #[error("Not all code paths return a value")]
     NoReturn,
+    /// Brackets are nested too deep.
     #[error("An expression is too long or complex to compile")]
     TooDeep,
+    /// Something stands behind the expression.
     #[error("Unexpected characters after the end of the expression")]
     Trailing,
 }
 
 /// Whether a value is an expression: it opens with `@(` or `@{`. (`@@` is the
 /// escape of a literal `@`.)
-pub(super) fn is_expression(value: &str) -> bool {
+#[must_use]
+pub fn is_expression(value: &str) -> bool {
     let value = value.trim_start();
     value.starts_with("@(") || value.starts_with("@{")
 }
 
 /// Checks a value for which [`is_expression`] holds.
-pub(super) fn check(value: &str) -> Result<(), ExpressionError> {
+pub fn check(value: &str) -> Result<(), ExpressionError> {
     let value = value.trim();
     let end = end_of_expression(value)?;
     if end != value.len() {
@@ -60,7 +74,7 @@ pub(super) fn check(value: &str) -> Result<(), ExpressionError> {
 }
 
 /// The byte offset just behind the expression that `source` begins with.
-pub(super) fn end_of_expression(source: &str) -> Result<usize, ExpressionError> {
+pub fn end_of_expression(source: &str) -> Result<usize, ExpressionError> {
     let mut scanner = Scanner {
         source,
         at: 1,

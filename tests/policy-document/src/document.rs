@@ -4,50 +4,65 @@
 /// A place in the source: 1-based line, and 1-based column in UTF-16 units, as
 /// .NET's readers count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Position {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
 }
 
 /// A whole document: comments around one root element.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Document {
-    pub(super) before: Vec<String>,
-    pub(super) root: Element,
-    pub(super) after: Vec<String>,
+pub struct Document {
+    /// Comments before the root element.
+    pub before: Vec<String>,
+    /// The root element.
+    pub root: Element,
+    /// Comments behind the root element.
+    pub after: Vec<String>,
 }
 
 /// One element.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Element {
-    pub(super) name: String,
+pub struct Element {
+    /// The name.
+    pub name: String,
     /// The first character of the name, which is where .NET says an element is.
-    pub(super) position: Position,
-    pub(super) attributes: Vec<Attribute>,
-    pub(super) children: Vec<Node>,
+    pub position: Position,
+    /// Its attributes, as written.
+    pub attributes: Vec<Attribute>,
+    /// What it holds.
+    pub children: Vec<Node>,
     /// Written as `<a />`; `<a></a>` is printed as it was written.
-    pub(super) self_closing: bool,
+    pub self_closing: bool,
 }
 
 /// One attribute with its decoded value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Attribute {
-    pub(super) name: String,
-    pub(super) value: String,
+pub struct Attribute {
+    /// The name.
+    pub name: String,
+    /// The value, decoded.
+    pub value: String,
 }
 
 /// What an element can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Node {
+pub enum Node {
+    /// An element.
     Element(Element),
+    /// Text, decoded.
     Text(String),
+    /// The text of a CDATA section.
     CData(String),
+    /// A comment.
     Comment(String),
 }
 
 impl Element {
     /// The value of an attribute, if it is written.
-    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes
             .iter()
             .find(|attribute| attribute.name == name)
@@ -55,7 +70,7 @@ impl Element {
     }
 
     /// The child elements, in order.
-    pub(super) fn elements(&self) -> impl Iterator<Item = &Element> {
+    pub fn elements(&self) -> impl Iterator<Item = &Element> {
         self.children.iter().filter_map(|node| match node {
             Node::Element(element) => Some(element),
             Node::Text(_) | Node::CData(_) | Node::Comment(_) => None,
@@ -63,7 +78,8 @@ impl Element {
     }
 
     /// All text of the element itself, in order, as one string.
-    pub(super) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         self.children
             .iter()
             .filter_map(|node| match node {
@@ -74,7 +90,8 @@ impl Element {
     }
 
     /// Whether the element holds text other than white space.
-    pub(super) fn has_text(&self) -> bool {
+    #[must_use]
+    pub fn has_text(&self) -> bool {
         self.children.iter().any(|node| match node {
             Node::Text(text) => !text.trim().is_empty(),
             Node::CData(_) => true,

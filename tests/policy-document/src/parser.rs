@@ -2,9 +2,9 @@
 //! differ only in how a value that opens with `@(` or `@{` ends, and in what a
 //! bare `&` or `<` means there.
 
-use super::PolicyFormat;
-use super::document::{Attribute, Document, Element, Node, Position};
-use super::expression::{self, ExpressionError};
+use crate::PolicyFormat;
+use crate::document::{Attribute, Document, Element, Node, Position};
+use crate::expression::{self, ExpressionError};
 
 /// Elements nested deeper than this are refused: the tree is walked by
 /// recursion, and no policy comes near it.
@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 128;
 /// Why a text is no policy document, in the words of .NET's XML reader.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason} Line {}, position {}.", position.line, position.column)]
-pub(super) struct ParseError {
+pub struct ParseError {
     reason: Reason,
     position: Position,
 }
@@ -63,7 +63,7 @@ enum Reason {
 }
 
 /// Parses a whole document.
-pub(super) fn parse(source: &str, format: PolicyFormat) -> Result<Document, ParseError> {
+pub fn parse(source: &str, format: PolicyFormat) -> Result<Document, ParseError> {
     Parser {
         source: source.strip_prefix('\u{feff}').unwrap_or(source),
         at: 0,

@@ -1,11 +1,13 @@
 //! Writes a document the way the service returns it: CRLF, one tab a level,
 //! ` />`, and in the `xml` format everything entity-encoded.
 
-use super::PolicyFormat;
-use super::document::{Document, Element, Node};
-use super::expression;
+use crate::PolicyFormat;
+use crate::expression;
+use crate::{Document, Element, Node};
 
-pub(super) fn print(document: &Document, format: PolicyFormat) -> String {
+/// Writes a document as the service returns it.
+#[must_use]
+pub fn print(document: &Document, format: PolicyFormat) -> String {
     let mut printer = Printer {
         out: String::new(),
         raw: format == PolicyFormat::RawXml,

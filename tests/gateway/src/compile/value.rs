@@ -1,0 +1,92 @@
+//! Values in policies: literal, or an expression that gives one.
+
+use apim_expressions::Expression;
+
+/// A value of an attribute or element.
+#[derive(Debug, Clone)]
+pub(crate) enum Value<T> {
+    Literal(T),
+    Expression(Box<Expression>),
+}
+
+impl<T> Value<T> {
+    /// The value, if it is known without a request.
+    pub(crate) fn literal(&self) -> Option<&T> {
+        match self {
+            Self::Literal(value) => Some(value),
+            Self::Expression(_) => None,
+        }
+    }
+}
+
+/// What values can be made from text and from what an expression gave.
+pub(crate) trait PolicyValue: Sized {
+    /// What a value must be, for messages.
+    const EXPECTED: &'static str;
+
+    fn from_text(text: &str) -> Option<Self>;
+
+    fn from_value(value: &apim_expressions::Value) -> Option<Self> {
+        Self::from_text(&value.to_string())
+    }
+}
+
+impl PolicyValue for String {
+    const EXPECTED: &'static str = "a text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+impl PolicyValue for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text.trim() {
+            text if text.eq_ignore_ascii_case("true") || text == "1" => Some(true),
+            text if text.eq_ignore_ascii_case("false") || text == "0" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn from_value(value: &apim_expressions::Value) -> Option<Self> {
+        value
+            .as_bool()
+            .or_else(|| Self::from_text(&value.to_string()))
+    }
+}
+
+impl PolicyValue for i64 {
+    const EXPECTED: &'static str = "an integer";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.trim().parse().ok()
+    }
+
+    fn from_value(value: &apim_expressions::Value) -> Option<Self> {
+        value
+            .as_i64()
+            .or_else(|| Self::from_text(&value.to_string()))
+    }
+}
+
+/// An enum of keywords as a [`PolicyValue`].
+macro_rules! keyword {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name { $($variant),+ }
+
+        impl $crate::compile::PolicyValue for $name {
+            const EXPECTED: &'static str = concat!("one of" $(, " '", $text, "'")+);
+
+            fn from_text(text: &str) -> Option<Self> {
+                let text = text.trim();
+                $(if text.eq_ignore_ascii_case($text) { return Some(Self::$variant); })+
+                None
+            }
+        }
+    };
+}
+pub(crate) use keyword;

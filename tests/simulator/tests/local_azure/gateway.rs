@@ -1,0 +1,201 @@
+//! What is written over ARM is what the gateway serves.
+
+use crate::support::{Azure, answer, client};
+use apim_gateway::EchoBackend;
+use apim_simulator::SimulatorConfig;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+async fn azure() -> Azure {
+    Azure::with(SimulatorConfig {
+        gateway: Some(LOOPBACK),
+        ..SimulatorConfig::default()
+    })
+    .await
+}
+
+fn openapi() -> String {
+    json!({
+        "openapi": "3.0.1",
+        "info": { "title": "Shop", "version": "1" },
+        "paths": {
+            "/items/{id}": { "get": {
+                "operationId": "getItem",
+                "parameters": [{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }],
+                "responses": { "200": { "description": "ok" } },
+            } },
+        },
+    })
+    .to_string()
+}
+
+async fn import(azure: &Azure, backend: &str) {
+    azure
+        .put(
+            "apis/shop?import=true",
+            json!({
+                "path": "shop/v1", "displayName": "Shop", "format": "openapi+json", "value": openapi(),
+                "serviceUrl": backend, "subscriptionRequired": false, "protocols": ["https"],
+            }),
+        )
+        .await
+        .expect(201);
+    // A look at it ends the import.
+    azure.get("apis/shop").await.expect(200);
+}
+
+async fn put_policy(azure: &Azure, document: &str) -> crate::support::Answer {
+    azure
+        .put(
+            "apis/shop/policies/policy",
+            json!({ "format": "rawxml", "value": document }),
+        )
+        .await
+}
+
+#[tokio::test]
+async fn an_api_and_its_policy_are_served_from_the_moment_they_are_written() {
+    let azure = azure().await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    import(&azure, &format!("{}/base", backend.url())).await;
+    let document = r#"<policies><inbound><cors allow-credentials="true">
+        <allowed-origins><origin>https://shop.example</origin></allowed-origins>
+        <allowed-headers><header>x-client</header></allowed-headers></cors><base />
+        <rate-limit-by-key calls="2" renewal-period="60" counter-key="all" remaining-calls-header-name="x-left" />
+        <set-header name="X-Team" exists-action="override"><value>catalog</value></set-header>
+        </inbound><backend><base /></backend><outbound><base />
+        <set-header name="X-Answer"><value>1</value></set-header></outbound></policies>"#;
+    put_policy(&azure, document).await.expect(201);
+    let url = format!(
+        "{}/SHOP/v1/items/7?q=1",
+        azure.simulator.gateway_url().expect("a gateway")
+    );
+    let client = client(&azure.simulator);
+    let call = async || answer(client.get(&url).send().await.expect("an answer")).await;
+
+    let first = call().await.expect(200);
+    let seen = first.json();
+    assert_eq!(seen["path"], "/base/items/7");
+    assert_eq!(seen["query"], "q=1");
+    assert_eq!(seen["headers"]["x-team"], "catalog");
+    assert_eq!(seen["headers"]["x-forwarded-for"], "127.0.0.1");
+    assert_eq!(
+        seen["headers"]["host"],
+        backend.url().replace("http://", "")
+    );
+    assert_eq!(first.header("x-left"), "1");
+    assert_eq!(first.header("x-answer"), "1");
+    call().await.expect(200);
+    let third = call().await.expect(429);
+    assert_eq!(
+        third.text,
+        "{ \"statusCode\": 429, \"message\": \"Rate limit is exceeded. Try again in 60 seconds.\" }"
+    );
+    assert_eq!(third.header("retry-after"), "60");
+    azure.simulator.advance_clock(60_000);
+    call().await.expect(200);
+
+    let preflight = client
+        .request(Method::OPTIONS, &url)
+        .header("Origin", "https://shop.example")
+        .header("Access-Control-Request-Method", "GET")
+        .header("Access-Control-Request-Headers", "X-Client")
+        .send()
+        .await
+        .expect("an answer");
+    let preflight = answer(preflight).await.expect(200);
+    assert_eq!(preflight.text, "");
+    assert_eq!(
+        preflight.header("access-control-allow-origin"),
+        "https://shop.example"
+    );
+    assert_eq!(preflight.header("access-control-allow-methods"), "GET");
+
+    azure.delete("apis/shop/policies/policy").await.expect(200);
+    for _ in 0..3 {
+        call().await.expect(200);
+    }
+    azure
+        .arm(Method::DELETE, "apis/shop?deleteRevisions=true", None)
+        .await;
+    azure.get("apis/shop").await;
+    let gone = call().await.expect(404);
+    assert_eq!(
+        gone.json(),
+        json!({ "statusCode": 404, "message": "Resource not found" })
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_key_is_asked_for_where_the_api_wants_one() {
+    let azure = azure().await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    import(&azure, &backend.url()).await;
+    let body: Value = json!({ "properties": { "subscriptionRequired": true } });
+    azure
+        .arm_if(Method::PATCH, "apis/shop", Some("*"), Some(body))
+        .await
+        .expect(200);
+    let url = format!(
+        "{}/shop/v1/items/7",
+        azure.simulator.gateway_url().expect("a gateway")
+    );
+    let client = client(&azure.simulator);
+    let without = answer(client.get(&url).send().await.expect("an answer")).await;
+    assert_eq!(without.status, 401);
+    let key = azure.simulator.endpoints.gateway_key.clone();
+    let with = client
+        .get(&url)
+        .header("Ocp-Apim-Subscription-Key", key.expect("a key"));
+    answer(with.send().await.expect("an answer"))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn policies_that_are_not_executed_are_named_when_they_are_written_and_when_they_are_met() {
+    let azure = azure().await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    import(&azure, &backend.url()).await;
+    let document = "<policies><inbound><base /><redirect-content-urls /></inbound>\
+                    <outbound><jsonp callback-parameter-name=\"cb\" /></outbound></policies>";
+    let written = put_policy(&azure, document).await.expect(201);
+    assert_eq!(
+        written.header("x-simulator-not-executed"),
+        "jsonp, redirect-content-urls"
+    );
+    let url = format!(
+        "{}/shop/v1/items/7",
+        azure.simulator.gateway_url().expect("a gateway")
+    );
+    let client = client(&azure.simulator);
+    let met = answer(client.get(&url).send().await.expect("an answer")).await;
+    assert_eq!(
+        (
+            met.status,
+            met.json()["message"].as_str().unwrap_or_default()
+        ),
+        (
+            501,
+            "The local gateway does not execute the policy 'redirect-content-urls'."
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_expression_that_is_not_known_is_refused_with_its_place() {
+    let azure = azure().await;
+    import(&azure, "http://127.0.0.1:9").await;
+    let document = "<policies>\n<inbound>\n  <set-header name=\"x\">\n    <value>@(context.Nothing.Here)</value>\n  </set-header>\n</inbound>\n</policies>";
+    let refused = put_policy(&azure, document).await.expect(400);
+    let (target, message) = refused.detail();
+    assert_eq!(target, "set-header");
+    assert!(
+        message.starts_with("Error in element 'set-header' on line 3, column 4: "),
+        "{message}"
+    );
+}
