@@ -11,7 +11,7 @@
 //! Its source is the documentation of policy expressions,
 //! <https://learn.microsoft.com/azure/api-management/api-management-policy-expressions>.
 //!
-//! ```no_run
+//! ```
 //! use apim_expressions::{Context, Expression, Limits};
 //!
 //! let expression = Expression::parse(r#"@("Hi There".Length + 1)"#)?;
@@ -24,14 +24,16 @@
 //! ```
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, unused_imports)]
 
+mod check;
 mod context;
 mod error;
 mod evaluate;
 mod expression;
 mod limits;
+mod members;
 mod multimap;
+mod syntax;
 mod text;
 mod types;
 mod value;

@@ -11,11 +11,18 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-pub(crate) use json::{Content, Token};
+pub(crate) use json::{Content, Place, Token};
 pub use number::Number;
-pub(crate) use number::{Arithmetic, Kind};
-pub(crate) use object::{Cell, Closure, Items, ItemsKind, Object, Part};
+pub(crate) use number::{Arithmetic, Kind, overflow};
+pub(crate) use object::{
+    Algorithm, Cell, Closure, Dictionary, Encoding, Hash, Items, ItemsKind, Key, Match, Object,
+    Part, Query, Step,
+};
 pub use time::{DateTime, DateTimeKind, DateTimeOffset, TimeSpan};
+pub(crate) use time::{
+    MAX_TICKS, Parts, TICKS_PER_DAY, TICKS_PER_SECOND, UNIX_EPOCH, offset_minutes, offset_text,
+    ticks_of,
+};
 
 use crate::{BasicAuthCredentials, Certificate, Response};
 

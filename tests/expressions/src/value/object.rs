@@ -41,6 +41,8 @@ pub(crate) enum Object {
     /// A member of an enumeration: its type and name.
     Enum(&'static str, &'static str),
     Address(std::net::IpAddr),
+    /// The claims of a token.
+    Claims(Arc<crate::Jwt>),
 }
 
 /// A part of `context`, which is read where it is needed.
@@ -54,7 +56,6 @@ pub(crate) enum Part {
     Request,
     Response,
     Subscription,
-    KeyNames,
     User,
     Url,
     OriginalUrl,
@@ -247,6 +248,7 @@ impl Object {
             Self::Exception(..) => "System.Exception",
             Self::Enum(name, _) => name,
             Self::Address(_) => "System.Net.IPAddress",
+            Self::Claims(_) => "IReadOnlyDictionary",
         }
     }
 }
@@ -262,7 +264,6 @@ impl Part {
             Self::Request => "IRequest",
             Self::Response => "IResponse",
             Self::Subscription => "ISubscription",
-            Self::KeyNames => "ISubscriptionKeyParameterNames",
             Self::User => "IUser",
             Self::Url | Self::OriginalUrl | Self::ServiceUrl => "IUrl",
             Self::RequestBody | Self::ResponseBody => "IMessageBody",
