@@ -6,9 +6,9 @@
 pub struct Limits {
     /// Steps: about one for each operation, element and sixteen bytes handled.
     pub fuel: u64,
-    /// How deep calls and operations may nest. Above 512 a thread with the
+    /// How deep calls and operations may nest. Above 256 a thread with the
     /// usual two megabytes of stack can overflow in a build for debugging, so
-    /// that a greater value is read as 512.
+    /// that a greater value is read as 256.
     pub depth: u32,
     /// Bytes made in all, also those dropped again.
     pub memory: usize,
@@ -18,7 +18,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             fuel: 5_000_000,
-            depth: 512,
+            depth: 256,
             memory: 64 * 1024 * 1024,
         }
     }

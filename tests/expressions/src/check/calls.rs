@@ -273,7 +273,9 @@ impl Checker {
             let Some(mut fit) = self.fit(candidate, on.filter(|_| extends), types, &given) else {
                 continue;
             };
-            fit.cost += candidate.distance + u32::from(fit.expanded) * 50;
+            // The nearest type first, then the best conversions; elements one by
+            // one only decide between equals.
+            fit.cost = candidate.distance * 1_000 + fit.cost * 2 + u32::from(fit.expanded);
             if best.as_ref().is_none_or(|(_, known)| fit.cost < known.cost) {
                 best = Some((candidate, fit));
             }

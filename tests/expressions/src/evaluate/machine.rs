@@ -35,7 +35,7 @@ pub(crate) struct Machine<'a> {
 }
 
 /// The greatest depth that the stack of a thread holds.
-const MAX_DEPTH: u32 = 512;
+const MAX_DEPTH: u32 = 256;
 
 /// A variable's place in a frame.
 #[derive(Debug)]
@@ -191,7 +191,14 @@ impl<'a> Machine<'a> {
         let Object::Closure(Closure { function, captured }) = &**object else {
             return Err(Fault::null());
         };
-        self.deeper(|machine| machine.enter(function, captured, arguments))
+        // A call takes as much stack as several operations.
+        let Some(depth) = self.depth.checked_sub(4) else {
+            return Err(Fault::limit("The expression nests its calls too deeply"));
+        };
+        self.depth = depth;
+        let result = self.enter(function, captured, arguments);
+        self.depth += 4;
+        result
     }
 
     fn enter(

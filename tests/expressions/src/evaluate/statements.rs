@@ -29,6 +29,8 @@ impl Machine<'_> {
     }
 
     fn block(&mut self, block: &Block, frame: &mut Frame<'_>) -> Result<Flow, Fault> {
+        // Also of an empty one, or a loop without a body would never end.
+        self.charge(1)?;
         for slot in &block.slots {
             self.fresh(*slot, frame)?;
         }

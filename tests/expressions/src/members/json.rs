@@ -140,13 +140,11 @@ const TOKEN: Table = Table {
         }),
         Member("T Value<T>(object key)", |m, a| {
             let found = get(m, a)?;
-            m.convert(&Conversion::FromJson(a.kind(0)), found)
-                .and_then(|value| fitting(value, &a.kind(0)))
+            valued(m, found, &a.kind(0))
         }),
         Member("T Value<T>()", |m, a| {
             let value = a.value(0);
-            m.convert(&Conversion::FromJson(a.kind(0)), value)
-                .and_then(|value| fitting(value, &a.kind(0)))
+            valued(m, value, &a.kind(0))
         }),
         Member("T ToObject<T>()", |m, a| {
             let value = a.value(0);
@@ -156,8 +154,7 @@ const TOKEN: Table = Table {
         Member("IEnumerable<T> Values<T>()", |m, a| {
             let mut all = Vec::new();
             for value in sequence::collect(m, &a.value(0))? {
-                let value = m.convert(&Conversion::FromJson(a.kind(0)), value)?;
-                all.push(fitting(value, &a.kind(0))?);
+                all.push(converted(m, value, &a.kind(0))?);
             }
             Ok(sequence::array(a.kind(0), all))
         }),
@@ -224,9 +221,9 @@ const TOKEN: Table = Table {
             };
             Ok(Value::Null)
         }),
-        Member("void Replace(JToken value)", |_, a| {
+        Member("void Replace(JToken value)", |m, a| {
             let token = a.token(0)?;
-            let with = to_json(&a.value(1))?;
+            let with = attachable(m, &a.value(1))?;
             match token.place() {
                 Some((container, Place::Name(name))) => container.set(&name, with)?,
                 Some((container, Place::Index(index))) => container.replace_at(index, with)?,
@@ -256,7 +253,7 @@ const OBJECT: Table = Table {
             let object = Token::new(Content::Object(indexmap::IndexMap::new()));
             for value in sequence::collect(m, &a.value(0))? {
                 m.allocate(64)?;
-                add_property(&object, &value)?;
+                add_property(m, &object, &value)?;
             }
             Ok(Value::json(object))
         }),
@@ -278,7 +275,7 @@ const OBJECT: Table = Table {
         }),
         Member("void set_Item(string name, JToken value)", |m, a| {
             m.allocate(64)?;
-            let value = to_json(&a.value(2))?;
+            let value = attachable(m, &a.value(2))?;
             a.token(0)?.set(&a.text(1)?, value)?;
             Ok(Value::Null)
         }),
@@ -291,12 +288,12 @@ const OBJECT: Table = Table {
                     "Can not add property {name} to Newtonsoft.Json.Linq.JObject. Property with the same name already exists on object."
                 )));
             }
-            object.set(&name, to_json(&a.value(2))?)?;
+            object.set(&name, attachable(m, &a.value(2))?)?;
             Ok(Value::Null)
         }),
         Member("void Add(object property)", |m, a| {
             m.allocate(64)?;
-            add_property(&a.token(0)?, &a.value(1))?;
+            add_property(m, &a.token(0)?, &a.value(1))?;
             Ok(Value::Null)
         }),
         Member("bool Remove(string name)", |_, a| {
@@ -390,7 +387,7 @@ const ARRAY: Table = Table {
             }
             for value in all {
                 m.allocate(64)?;
-                array.push(to_json(&value)?)?;
+                array.push(attachable(m, &value)?)?;
             }
             Ok(Value::json(array))
         }),
@@ -410,13 +407,13 @@ const ARRAY: Table = Table {
         Member("void set_Item(int index, JToken value)", set),
         Member("void Add(JToken value)", |m, a| {
             m.allocate(64)?;
-            a.token(0)?.push(to_json(&a.value(1))?)?;
+            a.token(0)?.push(attachable(m, &a.value(1))?)?;
             Ok(Value::Null)
         }),
         Member("void Insert(int index, JToken value)", |m, a| {
             m.allocate(64)?;
             a.token(0)?
-                .insert(a.count(1, "index")?, to_json(&a.value(2))?)?;
+                .insert(a.count(1, "index")?, attachable(m, &a.value(2))?)?;
             Ok(Value::Null)
         }),
         Member("void RemoveAt(int index)", |_, a| {
@@ -440,7 +437,7 @@ const PROPERTY: Table = Table {
     members: &[
         Member("new(string name, object value)", |m, a| {
             m.allocate(64)?;
-            let value = to_json(&a.value(1))?;
+            let value = attachable(m, &a.value(1))?;
             let value = if value.container().is_some() {
                 value.copy()
             } else {
@@ -455,7 +452,7 @@ const PROPERTY: Table = Table {
             let array = Token::new(Content::Array(Vec::new()));
             for value in sequence::collect(m, &a.value(1))? {
                 m.allocate(64)?;
-                array.push(to_json(&value)?)?;
+                array.push(attachable(m, &value)?)?;
             }
             Ok(Value::json(Token::new(Content::Property(
                 a.text(0)?,
@@ -470,8 +467,8 @@ const PROPERTY: Table = Table {
             Content::Property(_, value) => Ok(Value::json(value)),
             _ => Err(Fault::null()),
         }),
-        Member("void set_Value(JToken value)", |_, a| {
-            a.token(0)?.set_property(to_json(&a.value(1))?)?;
+        Member("void set_Value(JToken value)", |m, a| {
+            a.token(0)?.set_property(attachable(m, &a.value(1))?)?;
             Ok(Value::Null)
         }),
     ],
@@ -500,6 +497,14 @@ const CONVERT: Table = Table {
     ],
     ..Table::CLASS
 };
+
+/// A value as JSON that another node is to hold: what that costs is paid, also
+/// for the copy where one will be made.
+fn attachable(machine: &mut Machine<'_>, value: &Value) -> Result<Token, Fault> {
+    let token = to_json(value)?;
+    machine.allocate(token.size().saturating_mul(64))?;
+    Ok(token)
+}
 
 fn parse(machine: &mut Machine<'_>, call: &Call<'_>) -> Result<Token, Fault> {
     let text = call.text(0)?;
@@ -584,7 +589,7 @@ fn get(_: &mut Machine<'_>, call: &mut Call<'_>) -> Result<Value, Fault> {
 fn set(machine: &mut Machine<'_>, call: &mut Call<'_>) -> Result<Value, Fault> {
     machine.allocate(64)?;
     let token = call.token(0)?;
-    let value = to_json(&call.value(2))?;
+    let value = attachable(machine, &call.value(2))?;
     match (token.class(), call.value(1)) {
         ("JObject", Value::String(name)) => token.set(&name, value)?,
         ("JArray", Value::Number(index)) => {
@@ -619,7 +624,8 @@ fn parent(token: &Token) -> Value {
     }
 }
 
-fn add_property(object: &Token, value: &Value) -> Result<(), Fault> {
+fn add_property(machine: &mut Machine<'_>, object: &Token, value: &Value) -> Result<(), Fault> {
+    attachable(machine, value)?;
     let Value::Json(Json(token)) = value else {
         return Err(Fault::argument(
             "Can not add this to Newtonsoft.Json.Linq.JObject: it is no property.",
@@ -688,6 +694,18 @@ fn fitting(value: Value, kind: &Type) -> Result<Value, Fault> {
     }
 }
 
+/// `Value<T>`: what is not there, and null, is the type's default.
+fn valued(machine: &mut Machine<'_>, value: Value, kind: &Type) -> Result<Value, Fault> {
+    let none = match &value {
+        Value::Json(Json(token)) => token.with(|content| matches!(content, Content::Null)),
+        other => other.is_null(),
+    };
+    if none {
+        return Ok(crate::evaluate::default_of(kind));
+    }
+    converted(machine, value, kind)
+}
+
 fn converted(machine: &mut Machine<'_>, value: Value, kind: &Type) -> Result<Value, Fault> {
     if let Type::Array(element) = kind {
         let mut all = Vec::new();
@@ -715,7 +733,7 @@ pub(super) fn from_object(
     machine.allocate(64)?;
     let Value::Object(Opaque(object)) = value else {
         return match value {
-            Value::Json(Json(token)) => Ok(token.copy()),
+            Value::Json(_) => Ok(attachable(machine, value)?.copy()),
             other => to_json(other),
         };
     };

@@ -349,6 +349,12 @@ fn interpolated_prefix(rest: &str) -> Option<(usize, bool)> {
 /// The byte offset behind the expression (`@(…)` or `@{…}`) that a text begins
 /// with, for readers of documents in which expressions stand unescaped.
 pub(crate) fn end_of_expression(source: &str) -> Result<usize, Refusal> {
+    if !source.starts_with("@(") && !source.starts_with("@{") {
+        return Err(Refusal::new(
+            Position(0),
+            "An expression begins with @( or @{",
+        ));
+    }
     let mut lexer = Lexer::new(source, 1);
     let mut open: Vec<&str> = Vec::new();
     loop {

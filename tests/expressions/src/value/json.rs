@@ -128,6 +128,22 @@ impl Token {
         1 + children.iter().map(Self::height).max().unwrap_or(0)
     }
 
+    /// How many nodes a tree has.
+    pub(crate) fn size(&self) -> usize {
+        let mut rest = vec![self.clone()];
+        let mut size = 0;
+        while let Some(node) = rest.pop() {
+            size += 1;
+            node.with(|content| match content {
+                Content::Object(entries) => rest.extend(entries.values().cloned()),
+                Content::Array(items) => rest.extend(items.iter().cloned()),
+                Content::Property(_, value) => rest.push(value.clone()),
+                _ => {}
+            });
+        }
+        size
+    }
+
     /// How many containers hold a node, one within the other.
     fn level(&self) -> u16 {
         let mut level = 0;

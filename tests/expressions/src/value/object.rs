@@ -253,6 +253,61 @@ impl Object {
     }
 }
 
+impl Drop for Object {
+    /// What holds others is taken apart step by step: a chain of a hundred
+    /// thousand would exhaust the stack if each dropped the next.
+    fn drop(&mut self) {
+        let mut rest = Vec::new();
+        self.take_children(&mut rest);
+        while let Some(value) = rest.pop() {
+            if let Value::Object(super::Opaque(object)) = value
+                && let Some(mut object) = Arc::into_inner(object)
+            {
+                object.take_children(&mut rest);
+            }
+        }
+    }
+}
+
+impl Object {
+    fn take_children(&mut self, rest: &mut Vec<Value>) {
+        match self {
+            Self::Items(items) => rest.append(items.values.get_mut()),
+            Self::Dictionary(dictionary) => {
+                for (_, (key, value)) in dictionary.entries.get_mut().drain(..) {
+                    rest.extend([key, value]);
+                }
+            }
+            Self::Pair(key, value) => rest.extend([std::mem::take(key), std::mem::take(value)]),
+            Self::Anonymous(_, values) => rest.append(values),
+            Self::Closure(closure) => {
+                let cells = std::mem::take(&mut closure.captured);
+                rest.extend(
+                    cells
+                        .into_iter()
+                        .filter_map(Arc::into_inner)
+                        .map(Mutex::into_inner),
+                );
+            }
+            Self::Query(query) => {
+                rest.push(std::mem::take(&mut query.source));
+                match &mut query.step {
+                    Step::Where(one)
+                    | Step::Select(one)
+                    | Step::SelectMany(one)
+                    | Step::SkipWhile(one)
+                    | Step::TakeWhile(one)
+                    | Step::Concat(one)
+                    | Step::OrderBy(one, _) => rest.push(std::mem::take(one)),
+                    Step::Zip(one, two) => rest.extend([std::mem::take(one), std::mem::take(two)]),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Part {
     fn class(self) -> &'static str {
         match self {
