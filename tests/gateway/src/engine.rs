@@ -367,7 +367,7 @@ async fn fail(exchange: &mut Exchange, chain: &Chain, error: PolicyError) {
     }
 }
 
-fn last_error(error: &PolicyError) -> expressions::LastError {
+pub(crate) fn last_error(error: &PolicyError) -> expressions::LastError {
     let mut last = expressions::LastError {
         source: error.source.to_owned(),
         reason: Some(error.reason.to_owned()),

@@ -14,10 +14,6 @@ use jiff::Timestamp;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// What is counted once the response is known: `rate-limit-by-key` and
-/// `quota-by-key` may count by it.
-pub(crate) type Afterwards = Box<dyn FnOnce(&mut Exchange) + Send>;
-
 /// A request, its response once there is one, and everything in between.
 pub(crate) struct Exchange {
     pub(crate) shared: Arc<Shared>,
@@ -38,8 +34,6 @@ pub(crate) struct Exchange {
     pub(crate) on_every_response: Vec<(String, String)>,
     /// Where `cache-store` puts the response, if it comes to that.
     pub(crate) cache: Option<crate::cache::Pending>,
-    /// The `cache-store` behind which a cached response goes on.
-    pub(crate) from_cache: bool,
     /// To be done with the response, with the counters' conditions.
     pub(crate) afterwards: Vec<crate::policies::Count>,
     pub(crate) trace: Option<Recorder>,
@@ -81,7 +75,6 @@ impl Exchange {
             section: Section::Inbound,
             on_every_response: Vec::new(),
             cache: None,
-            from_cache: false,
             afterwards: Vec::new(),
             trace: None,
             filled: false,

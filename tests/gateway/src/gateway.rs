@@ -53,7 +53,13 @@ impl Default for Options {
                 roots: Vec::new(),
             },
             limits: Limits::default(),
-            expression_limits: apim_expressions::Limits::default(),
+            // A request holds a thread while it evaluates: a fifth of what an
+            // evaluation may use by itself is still far above any policy.
+            expression_limits: apim_expressions::Limits {
+                fuel: 1_000_000,
+                memory: 16 * 1024 * 1024,
+                ..apim_expressions::Limits::default()
+            },
             authority: "https://login.microsoftonline.com".to_owned(),
             identity: None,
             trace_all: false,

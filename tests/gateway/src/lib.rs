@@ -15,7 +15,6 @@
 //! comment beside the rule says so.
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, unused_imports)]
 
 mod body;
 mod cache;

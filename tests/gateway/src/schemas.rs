@@ -60,7 +60,8 @@ fn compile(
         .map(|(_, document)| document)
         .ok_or_else(|| format!("The schema '{id}' does not exist."))?;
     let mut document = document.clone();
-    openapi_to_json_schema(&mut document, strictness);
+    let components = document.get("components").is_some();
+    openapi_to_json_schema(&mut document, strictness, components);
     let name = &reference.type_name;
     let schema = if name.is_empty() {
         document
@@ -88,11 +89,11 @@ fn compile(
 
 /// What OpenAPI 3.0 writes otherwise than JSON Schema, and what the policy
 /// asks beyond the schema.
-fn openapi_to_json_schema(value: &mut Value, strictness: Strictness) {
+fn openapi_to_json_schema(value: &mut Value, strictness: Strictness, components: bool) {
     match value {
         Value::Array(items) => {
             for item in items {
-                openapi_to_json_schema(item, strictness);
+                openapi_to_json_schema(item, strictness, components);
             }
         }
         Value::Object(fields) => {
@@ -145,10 +146,17 @@ fn openapi_to_json_schema(value: &mut Value, strictness: Strictness) {
                     }
                 }
             }
+            // Swagger's types stand elsewhere once they are imported.
+            if let Some(Value::String(reference)) = fields.get_mut("$ref")
+                && let Some(name) = reference.strip_prefix("#/definitions/")
+                && components
+            {
+                *reference = format!("#/components/schemas/{name}");
+            }
             // Examples and defaults are no schemas.
             for (name, field) in fields.iter_mut() {
                 if !["example", "examples", "default", "enum", "const"].contains(&name.as_str()) {
-                    openapi_to_json_schema(field, strictness);
+                    openapi_to_json_schema(field, strictness, components);
                 }
             }
         }

@@ -22,6 +22,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -179,7 +180,10 @@ where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     let limits = shared.limits.clone();
+    let spoken = Arc::new(AtomicBool::new(false));
+    let speaks = Arc::clone(&spoken);
     let service = service_fn(move |request: http::Request<Incoming>| {
+        speaks.store(true, Ordering::Relaxed);
         let (shared, peer) = (Arc::clone(&shared), peer.clone());
         async move {
             let patience = shared.limits.body_timeout;
@@ -199,7 +203,20 @@ where
         .keep_alive_interval(Some(limits.body_timeout))
         .keep_alive_timeout(limits.body_timeout)
         .max_concurrent_streams(200);
-    if let Err(error) = builder.serve_connection(io, service).await {
+    let connection = builder.serve_connection(io, service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = tokio::time::sleep(limits.head_timeout) => {
+            // Whoever connects and asks nothing is not waited for, whatever
+            // protocol that might have become.
+            if !spoken.load(Ordering::Relaxed) {
+                return;
+            }
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
     }
 }

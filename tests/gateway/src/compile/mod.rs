@@ -6,9 +6,9 @@ mod reader;
 mod service;
 mod value;
 
-pub(crate) use document::{Chain, Document, Item, Step};
+pub(crate) use document::{Chain, Document, Step};
 pub(crate) use reader::Reader;
-pub(crate) use service::{CompiledApi, CompiledOperation, CompiledService, Snapshot};
+pub(crate) use service::{CompiledService, Snapshot};
 pub(crate) use value::{PolicyValue, Value, keyword};
 
 use crate::configuration;

@@ -93,11 +93,6 @@ impl<'e, 'c, 's> Reader<'e, 'c, 's> {
         self.parse(&text, &format!("The '{}' element", self.element.name))
     }
 
-    /// The element's own text, trimmed, where it takes no expression.
-    pub(crate) fn plain_text(&self) -> Result<String, CompileError> {
-        Ok(self.replaced(&self.element.text())?.trim().to_owned())
-    }
-
     /// The texts of the children of one name.
     pub(crate) fn texts<T: PolicyValue>(
         &mut self,

@@ -8,7 +8,7 @@ use crate::exchange::Exchange;
 use crate::shared::Shared;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Frame, SizeHint};
+use hyper::body::{Frame, SizeHint};
 use jiff::Timestamp;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,5 +1,10 @@
 //! The policies: one file each, and one line in the table below.
 
+mod authentication_basic;
+mod authentication_managed_identity;
+mod cache_lookup;
+mod cache_store;
+mod cache_value;
 mod check_header;
 mod choose;
 mod cors;
@@ -7,10 +12,17 @@ mod counting;
 mod forward_request;
 mod include_fragment;
 mod ip_filter;
+mod mock_response;
 mod not_executed;
+mod quota;
+mod quota_by_key;
 mod rate_limit;
 mod rate_limit_by_key;
+mod retry;
 mod return_response;
+mod rewrite_uri;
+mod send_request;
+mod set_backend_service;
 mod set_body;
 mod set_header;
 mod set_method;
@@ -20,7 +32,11 @@ mod set_variable;
 mod token_rules;
 mod trace_policy;
 mod validate_azure_ad_token;
+mod validate_client_certificate;
+mod validate_content;
 mod validate_jwt;
+mod validate_parameters;
+mod validation;
 
 pub(crate) use cors::is_preflight;
 pub(crate) use counting::{Count, count_afterwards};
@@ -58,16 +74,31 @@ pub(crate) trait Policy: Send + Sync {
 type Compile = fn(&Element, &mut Compiler<'_>) -> Result<Box<dyn Policy>, CompileError>;
 
 /// Every policy that is executed.
+#[rustfmt::skip]
 const POLICIES: &[(&str, Compile)] = &[
+    ("authentication-basic", authentication_basic::compile),
+    ("authentication-managed-identity", authentication_managed_identity::compile),
+    ("cache-lookup", cache_lookup::compile),
+    ("cache-lookup-value", cache_value::compile_lookup),
+    ("cache-remove-value", cache_value::compile_remove),
+    ("cache-store", cache_store::compile),
+    ("cache-store-value", cache_value::compile_store),
     ("check-header", check_header::compile),
     ("choose", choose::compile),
     ("cors", cors::compile),
     ("forward-request", forward_request::compile),
     ("include-fragment", include_fragment::compile),
     ("ip-filter", ip_filter::compile),
+    ("mock-response", mock_response::compile),
+    ("quota", quota::compile),
+    ("quota-by-key", quota_by_key::compile),
     ("rate-limit", rate_limit::compile),
     ("rate-limit-by-key", rate_limit_by_key::compile),
+    ("retry", retry::compile),
     ("return-response", return_response::compile),
+    ("rewrite-uri", rewrite_uri::compile),
+    ("send-request", send_request::compile),
+    ("set-backend-service", set_backend_service::compile),
     ("set-body", set_body::compile),
     ("set-header", set_header::compile),
     ("set-method", set_method::compile),
@@ -76,7 +107,10 @@ const POLICIES: &[(&str, Compile)] = &[
     ("set-variable", set_variable::compile),
     ("trace", trace_policy::compile),
     ("validate-azure-ad-token", validate_azure_ad_token::compile),
+    ("validate-client-certificate", validate_client_certificate::compile),
+    ("validate-content", validate_content::compile),
     ("validate-jwt", validate_jwt::compile),
+    ("validate-parameters", validate_parameters::compile),
 ];
 
 /// The names of the policies that are executed.

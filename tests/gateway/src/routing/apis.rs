@@ -58,7 +58,8 @@ impl ApiIndex {
             let mut revision = None;
             if let Some((base, number)) = path.rsplit_once(";rev=") {
                 // Only digits are a revision; anything else is no path at all.
-                let Ok(number) = number.parse::<u32>() else {
+                let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+                let Some(number) = number.parse::<u32>().ok().filter(|_| digits) else {
                     continue;
                 };
                 revision = Some(number);

@@ -5,7 +5,7 @@ mod path;
 mod template;
 
 pub(crate) use apis::ApiIndex;
-pub(crate) use path::{PathError, normalise};
+pub(crate) use path::normalise;
 pub(crate) use template::{Template, best};
 
 /// Decodes `%XX`; everything else stays, `+` included. Bytes that are no UTF-8

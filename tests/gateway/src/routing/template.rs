@@ -136,7 +136,12 @@ impl Segment {
             names.push(name.to_owned());
             rest = &rest[start + length + 1..];
         }
-        if let ([name], true) = (names.as_slice(), part.len() == names[0].len() + 2) {
+        if names.is_empty() {
+            return Err(format!("'{part}' closes a brace that was not opened"));
+        }
+        if let [name] = names.as_slice()
+            && part.len() == name.len() + 2
+        {
             return Ok(Self::Parameter(name.clone()));
         }
         pattern.push_str(&regex::escape(&percent_decode(rest)));
@@ -256,7 +261,7 @@ mod tests {
 
     #[test]
     fn templates_that_cannot_be_are_refused() {
-        for template in ["/{a", "/{*a}/b", "/{}/x{}"] {
+        for template in ["/{a", "/a}", "/{*a}/b", "/{}/x{}"] {
             assert!(Template::parse(template).is_err(), "{template}");
         }
     }

@@ -5,7 +5,7 @@ mod jwt;
 mod keys;
 
 pub(crate) use identity::IdentityTokens;
-pub(crate) use jwt::{Claims, Refusal, RequiredClaim, Rules, VerifiedToken, key_id, verify};
+pub(crate) use jwt::{Refusal, RequiredClaim, Rules, key_id, verify};
 pub(crate) use keys::{KeyCache, KeyKind, VerificationKey};
 
 use crate::body::collect;

@@ -1,0 +1,75 @@
+//! What the validation policies have in common: ignoring, preventing or
+//! detecting, and the variable that lists what was found.
+
+use crate::compile::keyword;
+use crate::error::PolicyError;
+use crate::exchange::Exchange;
+use apim_expressions::Value;
+
+keyword!(
+    /// What happens to what is not valid.
+    Action {
+        Ignore = "ignore",
+        Prevent = "prevent",
+        Detect = "detect",
+    }
+);
+
+/// One thing that is not valid.
+pub(super) struct Finding {
+    pub(super) action: Action,
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) rule: &'static str,
+    pub(super) details: String,
+}
+
+/// Notes what was found and gives the error of what is to be prevented. A request that
+/// is prevented is answered 400, a response 502 (both documented for
+/// `validate-content`).
+pub(super) fn conclude(
+    exchange: &mut Exchange,
+    findings: &[Finding],
+    variable: Option<&str>,
+    reason: &'static str,
+) -> Option<PolicyError> {
+    let noted: Vec<serde_json::Value> = findings
+        .iter()
+        .filter(|finding| finding.action != Action::Ignore)
+        .map(|finding| {
+            serde_json::json!({
+                "Name": finding.name,
+                "Type": finding.kind,
+                "ValidationRule": finding.rule,
+                "Details": finding.details,
+                "Action": format!("{:?}", finding.action),
+            })
+        })
+        .collect();
+    for finding in findings {
+        if let Some(trace) = &mut exchange.trace {
+            trace.message(format!("{:?}: {}", finding.action, finding.details));
+        }
+    }
+    if let Some(variable) = variable
+        && !noted.is_empty()
+    {
+        let text = serde_json::Value::from(noted).to_string();
+        // A JSON array of what was found.
+        let value = Value::from_json(&text).unwrap_or_default();
+        let variables = &mut exchange.context.variables;
+        variables.insert(variable.to_owned(), value);
+    }
+    let prevented = findings
+        .iter()
+        .find(|finding| finding.action == Action::Prevent);
+    let finding = prevented?;
+    if exchange.on_request() {
+        return Some(PolicyError::told(400, reason, finding.details.clone()));
+    }
+    // What is wrong with a backend's answer is not the caller's matter.
+    Some(
+        PolicyError::told(502, reason, finding.details.clone())
+            .telling("The backend's response could not be validated."),
+    )
+}
