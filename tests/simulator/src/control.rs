@@ -18,7 +18,7 @@ use std::time::Duration;
 const MAX_WAIT_MS: u64 = 120_000;
 
 /// The interface in short, answered at `/_control`.
-const HELP: [(&str, &str); 20] = [
+const HELP: [(&str, &str); 22] = [
     (
         "GET /_control/endpoints",
         "URLs and ids, as in endpoints.json",
@@ -61,6 +61,14 @@ const HELP: [(&str, &str); 20] = [
     (
         "POST /_control/throttle",
         "{readsBurst, readsPerSecond, …} or null to switch throttling off",
+    ),
+    (
+        "POST /_control/debug-token",
+        "{service, api}: a token that traces requests to an API which carry it in Apim-Debug-Authorization; answers {token}",
+    ),
+    (
+        "GET /_control/traces[/ID][?format=text]",
+        "the last traced requests, policy by policy",
     ),
     (
         "GET /_control/state[?service=NAME]",
@@ -142,6 +150,8 @@ fn at_once(world: &World, call: &Call, method: &Method, parts: &[&str]) -> Answe
                 &json!({ "ahead_ms": ahead, "now": world.clock.now() }),
             ))
         }
+        ("POST", ["debug-token"]) => debug_token(world, call),
+        ("GET", ["traces", rest @ ..]) => traces(world, call, rest.first().copied()),
         ("GET", ["lro"]) => Ok(Reply::json(200, &json!(world.arm.lock().lro))),
         ("POST", ["lro"]) => {
             let settings = body::<LroSettings>(call)?;
@@ -301,6 +311,52 @@ fn vault_secret(world: &World, call: &Call, vault: &str, name: &str) -> Answer {
         .secrets
         .insert(name.to_owned(), body::<SecretBody>(call)?.value);
     Ok(Reply::json(200, &json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DebugToken {
+    service: Option<String>,
+    api: String,
+}
+
+fn gateway(world: &World) -> Result<&apim_gateway::Gateway, String> {
+    let data_plane = world.data_plane.as_ref();
+    data_plane
+        .map(|found| &found.gateway)
+        .ok_or_else(|| "there is no gateway; start with --gateway-listen".to_owned())
+}
+
+fn debug_token(world: &World, call: &Call) -> Answer {
+    let wanted = body::<DebugToken>(call)?;
+    let service = wanted
+        .service
+        .unwrap_or_else(|| world.seed.services[0].name.clone());
+    let hour = jiff::SignedDuration::from_hours(1);
+    let token = gateway(world)?.debug_token(&service, &wanted.api, hour);
+    Ok(Reply::json(200, &json!({ "token": token })))
+}
+
+/// The last traces, or one, as JSON or for people.
+fn traces(world: &World, call: &Call, id: Option<&str>) -> Answer {
+    let gateway = gateway(world)?;
+    let found = match id {
+        None => gateway.traces(),
+        Some(id) => vec![gateway.trace(id).ok_or("there is no such trace")?],
+    };
+    if call.parameter("format").as_deref() == Some("text") {
+        let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+        return Ok(Reply::text(
+            200,
+            "text/plain; charset=utf-8",
+            texts.join("\n"),
+        ));
+    }
+    let json: Vec<Value> = found.iter().map(|trace| json!(**trace)).collect();
+    Ok(match (id, json.into_iter().collect::<Vec<_>>()) {
+        (Some(_), mut one) => Reply::pretty(200, &one.remove(0)),
+        (None, all) => Reply::pretty(200, &Value::Array(all)),
+    })
 }
 
 fn with_service(world: &World, call: &Call, answer: impl FnOnce(&mut Service) -> Answer) -> Answer {

@@ -7,7 +7,8 @@ use super::request::Request;
 use super::store::{ApiOperation, Family, Revision, Service};
 use crate::http::Reply;
 use crate::openapi_import::{
-    self, ImportFormat, ImportProblem, ImportedApi, ImportedOperation, ImportedParameter,
+    self, ImportFormat, ImportProblem, ImportedApi, ImportedBody, ImportedOperation,
+    ImportedParameter,
 };
 use crate::world::hex_id;
 use serde_json::{Map, Value, json};
@@ -146,15 +147,59 @@ fn parameters(of: &[ImportedParameter]) -> Value {
         .collect()
 }
 
-fn representations(content_types: &[String]) -> Value {
-    content_types
-        .iter()
-        .map(|content_type| json!({ "contentType": content_type }))
-        .collect()
+/// The schemas of a document with those that stand inline in it, which get a
+/// name of their own.
+struct Types {
+    schema_id: String,
+    schemas: Map<String, Value>,
+}
+
+impl Types {
+    /// The name of a body's type, if it has one.
+    fn name(&mut self, schema: &Value, wanted: &str) -> Option<String> {
+        let fields = schema.as_object().filter(|fields| !fields.is_empty())?;
+        if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
+            let name = reference.rsplit('/').next().unwrap_or_default();
+            return self.schemas.contains_key(name).then(|| name.to_owned());
+        }
+        let mut name = wanted.to_owned();
+        while self.schemas.get(&name).is_some_and(|known| known != schema) {
+            name.push('_');
+        }
+        self.schemas.insert(name.clone(), schema.clone());
+        Some(name)
+    }
+
+    fn representations(&mut self, bodies: &[ImportedBody], owner: &str) -> Value {
+        let place = |content_type: &str| {
+            let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+            content_type.chars().map(plain).collect::<String>()
+        };
+        bodies
+            .iter()
+            .map(|body| {
+                let mut shown = json!({ "contentType": body.content_type });
+                if !body.examples.is_empty() {
+                    let examples: Map<String, Value> = body
+                        .examples
+                        .iter()
+                        .map(|(name, value)| (name.clone(), json!({ "value": value })))
+                        .collect();
+                    shown["examples"] = examples.into();
+                }
+                let wanted = format!("{owner}-{}", place(&body.content_type));
+                if let Some(name) = self.name(&body.schema, &wanted) {
+                    shown["schemaId"] = self.schema_id.clone().into();
+                    shown["typeName"] = name.into();
+                }
+                shown
+            })
+            .collect()
+    }
 }
 
 /// The properties of an operation resource.
-fn operation_properties(operation: &ImportedOperation) -> Map<String, Value> {
+fn operation_properties(operation: &ImportedOperation, types: &mut Types) -> Map<String, Value> {
     let responses: Vec<Value> = operation
         .responses
         .iter()
@@ -162,11 +207,18 @@ fn operation_properties(operation: &ImportedOperation) -> Map<String, Value> {
             json!({
                 "statusCode": response.status_code,
                 "description": response.description,
-                "representations": representations(&response.content_types),
+                "representations": types.representations(
+                    &response.bodies,
+                    &format!("{}-{}", operation.id, response.status_code),
+                ),
                 "headers": [],
             })
         })
         .collect();
+    let request = types.representations(
+        &operation.request_bodies,
+        &format!("{}-request", operation.id),
+    );
     super::operations::ordered(&json!({
         "displayName": operation.display_name,
         "method": operation.method,
@@ -176,7 +228,7 @@ fn operation_properties(operation: &ImportedOperation) -> Map<String, Value> {
         "request": {
             "queryParameters": parameters(&operation.query_parameters),
             "headers": parameters(&operation.headers),
-            "representations": representations(&operation.request_content_types),
+            "representations": request,
         },
         "responses": responses,
     }))
@@ -254,8 +306,14 @@ impl Service {
             .map(|revision| revision.operations.clone())
             .unwrap_or_default();
         let mut operations = Vec::with_capacity(imported.operations.len());
+        let mut types = Types {
+            schema_id: self
+                .imported_schema(api, number)
+                .map_or_else(hex_id, |known| known.name),
+            schemas: imported.schemas.as_object().cloned().unwrap_or_default(),
+        };
         for operation in &imported.operations {
-            let properties = operation_properties(operation);
+            let properties = operation_properties(operation, &mut types);
             let same_id = old
                 .iter()
                 .find(|old| old.entity.name.eq_ignore_ascii_case(&operation.id));
@@ -277,7 +335,7 @@ impl Service {
                 },
             });
         }
-        let schemas = self.imported_schemas(request, api, number, &imported.schemas);
+        let schemas = self.imported_schemas(request, api, number, types);
         if let Some(revision) = self
             .families
             .get_mut(&api.key())
@@ -288,26 +346,28 @@ impl Service {
         }
     }
 
+    /// The schema that an earlier import has left.
+    fn imported_schema(&self, api: &ApiRef, number: u32) -> Option<super::store::Entity> {
+        let revision = self.family(api)?.revisions.get(&number)?;
+        revision
+            .schemas
+            .values()
+            .find(|schema| schema.text("contentType") == Some(SCHEMA_CONTENT_TYPE))
+            .cloned()
+    }
+
     fn imported_schemas(
         &mut self,
         request: &Request,
         api: &ApiRef,
         number: u32,
-        schemas: &Value,
+        types: Types,
     ) -> BTreeMap<String, super::store::Entity> {
-        if schemas.as_object().is_none_or(Map::is_empty) {
+        let schemas = types.schemas;
+        if schemas.is_empty() {
             return BTreeMap::new();
         }
-        let known = self
-            .family(api)
-            .and_then(|family| family.revisions.get(&number))
-            .and_then(|revision| {
-                revision
-                    .schemas
-                    .values()
-                    .find(|schema| schema.text("contentType") == Some(SCHEMA_CONTENT_TYPE))
-                    .cloned()
-            });
+        let known = self.imported_schema(api, number);
         let mut properties = Map::new();
         properties.insert("contentType".to_owned(), SCHEMA_CONTENT_TYPE.into());
         properties.insert(
@@ -316,7 +376,7 @@ impl Service {
         );
         let entity = match known {
             Some(known) => self.changed_entity(&known, properties, request.now),
-            None => self.new_entity(&hex_id(), properties, request.now),
+            None => self.new_entity(&types.schema_id, properties, request.now),
         };
         BTreeMap::from([(entity.name.to_lowercase(), entity)])
     }

@@ -6,6 +6,7 @@ mod auth;
 mod contract;
 #[rustfmt::skip]
 mod contract_table;
+mod debugging;
 mod dispatch;
 pub(crate) mod dump;
 mod entity;
@@ -258,6 +259,9 @@ async fn serve(
             .service_mut(&path)
             .and_then(|service| service.exported(&api, &format));
         request.blob = exported.map(|(text, kind)| blob::put(world, text, kind));
+    }
+    if let Some(reply) = debugging::answer(world, &path, &request) {
+        return reply;
     }
     let mut arm = world.arm.lock();
     let settings = arm.lro.clone();

@@ -101,8 +101,21 @@ pub struct ImportedOperation {
     /// Content types of the request body; none for GET, HEAD and OPTIONS,
     /// whose bodies are dropped.
     pub request_content_types: Vec<String>,
+    /// What the document says of each of these.
+    pub request_bodies: Vec<ImportedBody>,
     /// Responses with a numeric status code.
     pub responses: Vec<ImportedResponse>,
+}
+
+/// A body of one content type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedBody {
+    /// Its content type.
+    pub content_type: String,
+    /// Its schema as it stands there; `Null` if absent.
+    pub schema: Value,
+    /// Examples by name.
+    pub examples: Vec<(String, Value)>,
 }
 
 /// A parameter of an operation.
@@ -123,7 +136,7 @@ pub struct ImportedParameter {
 }
 
 /// A response of an operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ImportedResponse {
     /// The status code.
     pub status_code: u16,
@@ -131,6 +144,8 @@ pub struct ImportedResponse {
     pub description: Option<String>,
     /// The content types it may have.
     pub content_types: Vec<String>,
+    /// What the document says of each of these.
+    pub bodies: Vec<ImportedBody>,
 }
 
 /// Imports a document that stands inline in the request.

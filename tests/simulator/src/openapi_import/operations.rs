@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::parameters::{Place, parameters, resolve};
 use super::resource_names::{Names, normalise};
-use super::{ImportProblem, ImportedOperation, ImportedParameter, ImportedResponse};
+use super::{ImportProblem, ImportedBody, ImportedOperation, ImportedParameter, ImportedResponse};
 
 const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
@@ -138,6 +138,7 @@ impl Site<'_> {
             query_parameters: optional,
             headers: of(Place::Header).collect(),
             request_content_types: self.request_content_types(&method, &declared),
+            request_bodies: self.request_bodies(&method, &declared),
             responses: self.responses(),
             method,
         })
@@ -220,6 +221,65 @@ impl Site<'_> {
         self.media_types("consumes")
     }
 
+    fn request_bodies(
+        &self,
+        method: &str,
+        declared: &[(Place, ImportedParameter)],
+    ) -> Vec<ImportedBody> {
+        let types = self.request_content_types(method, declared);
+        if !self.swagger {
+            let body = resolve(self.document, &self.operation["requestBody"]);
+            return self.bodies(body, &types);
+        }
+        let lists = [&self.operation["parameters"], &self.item["parameters"]];
+        let body = lists
+            .into_iter()
+            .filter_map(Value::as_array)
+            .flatten()
+            .filter_map(|parameter| resolve(self.document, parameter))
+            .find(|parameter| parameter["in"] == "body");
+        self.bodies(body, &types)
+    }
+
+    /// What a request body or response says of its content types.
+    fn bodies(&self, holder: Option<&Value>, types: &[String]) -> Vec<ImportedBody> {
+        let Some(holder) = holder else {
+            return Vec::new();
+        };
+        types
+            .iter()
+            .map(|content_type| {
+                // Swagger has one schema for all content types.
+                let media = if self.swagger {
+                    holder
+                } else {
+                    &holder["content"][content_type]
+                };
+                let mut examples = Vec::new();
+                let single = if self.swagger {
+                    &holder["examples"][content_type]
+                } else {
+                    &media["example"]
+                };
+                if !single.is_null() {
+                    examples.push(("default".to_owned(), single.clone()));
+                }
+                if !self.swagger {
+                    for (name, example) in media["examples"].as_object().into_iter().flatten() {
+                        let value = resolve(self.document, example)
+                            .map_or(Value::Null, |example| example["value"].clone());
+                        examples.push((name.clone(), value));
+                    }
+                }
+                ImportedBody {
+                    content_type: content_type.clone(),
+                    schema: media["schema"].clone(),
+                    examples,
+                }
+            })
+            .collect()
+    }
+
     fn responses(&self) -> Vec<ImportedResponse> {
         self.operation["responses"]
             .as_object()
@@ -237,6 +297,7 @@ impl Site<'_> {
                 Some(ImportedResponse {
                     status_code: status.parse().ok()?,
                     description: response["description"].as_str().map(str::to_owned),
+                    bodies: self.bodies(Some(response), &content_types),
                     content_types,
                 })
             })

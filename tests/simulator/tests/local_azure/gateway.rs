@@ -187,6 +187,120 @@ async fn policies_that_are_not_executed_are_named_when_they_are_written_and_when
 }
 
 #[tokio::test]
+async fn a_request_is_traced_with_a_token_from_arm() {
+    let azure = azure().await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    import(&azure, &backend.url()).await;
+    let document = "<policies><inbound><base /><set-header name=\"X-Team\"><value>catalog</value></set-header></inbound></policies>";
+    put_policy(&azure, document).await.expect(201);
+    let ask = async |action: &str, body: Value| {
+        let path = format!("gateways/managed/{action}");
+        azure.arm(Method::POST, &path, Some(body)).await
+    };
+    let api = format!("{}/apis/shop", azure.service);
+    let wanted = json!({ "credentialsExpireAfter": "PT1H", "apiId": api, "purposes": ["tracing"] });
+    let token = ask("listDebugCredentials", wanted).await.expect(200).json();
+    let url = format!(
+        "{}/shop/v1/items/7",
+        azure.simulator.gateway_url().expect("a gateway")
+    );
+    let request = client(&azure.simulator).get(&url).header(
+        "Apim-Debug-Authorization",
+        token["token"].as_str().expect("a token"),
+    );
+    let traced = answer(request.send().await.expect("an answer"))
+        .await
+        .expect(200);
+    let id = traced.header("apim-trace-id");
+    let trace = ask("listTrace", json!({ "traceId": id })).await.expect(200);
+    assert_eq!(trace.json()["entries"][0]["policy"], "set-header");
+    ask("listTrace", json!({ "traceId": "none" }))
+        .await
+        .expect(404);
+    let shown = format!(
+        "{}/_control/traces/{id}?format=text",
+        azure.simulator.base_url
+    );
+    let shown = azure.send(Method::GET, &shown, &[], None).await.expect(200);
+    assert!(
+        shown.text.contains("+ request header X-Team: catalog"),
+        "{}",
+        shown.text
+    );
+}
+
+#[tokio::test]
+async fn what_an_imported_document_says_of_bodies_is_validated_and_mocked() {
+    let azure = azure().await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    let item = json!({ "type": "object", "required": ["name"], "properties": { "name": { "type": "string" } } });
+    let content = |schema: Value| json!({ "application/json": { "schema": schema, "example": { "name": "drawn" } } });
+    let document = json!({
+        "openapi": "3.0.1", "info": { "title": "Shop", "version": "1" },
+        "paths": { "/items": {
+            "post": {
+                "operationId": "make",
+                "requestBody": { "content": content(json!({ "$ref": "#/components/schemas/Item" })) },
+                "responses": { "201": { "description": "made", "content": content(item.clone()) } },
+            },
+            "put": {
+                "operationId": "change",
+                "requestBody": { "content": content(json!({ "type": "array", "items": { "type": "integer" } })) },
+                "responses": { "200": { "description": "ok" } },
+            },
+        } },
+        "components": { "schemas": { "Item": item } },
+    });
+    azure
+        .put(
+            "apis/shop?import=true",
+            json!({
+                "path": "shop/v1", "format": "openapi+json", "value": document.to_string(),
+                "serviceUrl": backend.url(), "subscriptionRequired": false,
+            }),
+        )
+        .await
+        .expect(201);
+    azure.get("apis/shop").await.expect(200);
+    let validated = r#"<policies><inbound><base />
+        <validate-content unspecified-content-type-action="prevent" max-size="1000" size-exceeded-action="prevent">
+        <content type="application/json" validate-as="json" action="prevent" /></validate-content>
+        <choose><when condition="{{mock}}"><mock-response status-code="201" content-type="application/json" /></when></choose>
+        </inbound></policies>"#;
+    put_policy(&azure, &validated.replace("{{mock}}", "false"))
+        .await
+        .expect(201);
+    let url = format!(
+        "{}/shop/v1/items",
+        azure.simulator.gateway_url().expect("a gateway")
+    );
+    let client = client(&azure.simulator);
+    let send = async |method: Method, body: &str| {
+        let request = client
+            .request(method, &url)
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+        answer(request.send().await.expect("an answer")).await
+    };
+    for (method, body, expected) in [
+        (Method::POST, r#"{"name": "a"}"#, 200),
+        (Method::POST, r#"{"nam": "a"}"#, 400),
+        (Method::PUT, "[1, 2]", 200),
+        (Method::PUT, r#"["a"]"#, 400),
+    ] {
+        assert_eq!(send(method, body).await.status, expected, "{body}");
+    }
+    put_policy(&azure, &validated.replace("{{mock}}", "true"))
+        .await
+        .expect(200);
+    let mocked = send(Method::POST, r#"{"name": "a"}"#).await;
+    assert_eq!(
+        (mocked.status, mocked.json()),
+        (201, json!({ "name": "drawn" }))
+    );
+}
+
+#[tokio::test]
 async fn an_expression_that_is_not_known_is_refused_with_its_place() {
     let azure = azure().await;
     import(&azure, "http://127.0.0.1:9").await;
