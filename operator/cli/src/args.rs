@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use operator_core::names::ShardName;
 use operator_core::policy_plugin::parse_duration;
 use url::Url;
 
@@ -239,7 +240,8 @@ Examples:
   apim-operator run                                  in a pod: everything by its environment
   KUBECONFIG=~/.kube/config apim-operator run --listen 127.0.0.1:8080
   apim-operator run --plugin-dir ./plugins --cache-dir ./compiled
-  apim-operator run --key-vault-name my-vault        without an ApimInstance")]
+  apim-operator run --key-vault-name my-vault        without an ApimInstance
+  apim-operator run --leader-elect --shard west      a second operator, for a part of the objects")]
 pub(crate) struct RunArgs {
     /// Plugins.
     #[command(flatten)]
@@ -284,6 +286,13 @@ pub(crate) struct RunArgs {
     /// Election.
     #[command(flatten)]
     pub(crate) election: ElectionArgs,
+
+    /// Work on what this shard is assigned: ExposedAPIs whose namespace, or
+    /// whose ApimInstance, has the label `apim.oda.tmforum.org/shard=NAME`.
+    /// Without it, on what has no such label. Each shard has a lease of its own,
+    /// so this needs --leader-elect.
+    #[arg(long, env = "APIM_OPERATOR_SHARD", value_name = "NAME", value_parser = shard_name, help_heading = "Several shards")]
+    pub(crate) shard: Option<ShardName>,
 
     /// Pauses and periods pass so many times faster. For tests of what happens
     /// over hours; time-outs and the lease stay as they are.
@@ -515,6 +524,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A rate; nothing would ever be done at the rate of 0.
+fn shard_name(text: &str) -> Result<ShardName, String> {
+    ShardName::parse(text).map_err(|error| error.to_string())
+}
+
 fn per_second(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),

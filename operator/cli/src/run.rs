@@ -6,6 +6,7 @@ use operator_controller::leader::Election;
 use operator_controller::run::{Settings, run as run_operator};
 use operator_core::leader::Timings;
 use operator_core::pace::Pace;
+use operator_core::shard::Shard;
 
 use crate::args::RunArgs;
 use crate::{Done, cluster, compile};
@@ -45,6 +46,7 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
         compiler: Some(compile::compiler()?),
         own_credentials: false,
         election: election(args)?,
+        shard: shard(args),
         pace: Pace::times(args.time_scale),
     })
 }
@@ -53,6 +55,10 @@ fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
 fn election(args: &RunArgs) -> anyhow::Result<Option<Election>> {
     let given = &args.election;
     if !given.enabled {
+        anyhow::ensure!(
+            args.shard.is_none(),
+            "--shard needs --leader-elect: each shard has a lease of its own, by which the others know that it is served"
+        );
         return Ok(None);
     }
     let timings = Timings::new(
@@ -63,13 +69,18 @@ fn election(args: &RunArgs) -> anyhow::Result<Option<Election>> {
     .context("--leader-elect-lease-duration, -renew-deadline and -retry-period")?;
     Ok(Some(Election {
         namespace: args.namespace.clone(),
-        lease: given.resource_name.clone(),
+        lease: shard(args).lease(&given.resource_name),
         name: args.name.clone(),
         timings,
     }))
 }
 
-async fn shutdown() {
+fn shard(args: &RunArgs) -> Shard {
+    args.shard.clone().map_or(Shard::MAIN, Shard::named)
+}
+
+/// Done when the process is asked to stop.
+pub(crate) async fn shutdown() {
     let interrupt = tokio::signal::ctrl_c();
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

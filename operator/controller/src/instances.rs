@@ -22,6 +22,7 @@ use operator_core::instance::same::{Claimant, ServiceIdentity, rightful};
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, InstanceDefaults};
 use operator_core::names::{InstanceName, ObjectKey};
 use operator_core::pace::Pace;
+use operator_core::shard::LABEL;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -56,6 +57,9 @@ pub struct InstanceSettings {
     pub cluster: String,
     /// How fast pauses pass.
     pub pace: Pace,
+    /// Whether this process says on ApimInstances how they fare; of several
+    /// shards one does.
+    pub tells: bool,
 }
 
 /// A connection that works.
@@ -241,6 +245,14 @@ impl Instances {
         }
     }
 
+    /// What the label of an instance says of the shard of its APIs.
+    #[must_use]
+    pub fn shard(&self, name: &InstanceName) -> Option<String> {
+        let entries = self.entries.read();
+        let object = entries.get(name.as_str())?.object.as_ref()?;
+        object.labels().get(LABEL).cloned()
+    }
+
     /// Whether an instance is being connected for the first time since the
     /// operator started or its settings changed. When that has ended, well or
     /// badly, all objects are reconciled.
@@ -295,9 +307,14 @@ impl Instances {
             if let Some(entry) = entries.get_mut(&name)
                 && entry.spec.as_ref() == Some(&object.spec.0)
             {
-                entry.object = Some(object.clone());
+                let before = entry.object.replace(object.clone());
+                let label = |object: &ApimInstance| object.labels().get(LABEL).cloned();
+                let moved = before.as_ref().and_then(label) != label(object);
                 drop(entries);
                 self.seen.send_replace(());
+                if moved {
+                    self.triggers.all("ApimInstance");
+                }
                 return;
             }
         }

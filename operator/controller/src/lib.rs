@@ -24,6 +24,7 @@ pub mod reconcile;
 pub mod resource;
 pub mod run;
 pub mod server;
+pub mod shards;
 pub mod slots;
 pub mod uses;
 pub mod watch;

@@ -42,6 +42,8 @@ struct Object {
     held: u64,
     /// The annotation `applied` that was last written, or its removal.
     annotation: Option<Annotation>,
+    /// It is known to have no ServiceMonitor.
+    unmonitored: bool,
 }
 
 /// The operator's memory.
@@ -227,6 +229,20 @@ impl Memory {
             .entry(key.clone())
             .or_default()
             .annotation = Some(done);
+    }
+
+    /// Whether it may have a ServiceMonitor: one from before this process, or
+    /// from before a change of settings.
+    #[must_use]
+    pub fn may_have_monitor(&self, key: &ObjectKey) -> bool {
+        let objects = self.objects.lock();
+        objects.get(key).is_none_or(|object| !object.unmonitored)
+    }
+
+    /// Remembers whether it has none.
+    pub fn monitored(&self, key: &ObjectKey, monitored: bool) {
+        let mut objects = self.objects.lock();
+        objects.entry(key.clone()).or_default().unmonitored = !monitored;
     }
 
     /// Forgets an object that is gone.

@@ -55,6 +55,11 @@ struct LeaderLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShardLabels {
+    shard: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DriftLabels {
     kind: &'static str,
     outcome: &'static str,
@@ -126,6 +131,8 @@ pub struct Metrics {
     plugins_loaded: Gauge,
     instances_ready: Gauge<i64, std::sync::atomic::AtomicI64>,
     leading: Family<LeaderLabels, Gauge>,
+    shard_objects: Family<ShardLabels, Gauge>,
+    shard_unserved: Family<ShardLabels, Gauge>,
     ready_seconds: Gauge<f64, AtomicU64>,
     listed: OnceLock<Instant>,
     arm_writes: Counter<u64, AtomicU64>,
@@ -175,6 +182,8 @@ impl Metrics {
         let plugins_loaded = Gauge::default();
         let instances_ready = Gauge::default();
         let leading = Family::<LeaderLabels, Gauge>::default();
+        let shard_objects = Family::<ShardLabels, Gauge>::default();
+        let shard_unserved = Family::<ShardLabels, Gauge>::default();
         let ready_seconds = Gauge::<f64, AtomicU64>::default();
         let arm_writes = Counter::default();
         let component_patches = Family::<PatchLabels, Counter>::default();
@@ -267,6 +276,16 @@ impl Metrics {
             leading.clone(),
         );
         registry.register(
+            "apim_operator_shard_objects",
+            "ExposedAPIs that are left to another shard",
+            shard_objects.clone(),
+        );
+        registry.register(
+            "apim_operator_shard_unserved",
+            "Whether a shard has ExposedAPIs and nobody holds its lease (1)",
+            shard_unserved.clone(),
+        );
+        registry.register(
             "apim_operator_ready_seconds",
             "From the arrival of the ExposedAPIs until this replica was ready",
             ready_seconds.clone(),
@@ -328,6 +347,8 @@ impl Metrics {
             plugins_loaded,
             instances_ready,
             leading,
+            shard_objects,
+            shard_unserved,
             ready_seconds,
             listed: OnceLock::new(),
             arm_writes,
@@ -526,6 +547,18 @@ impl Metrics {
             name: lease.to_owned(),
         };
         self.leading.get_or_create(&labels).set(i64::from(leads));
+    }
+
+    /// How many ExposedAPIs another shard has, and whether nobody serves it.
+    pub fn shard(&self, shard: &str, objects: usize, unserved: bool) {
+        let labels = ShardLabels {
+            shard: shard.to_owned(),
+        };
+        let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+        self.shard_objects.get_or_create(&labels).set(objects);
+        self.shard_unserved
+            .get_or_create(&labels)
+            .set(i64::from(unserved));
     }
 
     /// The metrics in the `OpenMetrics` text format.

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use operator_core::apim::AppliedRecord;
 use operator_core::exposed_api::{ApiPath, in_api_management};
-use operator_core::names::{InstanceName, ObjectKey, PREFIX};
+use operator_core::names::{InstanceName, ObjectKey};
 use parking_lot::RwLock;
 
 use crate::reconcile::subject::Subject;
@@ -103,11 +103,10 @@ fn asked(subject: &Subject, trusted: bool) -> Option<Asked> {
         return None;
     }
     let path = ApiPath::parse(subject.spec.get("path")?.as_str()?).ok()?;
-    let annotation = subject.meta.annotations.get(&format!("{PREFIX}instance"));
     let record = subject.status.as_ref().filter(|_| trusted);
     Some(Asked {
         created: subject.created.clone(),
-        instance: annotation.and_then(|text| InstanceName::parse(text.trim()).ok()),
+        instance: subject.instance(),
         record: record.and_then(operator_core::status::applied),
         path: normal(path.as_api_management()),
     })

@@ -51,6 +51,7 @@ pub struct PolicyPlugins {
     metrics: Arc<Metrics>,
     leadership: Leadership,
     pace: Pace,
+    tells: bool,
     entries: Mutex<HashMap<String, Kept>>,
 }
 
@@ -98,6 +99,9 @@ pub struct Parts {
     pub leadership: Leadership,
     /// How fast pauses pass.
     pub pace: Pace,
+    /// Whether this process says on PolicyPlugins how they fare, and holds
+    /// them; of several shards one does.
+    pub tells: bool,
 }
 
 impl PolicyPlugins {
@@ -116,6 +120,7 @@ impl PolicyPlugins {
             metrics: parts.metrics,
             leadership: parts.leadership,
             pace: parts.pace,
+            tells: parts.tells,
             entries: Mutex::default(),
         });
         let synced = follow(api, watcher::Config::default(), Follower(Arc::clone(&this)));

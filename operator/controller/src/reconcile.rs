@@ -8,8 +8,10 @@
 pub(crate) mod claim;
 mod cleanup;
 mod dereference;
+mod elsewhere;
 pub mod exposure;
 mod facts;
+mod monitor;
 mod publish;
 mod report;
 pub(crate) use claim::{APPLIED, Claim, claim};
@@ -44,6 +46,7 @@ use crate::metrics::{Metrics, ReconcileResult};
 use crate::paths::Paths;
 use crate::plugins::{Plugins, RenderError};
 use crate::resource::ExposedApis;
+use crate::shards::Shards;
 use crate::slots::{Slot, Slots};
 use crate::uses::{Health, Uses};
 use crate::watch::Triggers;
@@ -89,6 +92,8 @@ pub struct Context {
     pub slots: Slots,
     /// How fast pauses pass.
     pub pace: Pace,
+    /// What is left to other operators.
+    pub shards: Arc<Shards>,
 }
 
 /// A reconcile that could not do its work for want of the API server.
@@ -180,17 +185,16 @@ fn action(next: Next) -> Action {
 }
 
 async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
+    let mut claim = claim(ctx, subject);
+    if elsewhere::is_elsewhere(ctx, subject, &claim) {
+        return Ok(End::DONE);
+    }
     if subject.meta.deleting {
-        let record = claim::claim(ctx, subject).record;
-        let Turn::Now(_slot) = turn(ctx, subject, record.map(|record| record.instance)) else {
-            return Ok(End::DONE);
-        };
-        return cleanup::cleanup(ctx, subject).await;
+        return leave(ctx, subject, claim).await;
     }
     hold(ctx, subject).await?;
 
     // dereference
-    let mut claim = claim(ctx, subject);
     let view = ctx.plugins.registry().view(&subject.key);
     let input = dereference(ctx, subject, &mut claim, &view.catalog).await?;
     ctx.uses.seen(
@@ -265,6 +269,7 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         if !ingress.left_alone {
             stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
         }
+        monitor::step(ctx, subject, &desired).await?;
 
         // apply to API Management
         let place = publish::place(&desired, &claim, &stages);
@@ -302,6 +307,15 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     ctx.uses
         .ended(&subject.key, health(&stages), view.staged.clone());
     report::built(ctx, subject, &validated, &desired, &claim, &stages, &facts).await
+}
+
+/// Cleans up after an object that is being deleted, when its turn comes.
+async fn leave(ctx: &Context, subject: &Subject, claim: Claim) -> Result<End, Error> {
+    let instance = claim.record.map(|record| record.instance);
+    let Turn::Now(_slot) = turn(ctx, subject, instance) else {
+        return Ok(End::DONE);
+    };
+    cleanup::cleanup(ctx, subject).await
 }
 
 /// Whether an object may call its instance now.

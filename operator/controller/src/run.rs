@@ -17,6 +17,7 @@ use kube::Client;
 use operator_apim::{CloudSettings, Limits};
 use operator_core::leader::Loss;
 use operator_core::pace::Pace;
+use operator_core::shard::Shard;
 use operator_plugin_host::CompilerCommand;
 
 use crate::drift;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub own_credentials: bool,
     /// How this process stands for election; none: it is the only one.
     pub election: Option<Election>,
+    /// What it works on.
+    pub shard: Shard,
     /// Between two sweeps for what others changed; zero: there are none.
     pub drift_interval: Duration,
     /// How fast pauses and periods pass.
@@ -83,6 +86,7 @@ impl Settings {
             compiler: None,
             own_credentials: false,
             election: None,
+            shard: Shard::MAIN,
             drift_interval: Duration::ZERO,
             pace: Pace::REAL,
         }

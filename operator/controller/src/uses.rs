@@ -27,6 +27,8 @@ struct Use {
     staged: BTreeSet<PluginName>,
     documents: BTreeSet<ConfigMapKey>,
     health: Health,
+    /// Another operator works on it: it counts, and nobody here waits for it.
+    elsewhere: bool,
 }
 
 #[derive(Debug, Default)]
@@ -125,11 +127,36 @@ impl Uses {
         let mut inner = self.inner.lock();
         let first = inner.unseen.remove(key);
         let entry = inner.uses.entry(key.clone()).or_default();
-        let changed = first || entry.names != names || entry.mandatory != mandatory;
+        let changed =
+            first || entry.elsewhere || entry.names != names || entry.mandatory != mandatory;
         entry.names = names;
         entry.mandatory = mandatory;
+        entry.elsewhere = false;
         drop(inner);
         if changed {
+            self.tell();
+        }
+    }
+
+    /// An API that another operator works on names these plugins.
+    pub fn elsewhere(
+        &self,
+        key: &ObjectKey,
+        names: BTreeSet<PluginName>,
+        mandatory: BTreeSet<PluginName>,
+    ) {
+        let now = Use {
+            names,
+            mandatory,
+            elsewhere: true,
+            ..Use::default()
+        };
+        let mut inner = self.inner.lock();
+        let first = inner.unseen.remove(key);
+        let changed = inner.uses.get(key) != Some(&now);
+        inner.uses.insert(key.clone(), now);
+        drop(inner);
+        if first || changed {
             self.tell();
         }
     }
@@ -186,14 +213,15 @@ impl Uses {
         }
     }
 
-    /// The APIs that name a plugin, also those that wait for it.
+    /// The APIs that name a plugin, also those that wait for it, as far as this
+    /// operator works on them.
     #[must_use]
     pub fn of(&self, name: &PluginName) -> BTreeSet<ObjectKey> {
         let inner = self.inner.lock();
         let uses = inner
             .uses
             .iter()
-            .filter(|(_, one)| one.names.contains(name));
+            .filter(|(_, one)| !one.elsewhere && one.names.contains(name));
         uses.map(|(key, _)| key.clone()).collect()
     }
 
@@ -273,6 +301,28 @@ mod tests {
                 mandatory: 0
             })
         );
+    }
+
+    #[test]
+    fn an_api_that_another_operator_works_on_is_counted_and_not_waited_for() {
+        let uses = Uses::default();
+        let cors = PluginName::parse("cors").unwrap();
+        let (here, there) = (ObjectKey::new("a", "here"), ObjectKey::new("b", "there"));
+        for key in [&here, &there] {
+            uses.exists(key, vec![]);
+        }
+        uses.listed();
+        uses.seen(&here, names(&["cors"]), names(&[]));
+        assert_eq!(uses.count(&cors), None);
+        uses.elsewhere(&there, names(&["cors"]), names(&["cors"]));
+        let both = Count {
+            users: 2,
+            mandatory: 1,
+        };
+        assert_eq!(uses.count(&cors), Some(both));
+        assert_eq!(uses.of(&cors), BTreeSet::from([here.clone()]));
+        uses.seen(&there, names(&["cors"]), names(&["cors"]));
+        assert_eq!(uses.of(&cors), BTreeSet::from([here, there]));
     }
 
     #[test]

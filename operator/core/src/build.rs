@@ -6,7 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use crate::desired::{ApiSettings, Desired, DesiredApi};
+use crate::desired::{ApiSettings, Desired, DesiredApi, DesiredMonitor};
+use crate::exposed_api::Implementation;
 use crate::instance::Instance;
 use crate::validate::{Publication, ValidatedApi};
 
@@ -22,6 +23,8 @@ pub fn build(validated: &ValidatedApi) -> Desired {
         key: api.key.clone(),
         instance: validated.instance().map(|i| i.name.clone()),
         exposure: validated.exposure.clone(),
+        monitor: monitor(validated),
+        metrics: api.api_type.is_metrics(),
         api: match (&validated.publication, validated.instance()) {
             (Some(publication), Some(instance)) => {
                 Some(desired_api(validated, publication, instance))
@@ -31,6 +34,27 @@ pub fn build(validated: &ValidatedApi) -> Desired {
         policy: None,
         warnings: validated.warnings.clone(),
     }
+}
+
+/// What is said to Prometheus of metrics whose Service is in the cluster.
+fn monitor(validated: &ValidatedApi) -> Option<DesiredMonitor> {
+    let api = validated.api();
+    let settings = validated
+        .instance()?
+        .spec
+        .exposure
+        .service_monitor
+        .as_ref()?;
+    let Implementation::Service(service) = &api.implementation else {
+        return None;
+    };
+    api.api_type.is_metrics().then(|| DesiredMonitor {
+        service: service.clone(),
+        port: api.port,
+        path: api.path.to_string(),
+        labels: settings.labels.clone(),
+        interval: settings.interval.clone(),
+    })
 }
 
 fn desired_api(

@@ -21,6 +21,13 @@ pub struct Desired {
     pub instance: Option<InstanceName>,
     /// How traffic enters the cluster.
     pub exposure: Exposure,
+    /// What is said to Prometheus; absent where the instance does not ask for
+    /// it, and for everything but metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<DesiredMonitor>,
+    /// Whether it is metrics.
+    #[serde(skip)]
+    pub metrics: bool,
     /// The API in APIM; absent for types that do not go there.
     pub api: Option<DesiredApi>,
     /// Its policy documents; absent until they are rendered and where there is
@@ -39,6 +46,7 @@ impl Desired {
             &self.key,
             &self.instance,
             &self.exposure,
+            &self.monitor,
             &self.api,
             &self.policy,
         ))
@@ -62,6 +70,22 @@ pub enum Exposure {
         /// allows; absent when there is none.
         url: Option<String>,
     },
+}
+
+/// A ServiceMonitor of the Prometheus Operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredMonitor {
+    /// The Service.
+    pub service: String,
+    /// The Service's port.
+    pub port: u16,
+    /// The path that is scraped.
+    pub path: String,
+    /// By which Prometheus finds it.
+    pub labels: BTreeMap<String, String>,
+    /// Between two scrapes, as `30s`.
+    pub interval: String,
 }
 
 /// An Ingress, with the fields that the operator owns.

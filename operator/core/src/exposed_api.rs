@@ -86,11 +86,17 @@ impl ApiType {
         }
     }
 
+    /// Whether it is something to scrape.
+    #[must_use]
+    pub const fn is_metrics(self) -> bool {
+        matches!(self, Self::Prometheus | Self::OpenMetrics)
+    }
+
     /// Whether it is published in API Management. Metrics are scraped from
     /// within the cluster.
     #[must_use]
     pub const fn in_api_management(self) -> bool {
-        matches!(self, Self::OpenApi | Self::Mcp)
+        !self.is_metrics()
     }
 }
 

@@ -23,6 +23,7 @@ pub use spec::{ApimInstanceSpec, Fetch, When};
 use crate::annotations::nearest::{listed, shown};
 use crate::names::{InstanceName, PluginName};
 use crate::policy::{Grants, ReferenceKind};
+use crate::policy_plugin::parse_duration;
 use crate::problem::Problem;
 use crate::tier::{Network, Tier};
 use pattern::Pattern;
@@ -301,6 +302,11 @@ fn check_texts(spec: &ApimInstanceSpec, problems: &mut Vec<Problem>) {
                 ),
             ));
         }
+    }
+    if let Some(monitor) = &spec.exposure.service_monitor
+        && let Err(why) = parse_duration(&monitor.interval)
+    {
+        problems.push(Problem::new("exposure.serviceMonitor.interval", why));
     }
     for (i, rule) in spec.path_ownership.iter().enumerate() {
         if let Err(why) = crate::exposed_api::ApiPath::parse(&rule.prefix) {

@@ -34,6 +34,7 @@ pub mod policy;
 pub mod policy_plugin;
 pub mod problem;
 pub mod retry;
+pub mod shard;
 pub mod status;
 pub mod tier;
 pub mod validate;

@@ -75,6 +75,11 @@ string_newtype! {
     PluginName
 }
 string_newtype! {
+    /// The name of a shard: a DNS label of at most 40 characters, because it
+    /// ends the name of a Lease.
+    ShardName
+}
+string_newtype! {
     /// SHA-256 in lowercase hex of some content.
     ContentHash
 }
@@ -89,17 +94,35 @@ pub struct InvalidName {
     pub expected: &'static str,
 }
 
+/// Whether a text is a DNS label of at most so many characters.
+fn is_label(text: &str, longest: usize) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    let edge = |c: Option<&u8>| c.is_some_and(|c| *c != b'-');
+    let bytes = text.as_bytes();
+    bytes.len() <= longest
+        && bytes.iter().copied().all(inner)
+        && edge(bytes.first())
+        && edge(bytes.last())
+}
+
+impl ShardName {
+    /// Reads a shard's name.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        if is_label(text, 40) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName {
+                value: text.to_owned(),
+                expected: "the name of a shard: lowercase letters, digits and `-`, at most 40, no `-` at either end",
+            })
+        }
+    }
+}
+
 impl PluginName {
     /// Reads a plugin's name.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-        let edge = |c: Option<&u8>| c.is_some_and(|c| *c != b'-');
-        let bytes = text.as_bytes();
-        if bytes.len() <= 56
-            && bytes.iter().copied().all(inner)
-            && edge(bytes.first())
-            && edge(bytes.last())
-        {
+        if is_label(text, 56) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidName {

@@ -14,6 +14,7 @@ use operator_controller::leader::Election;
 use operator_controller::run::{Settings, run};
 use operator_core::leader::Timings;
 use operator_core::pace::Pace;
+use operator_core::shard::Shard;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::kube_tap::KubeTap;
@@ -138,6 +139,7 @@ fn settings(place: &Place, name: &str) -> Settings {
         own_credentials: false,
         election: election(place, name),
         drift_interval: Duration::ZERO,
+        shard: Shard::MAIN,
         pace: NonZeroU32::new(PACE).map_or(Pace::REAL, Pace::times),
     }
 }

@@ -621,6 +621,6 @@ mod tests {
             kinds.extend(schedule.steps.iter().map(Step::kind));
         }
         assert!(steps > 12_000, "{steps}");
-        assert_eq!(kinds.len(), 33, "{kinds:#?}");
+        assert_eq!(kinds.len(), 34, "{kinds:#?}");
     }
 }

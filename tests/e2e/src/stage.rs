@@ -261,7 +261,8 @@ impl StageBuilder {
             );
             return None;
         }
-        match Stage::start(self).await {
+        // Large, and nobody who awaits it needs to be.
+        match Box::pin(Stage::start(self)).await {
             Ok(stage) => Some(stage),
             Err(error) => panic!("the stage for {test} could not be set: {error:#}"),
         }

@@ -5,7 +5,10 @@
 use anyhow::{Context as _, Result};
 use apim_simulator::ServiceSeed;
 use e2e::canvas::{component, component_definition, components};
-use e2e::{PATIENCE, PolicyPlugins as _, Stage, conditions, exposed_api, policy_plugin, status_of};
+use e2e::{
+    PATIENCE, PolicyPlugins as _, Stage, conditions, exposed_api, metrics_api, policy_plugin,
+    service_monitor_definition, status_of,
+};
 use kube::ResourceExt as _;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
@@ -118,6 +121,8 @@ async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
             }]);
         }))
         .await?;
+    let scraped = format!("{name}-metrics");
+    stage.apply(&metrics_api(&scraped)).await?;
     let uid = api.get(name).await?.uid();
     let listed = Patch::Merge(json!({"status": {"coreAPIs": [{"name": name, "uid": uid}]}}));
     parents
@@ -130,13 +135,19 @@ async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
         PATIENCE,
         async || {
             let object = api.get_opt(name).await.map_err(|error| error.to_string())?;
+            let metrics = api
+                .get_opt(&scraped)
+                .await
+                .map_err(|error| error.to_string())?;
+            let monitor = stage.service_monitors().get_opt(&scraped).await;
+            let monitor = monitor.map_err(|error| error.to_string())?;
             let status = object.as_ref().map(status_of).unwrap_or_default();
             // What stops an object is told in its status, the rest in the log.
             let told = format!("{status}{}", stage.operator_log()).replace('\\', "");
             if told.contains(refusal) {
                 return Ok(Life::Refused);
             }
-            if object.is_none() {
+            if object.is_none() && metrics.is_none() && monitor.is_none() {
                 return Ok(Life::Whole);
             }
             if !deleted && status["implementation"]["ready"] == true {
@@ -156,13 +167,16 @@ async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
                     .map_err(|error| error.to_string())?;
                 let told = status_of(&parent)["coreAPIs"][0]["ready"] == true;
                 if !events.is_empty()
+                    && monitor.is_some()
                     && told
                     && kept
                     && connected == ["default: True", "other: True"]
                 {
-                    api.delete(name, &DeleteParams::default())
-                        .await
-                        .map_err(|error| error.to_string())?;
+                    for name in [name, &scraped] {
+                        api.delete(name, &DeleteParams::default())
+                            .await
+                            .map_err(|error| error.to_string())?;
+                    }
                     deleted = true;
                 }
             }
@@ -193,18 +207,26 @@ async fn bury(stage: &Stage, name: &str) -> Result<()> {
         .delete(name, &DeleteParams::default())
         .await?;
     let api = stage.exposed_apis("shop");
-    if api.get_opt(name).await?.is_some() {
-        let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        api.patch(name, &PatchParams::default(), &free).await?;
-        if api
-            .get_opt(name)
-            .await?
-            .is_some_and(|object| object.metadata.deletion_timestamp.is_none())
-        {
-            api.delete(name, &DeleteParams::default()).await?;
-        }
+    let scraped = format!("{name}-metrics");
+    let monitors = stage.service_monitors();
+    if monitors.get_opt(&scraped).await?.is_some() {
+        monitors.delete(&scraped, &DeleteParams::default()).await?;
     }
-    stage.until_gone(name).await
+    for name in [name, &scraped] {
+        if api.get_opt(name).await?.is_some() {
+            let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+            api.patch(name, &PatchParams::default(), &free).await?;
+            if api
+                .get_opt(name)
+                .await?
+                .is_some_and(|object| object.metadata.deletion_timestamp.is_none())
+            {
+                api.delete(name, &DeleteParams::default()).await?;
+            }
+        }
+        stage.until_gone(name).await?;
+    }
+    Ok(())
 }
 
 /// A second instance whose secret the operator has to read.
@@ -292,7 +314,9 @@ async fn every_right_of_the_shipped_rbac_is_needed() -> Result<()> {
         .environment("APIM_OPERATOR_LEADER_ELECT", "true")
         // So that the lease is renewed, too, while an object lives.
         .environment("APIM_OPERATOR_LEADER_ELECT_RETRY_PERIOD", "100ms")
+        .instance(json!({"exposure": {"serviceMonitor": {}}}))
         .object(component_definition()?)
+        .object(service_monitor_definition())
         .object(component("parent", &[]));
     let Some(mut stage) = stage.start("every_right").await else {
         return Ok(());

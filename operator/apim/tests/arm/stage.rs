@@ -276,6 +276,8 @@ impl Wish {
             url_template: format!("/{id}"),
         });
         Desired {
+            monitor: None,
+            metrics: false,
             key: ObjectKey::new("team", "orders"),
             instance: Some(InstanceName::parse("default").unwrap()),
             exposure: Exposure::InCluster { url: String::new() },

@@ -209,6 +209,8 @@ impl Transport for Service {
 
 fn desired(number: usize) -> Desired {
     Desired {
+        monitor: None,
+        metrics: false,
         key: key(number),
         instance: Some(InstanceName::parse("default").unwrap()),
         exposure: Exposure::External { url: None },

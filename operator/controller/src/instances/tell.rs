@@ -32,6 +32,9 @@ impl Instances {
         object: &ApimInstance,
         outcome: Result<&(Option<String>, Arc<Connection>), &Trouble>,
     ) -> bool {
+        if !self.settings.tells {
+            return true;
+        }
         let (status, reason, message) = match outcome {
             Ok((note, _)) => (
                 "True",

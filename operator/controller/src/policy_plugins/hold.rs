@@ -21,6 +21,9 @@ const COUNT_PAUSE: Duration = Duration::from_secs(2);
 impl PolicyPlugins {
     /// Holds an object or lets it go.
     pub(super) fn hold(self: &Arc<Self>, object: &PolicyPlugin) {
+        if !self.tells {
+            return;
+        }
         let held = object.finalizers().iter().any(|name| name == FINALIZER);
         let mandatory = object.spec.0.mandatory.is_some();
         let wanted = if object.metadata.deletion_timestamp.is_some() {

@@ -108,6 +108,9 @@ impl PolicyPlugins {
                 return;
             }
             kept.said = Some(status.clone());
+            if !self.tells {
+                return;
+            }
             (before, status)
         };
         let api: Api<PolicyPlugin> = Api::all(self.client.clone());

@@ -19,7 +19,7 @@ use operator_core::status::reasons::Reason;
 
 use super::claim;
 use super::subject::Subject;
-use super::{Context, End, Error, exposure, publish, report};
+use super::{Context, End, Error, exposure, monitor, publish, report};
 use crate::events::EventKind;
 
 /// How long a deletion waits for a mark to be taken off.
@@ -98,6 +98,10 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
             );
             return Ok(End { failed: true, next });
         }
+    }
+    // It is the object's property, and goes with it anyway.
+    if let Err(error) = monitor::removed(ctx, subject).await {
+        tracing::warn!(%error, "the ServiceMonitor could not be deleted, and is left to Kubernetes");
     }
     leave_component(ctx, subject).await;
     release(ctx, subject).await?;

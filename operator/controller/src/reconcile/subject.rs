@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use operator_core::exposed_api::ObjectMeta;
-use operator_core::names::{FINALIZER, ObjectKey};
+use operator_core::names::{FINALIZER, InstanceName, ObjectKey, PREFIX};
 use serde_json::Value;
 
 use crate::crd::exposed_api::GROUP;
@@ -33,6 +33,13 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The instance that its annotation names.
+    #[must_use]
+    pub fn instance(&self) -> Option<InstanceName> {
+        let annotation = self.meta.annotations.get(&format!("{PREFIX}instance"));
+        annotation.and_then(|text| InstanceName::parse(text.trim()).ok())
+    }
+
     /// Takes what matters of an object.
     #[must_use]
     pub fn of(object: &DynamicObject) -> Self {

@@ -152,6 +152,7 @@ impl Follower {
         context.drift.forget(key);
         context.events.forget(key);
         context.slots.forget(key);
+        context.shards.forget(key);
     }
 }
 

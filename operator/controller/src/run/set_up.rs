@@ -28,6 +28,7 @@ use crate::plugins::{Plugins, instance_defaults};
 use crate::policy_plugins::{self, PolicyPlugins};
 use crate::reconcile::Context;
 use crate::resource::{ExposedApis, ResourceError, StatusMode};
+use crate::shards::{Look, Shards};
 use crate::slots::Slots;
 use crate::uses::Uses;
 use crate::watch::{self as watches, Synced, Trigger, Triggers};
@@ -37,6 +38,8 @@ use crate::world::World;
 const DEFINITION_PAUSE: Duration = Duration::from_secs(5);
 /// How many instances must hang to keep all workers busy.
 const SHARES: u16 = 4;
+/// What the Leases of shards begin with where this process has none.
+const LEASE: &str = "apim-operator";
 /// Below the folder for compiled plugins: the files they were compiled of.
 const FILES: &str = "files";
 
@@ -53,6 +56,8 @@ pub(crate) struct Ready {
     pub(super) drift: Option<drift::Parts>,
     triggers: Triggers,
     policy_plugins: Arc<PolicyPlugins>,
+    /// What looking after other shards needs; absent in those.
+    look: Option<Look>,
 }
 
 impl Ready {
@@ -62,14 +67,17 @@ impl Ready {
     }
 
     /// Everything is looked at; what the one before may have left is completed.
-    pub(super) fn take_over(&self) {
+    pub(super) fn take_over(&mut self) {
         self.context.uses.listed();
         self.policy_plugins.take_over();
         self.triggers.all("Leader");
         let objects = self.objects.clone();
         let users = move |name: &str| objects::published_in(&objects, name);
-        let instances = Arc::clone(&self.context.instances);
-        tokio::spawn(instances.hold(Box::new(users), self.context.events.clone()));
+        if let Some(look) = self.look.take() {
+            tokio::spawn(Arc::clone(&self.context.shards).watch_over(look));
+            let instances = Arc::clone(&self.context.instances);
+            tokio::spawn(instances.hold(Box::new(users), self.context.events.clone()));
+        }
     }
 }
 
@@ -101,16 +109,7 @@ pub(crate) async fn set_up(
     synced.push(config_maps.start(client.clone()));
     let (instances, instances_synced) = Instances::start(
         client.clone(),
-        InstanceSettings {
-            namespace: settings.namespace.clone(),
-            key_vault: settings.key_vault.clone(),
-            cloud: settings.cloud.clone(),
-            limits: settings.limits,
-            defaults: instance_defaults()?,
-            cluster: cluster.clone(),
-            own_credentials: settings.own_credentials,
-            pace: settings.pace,
-        },
+        instance_settings(&settings, &cluster)?,
         triggers.clone(),
         Arc::clone(&metrics),
         leadership.clone(),
@@ -140,7 +139,9 @@ pub(crate) async fn set_up(
         leadership: leadership.clone(),
         slots: Slots::new(usize::from(settings.concurrency / SHARES), triggers.clone()),
         pace: settings.pace,
+        shards: Arc::new(Shards::new(settings.shard.clone())),
     });
+    let look = look_at_shards(&settings, &client, &metrics);
     let drift = sweeps(&settings, &context, &triggers);
     let (objects, objects_synced) = objects::follow(&context, &triggers);
     synced.push(objects_synced);
@@ -163,6 +164,7 @@ pub(crate) async fn set_up(
         metrics,
         leadership: leadership.clone(),
         pace: settings.pace,
+        tells: look.is_some(),
     });
     synced.push(policy_plugins_synced);
     let folder = settings
@@ -180,7 +182,34 @@ pub(crate) async fn set_up(
         folder,
         triggers,
         policy_plugins,
+        look,
     }))
+}
+
+fn instance_settings(settings: &Settings, cluster: &str) -> Result<InstanceSettings, RunError> {
+    Ok(InstanceSettings {
+        namespace: settings.namespace.clone(),
+        key_vault: settings.key_vault.clone(),
+        cloud: settings.cloud.clone(),
+        limits: settings.limits,
+        defaults: instance_defaults()?,
+        cluster: cluster.to_owned(),
+        own_credentials: settings.own_credentials,
+        pace: settings.pace,
+        tells: settings.shard.is_main(),
+    })
+}
+
+/// What looking after other shards needs, in the one that does.
+fn look_at_shards(settings: &Settings, client: &Client, metrics: &Arc<Metrics>) -> Option<Look> {
+    let election = settings.election.as_ref();
+    settings.shard.is_main().then(|| Look {
+        client: client.clone(),
+        namespace: settings.namespace.clone(),
+        lease: election.map_or_else(|| LEASE.to_owned(), |election| election.lease.clone()),
+        metrics: Arc::clone(metrics),
+        pace: settings.pace,
+    })
 }
 
 /// What the sweeps for changes by others need.

@@ -41,6 +41,8 @@ pub(super) fn desired() -> Desired {
         url_template: "/orders".to_owned(),
     };
     Desired {
+        monitor: None,
+        metrics: false,
         key: ObjectKey::new("team", "orders"),
         instance: Some(InstanceName::parse("default").unwrap()),
         exposure: Exposure::External { url: None },

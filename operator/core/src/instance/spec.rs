@@ -222,6 +222,31 @@ pub struct ExposureSpec {
     /// How far the APIs of each segment are published.
     #[serde(skip_serializing_if = "is_default")]
     pub segments: Segments,
+    /// Makes a `ServiceMonitor` of the Prometheus Operator for each ExposedAPI
+    /// of type `prometheus` or `openmetrics`; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_monitor: Option<ServiceMonitorSpec>,
+}
+
+/// What ServiceMonitors are like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ServiceMonitorSpec {
+    /// Labels by which Prometheus finds them (its `serviceMonitorSelector`),
+    /// such as `release: kube-prometheus-stack`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Between two scrapes: `30s`, `1m`.
+    pub interval: String,
+}
+
+impl Default for ServiceMonitorSpec {
+    fn default() -> Self {
+        Self {
+            labels: BTreeMap::new(),
+            interval: "30s".to_owned(),
+        }
+    }
 }
 
 /// How far the APIs of each segment of a Component are published. An API that
@@ -271,6 +296,7 @@ impl Default for ExposureSpec {
             tls_secret: None,
             annotations: BTreeMap::new(),
             segments: Segments::default(),
+            service_monitor: None,
         }
     }
 }

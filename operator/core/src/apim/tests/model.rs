@@ -69,6 +69,8 @@ impl Wish {
             })
             .collect();
         Desired {
+            monitor: None,
+            metrics: false,
             key: ObjectKey::new("team", "orders"),
             instance: Some(InstanceName::parse("default").unwrap()),
             exposure: Exposure::InCluster { url: "x".into() },
