@@ -25,6 +25,8 @@ mod diff;
 #[cfg(not(target_arch = "wasm32"))]
 mod document;
 #[cfg(not(target_arch = "wasm32"))]
+mod exchange;
+#[cfg(not(target_arch = "wasm32"))]
 mod outcome;
 #[cfg(not(target_arch = "wasm32"))]
 mod run;
@@ -43,6 +45,8 @@ use crate::{
 pub use case::{Budget, Case, CaseError};
 #[cfg(not(target_arch = "wasm32"))]
 pub use diff::diff;
+#[cfg(not(target_arch = "wasm32"))]
+pub use exchange::{Answer, Exchange, Request};
 #[cfg(not(target_arch = "wasm32"))]
 pub use outcome::{Outcome, Reads, Said, Speaker};
 #[cfg(not(target_arch = "wasm32"))]

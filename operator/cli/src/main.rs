@@ -8,6 +8,7 @@ mod args;
 mod cluster;
 mod compile;
 mod crd;
+mod local_azure;
 mod logging;
 mod manifest;
 mod migrate;

@@ -11,10 +11,12 @@ mod project;
 mod pull;
 mod push;
 mod remote;
+mod requests;
 mod run;
 mod sandbox;
+mod serve;
 mod test;
-mod tools;
+pub(crate) mod tools;
 
 use std::path::PathBuf;
 

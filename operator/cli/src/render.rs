@@ -21,11 +21,12 @@ use url::Url;
 
 use crate::Done;
 use crate::args::{RenderArgs, RenderOutput};
+use crate::local_azure::LocalAzure;
 use crate::manifest::{self, Document};
 use crate::plugin;
 
 /// The cluster of ownership marks outside any cluster.
-const NO_CLUSTER: &str = "00000000-0000-0000-0000-000000000000";
+pub(crate) const NO_CLUSTER: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Prints the desired state of all ExposedAPIs of all files.
 pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
@@ -78,6 +79,37 @@ impl Setting {
             context,
             origin: backend.as_str().trim_end_matches('/').to_owned(),
         })
+    }
+}
+
+impl Setting {
+    /// The instance of a file, or the example, moved to a local Azure.
+    pub(crate) fn local(
+        file: Option<&Path>,
+        backend: &Url,
+        azure: &LocalAzure,
+    ) -> anyhow::Result<Self> {
+        let given = Self::new(file, backend)?;
+        let spec = azure.moved(given.instance.spec.clone())?;
+        let name = given.instance.name.clone();
+        let instance = Instance::new(name, spec, &instance_defaults()?).map_err(|problems| {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("{}", lines.join("\n"))
+        })?;
+        let gateway = azure.endpoints.gateway.clone();
+        Ok(Self {
+            instance: Arc::new(instance),
+            context: InstanceContext {
+                gateway_url: gateway.unwrap_or_default(),
+                ..given.context
+            },
+            origin: given.origin,
+        })
+    }
+
+    /// The instance.
+    pub(crate) fn instance(&self) -> &Instance {
+        &self.instance
     }
 }
 

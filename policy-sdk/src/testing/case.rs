@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use super::exchange::Exchange;
 use super::outcome::Outcome;
 use crate::{Context, SpecRequest, config};
 
@@ -73,6 +74,8 @@ pub struct Case {
     pub capabilities: Json,
     /// What the call may use.
     pub budget: Budget,
+    /// Requests to an API that has the case's policy.
+    pub requests: Vec<Exchange>,
     /// What must come of it; none: nobody has said yet.
     pub expect: Option<Outcome>,
     text: String,
@@ -98,6 +101,8 @@ struct File {
     capabilities: Json,
     #[serde(default)]
     budget: BudgetText,
+    #[serde(default)]
+    requests: Vec<Exchange>,
     #[serde(default)]
     expect: Option<Outcome>,
 }
@@ -187,6 +192,7 @@ impl Case {
                 fuel: file.budget.fuel,
                 memory: file.budget.memory.as_ref().map(bytes).transpose()?,
             },
+            requests: file.requests,
             expect: file.expect,
             text: text.to_owned(),
         })

@@ -46,6 +46,7 @@ async fn demo() -> anyhow::Result<()> {
     let world = World::start().await?;
     let mut show = Show::new(&world);
     publish(&mut show, &world).await?;
+    call(&mut show).await?;
     change(&mut show, &world).await?;
     mistake(&mut show, &world).await?;
     if keep {
@@ -76,6 +77,30 @@ async fn publish(show: &mut Show<'_>, world: &World) -> anyhow::Result<()> {
     show.run("sed -n '/annotations:/,/^spec:/p' stock.yaml | grep -v '^spec:'")
         .await?;
     show.run("./policy shop.stock/operations/reservestock")
+        .await
+}
+
+async fn call(show: &mut Show<'_>) -> anyhow::Result<()> {
+    show.title("What callers meet: the local gateway executes the policies, in front of a backend that echoes");
+    show.note(
+        "Without a token, with one that is for somebody else, and with one that is for these APIs:",
+    );
+    show.run("./call /product-catalog/productOffering").await?;
+    show.run(
+        "./call /product-catalog/productOffering -H \"Authorization: Bearer $(./token operator)\"",
+    )
+    .await?;
+    show.run(
+        "./call /product-catalog/productOffering -H \"Authorization: Bearer $(./token callers)\"",
+    )
+    .await?;
+    show.note("A reservation may be made twice a minute by each subscription:");
+    show.run("for n in 1 2 3; do ./call /stock/reservations -X POST -H \"Ocp-Apim-Subscription-Key: $(cat key)\" | head -n 1; done")
+        .await?;
+    show.note("A browser asks before it calls from another site:");
+    show.run("./call /stock/items/1 -X OPTIONS -H 'Origin: https://shop.example.com' -H 'Access-Control-Request-Method: GET'")
+        .await?;
+    show.run("./call /stock/items/1 -X OPTIONS -H 'Origin: https://evil.example' -H 'Access-Control-Request-Method: GET'")
         .await
 }
 

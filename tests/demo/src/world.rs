@@ -14,6 +14,9 @@ use test_harness::wait_until;
 /// Nothing here takes that long when all is well.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What the stand-in gives to Ingresses.
+const LOAD_BALANCER: &str = "203.0.113.10";
+
 const CATALOG: &str = include_str!("../data/product-catalog.swagger.json");
 const LEGACY: &str = include_str!("../../../deploy/examples/exposedapi-original-dialect.yaml");
 const STOCK: &str = include_str!("../../../deploy/examples/exposedapi-custom-chain.yaml");
@@ -48,7 +51,14 @@ impl World {
         );
         let azure_dir = dir.path().join("azure");
         let mut command = Command::new(program("apim-simulator")?);
-        command.args(["--port", "0", "--data-dir"]).arg(&azure_dir);
+        let echo = free_address()?;
+        command
+            .args(["--port", "0", "--gateway-listen", "127.0.0.1:0"])
+            .args(["--echo-listen", &echo])
+            // Where the address leads that the stand-in gives to Ingresses.
+            .args(["--backend", &format!("{LOAD_BALANCER}={echo}")])
+            .arg("--data-dir")
+            .arg(&azure_dir);
         let mut azure =
             Process::spawn("apim-simulator", &mut command, dir.path().join("azure.log"))?;
         let endpoints = endpoints(&mut azure, &azure_dir.join("endpoints.json")).await?;
@@ -235,17 +245,10 @@ async fn operator(plane: &ControlPlane, dir: &Path, endpoints: &Value) -> anyhow
         .into_iter()
         .find(|app| app["name"] == "operator");
     let identity = identity.context("the local Azure has an application for the operator")?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port();
+    let listen = free_address()?;
     let mut command = Command::new(program("apim-operator")?);
     command
-        .args([
-            "run",
-            "--listen",
-            &format!("127.0.0.1:{port}"),
-            "--cache-dir",
-        ])
+        .args(["run", "--listen", &listen, "--cache-dir"])
         .arg(dir.join("plugins"))
         .env("KUBECONFIG", kubeconfig)
         .env("AZURE_TENANT_ID", text(&identity["tenantId"]))
@@ -255,9 +258,15 @@ async fn operator(plane: &ControlPlane, dir: &Path, endpoints: &Value) -> anyhow
         .env_remove("RUST_LOG");
     let mut operator = Process::spawn("apim-operator", &mut command, dir.join("operator.log"))?;
     operator
-        .wait_for_url(&format!("http://127.0.0.1:{port}/readyz"), PATIENCE)
+        .wait_for_url(&format!("http://{listen}/readyz"), PATIENCE)
         .await?;
     Ok(operator)
+}
+
+/// An address that nobody listens on.
+fn free_address() -> anyhow::Result<String> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    Ok(listener.local_addr()?.to_string())
 }
 
 /// What the local Azure says of itself once it listens.
@@ -368,12 +377,15 @@ printf '%b\n' "$(sed -n 's/^ *"value": "\(.*\)",\{0,1\}$/\1/p' <<<"$body" | sed 
         ("legacy.yaml", &legacy),
         ("stock.yaml", STOCK),
         ("services.yaml", &services),
+        ("key", &text("gatewayKey")),
     ] {
         std::fs::write(dir.join(name), content)?;
     }
     for (name, content) in [
         ("apim", apim.as_str()),
         ("policy", policy),
+        ("token", &token_script(endpoints)),
+        ("call", &call_script(endpoints)),
         ("journal", &journal),
     ] {
         use std::os::unix::fs::PermissionsExt as _;
@@ -382,6 +394,60 @@ printf '%b\n' "$(sed -n 's/^ *"value": "\(.*\)",\{0,1\}$/\1/p' <<<"$body" | sed 
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
+}
+
+fn text<'v>(endpoints: &'v Value, field: &str) -> &'v str {
+    endpoints[field].as_str().unwrap_or_default()
+}
+
+fn token_script(endpoints: &Value) -> String {
+    format!(
+        r#"#!/usr/bin/env bash
+# A token of the local Entra: `callers` is the application that the APIs' tokens
+# are for; any other application's tokens are for somebody else.
+set -euo pipefail
+cd "$(dirname "$0")"
+case "$1" in
+{clients}esac
+curl -sS --cacert azure/ca.pem -d grant_type=client_credentials -d client_id="$id" -d client_secret="$1-secret" \
+  -d scope="$audience/.default" {authority}/{tenant}/oauth2/v2.0/token \
+  | sed -E 's/.*"access_token": *"([^"]*)".*/\1/' | tr -d '\n{{}} '
+"#,
+        clients = clients(endpoints),
+        authority = text(endpoints, "authority"),
+        tenant = text(endpoints, "tenantId"),
+    )
+}
+
+fn call_script(endpoints: &Value) -> String {
+    format!(
+        r#"#!/usr/bin/env bash
+# Calls the local gateway: the status, the headers that matter, the body.
+set -euo pipefail
+cd "$(dirname "$0")"
+path=$1; shift
+curl -sS --cacert azure/ca.pem -i "$@" "{gateway}$path" | tr -d '\r' \
+  | grep -vi -E '^(date|content-length|content-type|connection|vary|request-context):' | cut -c1-200 | sed '/^$/d'
+"#,
+        gateway = text(endpoints, "gateway"),
+    )
+}
+
+/// For each application that can have a token its id and whom the token is for,
+/// as cases of a shell script.
+fn clients(endpoints: &Value) -> String {
+    let applications = endpoints["applications"].as_array().into_iter().flatten();
+    let case = |application: &Value| {
+        let (name, id) = (&application["name"], &application["clientId"]);
+        let (name, id) = (name.as_str()?, id.as_str()?);
+        let audience = if name == "callers" {
+            id
+        } else {
+            "https://management.azure.com"
+        };
+        Some(format!("  {name}) id={id} audience={audience} ;;\n"))
+    };
+    applications.filter_map(case).collect()
 }
 
 async fn kubectl(plane: &ControlPlane, args: &[&str]) -> anyhow::Result<()> {

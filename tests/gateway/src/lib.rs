@@ -26,6 +26,7 @@ pub mod configuration;
 mod counters;
 mod debug;
 mod echo;
+mod elsewhere;
 mod engine;
 mod error;
 mod exchange;
@@ -49,6 +50,7 @@ pub use compile::{
 };
 pub use configuration::Configuration;
 pub use echo::{EchoBackend, echo};
+pub use elsewhere::Elsewhere;
 pub use gateway::{Gateway, Options, StartError};
 pub use policies::executed;
 pub use server::{ServerCertificate, ServerTlsError};

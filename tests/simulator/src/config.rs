@@ -31,6 +31,12 @@ pub struct SimulatorConfig {
     /// not know is refused, and services whose seed names no gateway URL have
     /// the listener's.
     pub gateway: Option<SocketAddr>,
+    /// Where a backend listens that answers with what it was sent; `None`:
+    /// there is none. Port 0 takes a free one.
+    pub echo: Option<SocketAddr>,
+    /// Backends that the gateway finds elsewhere than their host says: what the
+    /// address of a load balancer would lead to.
+    pub backends: BTreeMap<String, SocketAddr>,
 }
 
 impl Default for SimulatorConfig {
@@ -44,6 +50,8 @@ impl Default for SimulatorConfig {
             lro: LroSettings::default(),
             throttle: Some(ThrottleLimits::default()),
             gateway: None,
+            echo: None,
+            backends: BTreeMap::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::config::{LroSettings, ThrottleLimits};
 use crate::faults::FaultSpec;
 use crate::http::{Call, Reply};
 use crate::journal::JournalQuery;
+use crate::token;
 use crate::world::World;
 use axum::http::Method;
 use serde::Deserialize;
@@ -18,7 +19,7 @@ use std::time::Duration;
 const MAX_WAIT_MS: u64 = 120_000;
 
 /// The interface in short, answered at `/_control`.
-const HELP: [(&str, &str); 22] = [
+const HELP: [(&str, &str); 23] = [
     (
         "GET /_control/endpoints",
         "URLs and ids, as in endpoints.json",
@@ -92,6 +93,10 @@ const HELP: [(&str, &str); 22] = [
         "{value}: set a secret; DELETE removes it",
     ),
     (
+        "POST /_control/tokens",
+        "{claims}: sign an access token with these claims over those of the application `callers`; null leaves one out",
+    ),
+    (
         "POST /_control/federated-token",
         "{issuer, subject, audience, lifetimeS}: sign a token for a federated credential without keys of its own",
     ),
@@ -163,6 +168,7 @@ fn at_once(world: &World, call: &Call, method: &Method, parts: &[&str]) -> Answe
             world.arm.lock().set_throttle(limits);
             Ok(Reply::json(200, &json!(limits)))
         }
+        ("POST", ["tokens"]) => tokens(world, call),
         ("POST", ["federated-token"]) => federated_token(world, call),
         ("PUT" | "DELETE", ["vaults", vault, "secrets", name]) => {
             vault_secret(world, call, vault, name)
@@ -278,6 +284,37 @@ fn default_audience() -> String {
 
 fn default_lifetime() -> i64 {
     3600
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokensBody {
+    #[serde(default)]
+    claims: Map<String, Value>,
+}
+
+/// Signs whatever a test wants to say in a caller's token.
+fn tokens(world: &World, call: &Call) -> Answer {
+    let given: TokensBody = body(call)?;
+    let (tenant, application) = world
+        .seed
+        .tenants
+        .iter()
+        .find_map(|tenant| {
+            let mut all = tenant.applications.iter();
+            let found = all.find(|one| one.display_name == "callers")?;
+            Some((tenant, found))
+        })
+        .ok_or("the seed has no application `callers`")?;
+    let signed = token::issue_with(
+        &world.key,
+        &tenant.id,
+        application,
+        &given.claims,
+        world.clock.now(),
+    );
+    let signed = signed.map_err(|error| error.to_string())?;
+    Ok(Reply::json(200, &json!({ "token": signed })))
 }
 
 fn federated_token(world: &World, call: &Call) -> Answer {

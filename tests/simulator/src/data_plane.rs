@@ -5,10 +5,12 @@ use crate::arm::ArmState;
 use crate::arm::path::Kind;
 use crate::arm::store::{ApiOperation, Entity, Family, Revision, Service};
 use crate::clock::Clock;
-use crate::config::{Seed, ServiceSeed};
+use crate::config::{Seed, ServiceSeed, SimulatorConfig};
 use crate::tls::Certificates;
 use apim_gateway::configuration as gateway;
-use apim_gateway::{Gateway, ManagedIdentity, Options, ServerCertificate, Trust};
+use apim_gateway::{
+    Elsewhere, Gateway, HttpClient, ManagedIdentity, Options, ServerCertificate, Trust,
+};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -51,26 +53,33 @@ impl DataPlane {
         certificates: Option<&Certificates>,
         clock: &Arc<Clock>,
         base_url: &str,
-        seed: &Seed,
+        config: &SimulatorConfig,
     ) -> Result<Self, apim_gateway::StartError> {
+        let trust = Trust {
+            system: true,
+            roots: certificates
+                .map(|certificates| certificates.authority.clone())
+                .into_iter()
+                .collect(),
+        };
+        let client: Option<Arc<dyn HttpClient>> = if config.backends.is_empty() {
+            None
+        } else {
+            Some(Arc::new(Elsewhere::new(&trust, config.backends.clone())?))
+        };
         let options = Options {
+            client,
             listen,
             tls: certificates.map(|certificates| ServerCertificate {
                 chain: certificates.server.clone(),
                 key: certificates.server_key.clone(),
             }),
             clock: Arc::new(SharedClock(Arc::clone(clock))),
-            trust: Trust {
-                system: true,
-                roots: certificates
-                    .map(|certificates| certificates.authority.clone())
-                    .into_iter()
-                    .collect(),
-            },
+            trust,
             authority: base_url.to_owned(),
             identity: Some(ManagedIdentity {
                 endpoint: format!("{base_url}/msi/token"),
-                header: seed.identity_header.clone(),
+                header: config.seed.identity_header.clone(),
             }),
             ..Options::default()
         };

@@ -32,6 +32,10 @@ pub struct Endpoints {
     /// The key of the subscription that opens every API there.
     #[serde(default)]
     pub gateway_key: Option<String>,
+    /// The base URL of the backend that answers with what it was sent, if there
+    /// is one.
+    #[serde(default)]
+    pub echo: Option<String>,
     /// The authority's certificate, if one was written.
     pub ca_file: Option<String>,
     /// The default tenant.
@@ -103,6 +107,7 @@ impl Endpoints {
             control: format!("{base}/_control"),
             gateway: None,
             gateway_key: None,
+            echo: None,
             ca_file: data_dir
                 .filter(|_| transport == Transport::Https)
                 .map(|dir| dir.join("ca.pem").display().to_string()),

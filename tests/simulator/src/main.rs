@@ -63,6 +63,14 @@ struct Arguments {
     /// is none. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     gateway_listen: Option<SocketAddr>,
+    /// Where a backend listens for APIs that have none: it answers with what it
+    /// was sent, as JSON. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    echo_listen: Option<SocketAddr>,
+    /// The gateway sends requests for this host to this address, without TLS:
+    /// what a load balancer's address would lead to. May be repeated.
+    #[arg(long = "backend", value_name = "HOST=ADDRESS:PORT", value_parser = backend)]
+    backends: Vec<(String, SocketAddr)>,
     /// The folder for ca.pem, endpoints.json and the keys, which are kept from
     /// one start to the next.
     #[arg(long, value_name = "DIR")]
@@ -143,8 +151,21 @@ impl Arguments {
             },
             throttle,
             gateway: self.gateway_listen,
+            echo: self.echo_listen,
+            backends: self.backends.into_iter().collect(),
         })
     }
+}
+
+/// `HOST=ADDRESS:PORT`.
+fn backend(text: &str) -> Result<(String, SocketAddr), String> {
+    let (host, address) = text
+        .split_once('=')
+        .ok_or("write HOST=ADDRESS:PORT, as 203.0.113.10=127.0.0.1:8080")?;
+    let address = address
+        .parse()
+        .map_err(|_| format!("`{address}` is no address with a port, as 127.0.0.1:8080"))?;
+    Ok((host.to_owned(), address))
 }
 
 /// Ready when the process is asked to stop.

@@ -14,6 +14,7 @@ use crate::server::MakeServer;
 use crate::tls::{self, TlsError};
 use crate::token;
 use crate::world::World;
+use apim_gateway::EchoBackend;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use parking_lot::Mutex;
@@ -45,6 +46,9 @@ pub enum StartError {
     /// There is no key to sign tokens with.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The echo does not start.
+    #[error("the backend that answers with what it was sent does not start: {0}")]
+    Echo(std::io::Error),
     /// The gateway does not start.
     #[error("the gateway does not start: {0}")]
     Gateway(#[from] apim_gateway::StartError),
@@ -64,6 +68,7 @@ pub struct Simulator {
     world: Arc<World>,
     handle: Handle<SocketAddr>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
+    _echo: Option<EchoBackend>,
 }
 
 impl Simulator {
@@ -104,6 +109,11 @@ impl Simulator {
         let clock = Arc::new(Clock::default());
         let data_plane =
             data_plane(&mut config, certificates.as_ref(), &clock, &mut endpoints).await?;
+        let echo = match config.echo {
+            Some(listen) => Some(EchoBackend::start(listen).await.map_err(StartError::Echo)?),
+            None => None,
+        };
+        endpoints.echo = echo.as_ref().map(EchoBackend::url);
         let mut arm = ArmState::new(&config.seed, config.lro, config.throttle, clock.now());
         arm.executes = data_plane.is_some();
         let world = Arc::new(World {
@@ -158,6 +168,7 @@ impl Simulator {
             world,
             handle,
             server,
+            _echo: echo,
         })
     }
 
@@ -333,7 +344,7 @@ async fn data_plane(
         return Ok(None);
     };
     let base = &endpoints.resource_manager;
-    let started = DataPlane::start(listen, certificates, clock, base, &config.seed).await?;
+    let started = DataPlane::start(listen, certificates, clock, base, config).await?;
     endpoints.gateway = Some(started.gateway.url());
     endpoints.gateway_key = Some(MASTER_KEYS[0].to_owned());
     let address = started.gateway.address();

@@ -122,6 +122,11 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) bless: bool,
 
+    /// Leave the requests of the cases out, which need the program
+    /// apim-simulator: beside this one, on PATH, or named by `APIM_SIMULATOR`.
+    #[arg(long)]
+    pub(crate) no_requests: bool,
+
     /// Leave the native tests (`cargo test`) out.
     #[arg(long)]
     pub(crate) sandbox_only: bool,

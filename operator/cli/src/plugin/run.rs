@@ -1,16 +1,18 @@
 //! `plugin run`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
 use operator_controller::plugins::Plugins;
+use operator_core::desired::Desired;
 use operator_core::names::PluginName;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::host_of;
 use super::project::Project;
+use super::{host_of, serve};
 use crate::Done;
 use crate::args::{RenderOutput, http_url};
 use crate::manifest::{self, Document};
@@ -25,7 +27,8 @@ const PREFIX: &str = "apim.oda.tmforum.org/";
 Examples:
   apim-operator plugin run . -f api.yaml --config 'team: catalog'
   apim-operator plugin run cors jwt-entra ./acme-headers.wasm -f api.yaml
-  apim-operator plugin run . -f api.yaml --trace              with the lines that the plugin logs")]
+  apim-operator plugin run . -f api.yaml --trace              with the lines that the plugin logs
+  apim-operator plugin run . -f api.yaml --serve              and in front of a backend, for requests")]
 pub(crate) struct RunArgs {
     /// The chain: names of built-in plugins, *.wasm files, and folders of
     /// plugins, which are built first. It takes the place of the chain that
@@ -49,9 +52,27 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) trace: bool,
 
-    /// The URL that the gateway would send requests to.
-    #[arg(long, default_value = "https://backend.invalid", value_name = "URL", value_parser = http_url)]
-    pub(crate) backend_url: Url,
+    /// The URL that the gateway would send requests to; with --serve, the one
+    /// that it sends them to. Without it: nobody's, and with --serve a backend
+    /// that answers with what it was sent.
+    #[arg(long, value_name = "URL", value_parser = http_url)]
+    pub(crate) backend_url: Option<Url>,
+
+    /// Serve the policy in front of the backend, in a local Azure, until
+    /// Ctrl-C; a change of a file or of a plugin's source is served at once.
+    /// Needs the program apim-simulator: beside this one, on PATH, or named by
+    /// `APIM_SIMULATOR`; in a checkout of this project it is built.
+    #[arg(long)]
+    pub(crate) serve: bool,
+
+    /// Where requests are served.
+    #[arg(
+        long,
+        default_value = "127.0.0.1:8444",
+        value_name = "ADDRESS",
+        requires = "serve"
+    )]
+    pub(crate) listen: SocketAddr,
 
     /// Keep compiled plugins in this folder. It must be private: compiled code
     /// is trusted code.
@@ -63,8 +84,31 @@ pub(crate) struct RunArgs {
     pub(crate) output: RenderOutput,
 }
 
-/// Prints the policy of one ExposedAPI as one chain makes it.
+/// Where the gateway would send requests, should nobody say.
+const NOWHERE: &str = "https://backend.invalid";
+
+/// Prints the policy of one ExposedAPI as one chain makes it, or serves it.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
+    if args.serve {
+        return serve::serve(args);
+    }
+    let backend = match &args.backend_url {
+        Some(url) => url.clone(),
+        None => Url::parse(NOWHERE)?,
+    };
+    let setting = Setting::new(args.instance.as_deref(), &backend)?;
+    Ok(match desired(args, &setting)? {
+        Some(desired) => {
+            render::print(&[desired], args.output)?;
+            Done::Fine
+        }
+        None => Done::Problems,
+    })
+}
+
+/// The desired state of the ExposedAPI with the chain; nothing where there are
+/// problems, which were told.
+pub(super) fn desired(args: &RunArgs, setting: &Setting) -> anyhow::Result<Option<Desired>> {
     let documents = manifest::read(&args.file)?;
     let mut documents: Vec<Document> = documents
         .into_iter()
@@ -78,14 +122,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
     };
     let (plugins, chain) = chain(args)?;
     select(&mut document, &chain, args)?;
-    let setting = Setting::new(args.instance.as_deref(), &args.backend_url)?;
-    Ok(match render::shown(&document, &plugins, &setting) {
-        Some(desired) => {
-            render::print(&[desired], args.output)?;
-            Done::Fine
-        }
-        None => Done::Problems,
-    })
+    Ok(render::shown(&document, &plugins, setting))
 }
 
 /// Loads the plugins of the chain. What is given as a file takes the place of

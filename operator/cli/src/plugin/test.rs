@@ -11,9 +11,10 @@ use policy_sdk::testing::{Case, diff};
 use super::args::TestArgs;
 use super::build::summary;
 use super::project::Project;
+use super::requests::Requests;
 use super::sandbox::Sandbox;
 use super::{host_of, size};
-use crate::Done;
+use crate::{Done, sentence};
 
 /// How a case ended.
 enum Verdict {
@@ -34,9 +35,18 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<Done> {
     let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let width = cases.iter().map(|case| case.name.len()).max().unwrap_or(0);
     let (mut failed, mut blessed) = (0, 0);
+    let mut requests = Sender::new(args, &cases)?;
     for case in &cases {
-        let (verdict, usage) = one(&sandbox, case, args.bless, colour)?;
-        let used = usage.as_ref().map(used).unwrap_or_default();
+        let (mut verdict, usage) = one(&sandbox, case, args.bless, colour)?;
+        let mut used = usage.as_ref().map(used).unwrap_or_default();
+        if !matches!(verdict, Verdict::Failed(_))
+            && let Some(wrong) = requests.send(&sandbox, case)
+        {
+            let _ = write!(used, ", {} requests", case.requests.len());
+            if !wrong.is_empty() {
+                verdict = Verdict::Failed(wrong.join("\n"));
+            }
+        }
         let name = &case.name;
         match verdict {
             Verdict::Same => writeln!(out, "ok      {name:width$}  {used}")?,
@@ -85,6 +95,46 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<Done> {
     } else {
         Done::Problems
     })
+}
+
+/// Sends the requests of cases, where there are any.
+struct Sender {
+    runtime: Option<tokio::runtime::Runtime>,
+    requests: Option<Requests>,
+}
+
+impl Sender {
+    fn new(args: &TestArgs, cases: &[Case]) -> anyhow::Result<Self> {
+        let all: usize = cases.iter().map(|case| case.requests.len()).sum();
+        if all == 0 || args.no_requests {
+            if all > 0 {
+                eprintln!("note: --no-requests: {all} requests of the cases are not sent");
+            }
+            return Ok(Self {
+                runtime: None,
+                requests: None,
+            });
+        }
+        let runtime = tokio::runtime::Runtime::new().context("a runtime")?;
+        let requests = runtime.block_on(Requests::start())?;
+        Ok(Self {
+            runtime: Some(runtime),
+            requests: Some(requests),
+        })
+    }
+
+    /// What is not as expected; nothing where nothing was sent.
+    fn send(&mut self, sandbox: &Sandbox, case: &Case) -> Option<Vec<String>> {
+        let (Some(runtime), Some(requests)) = (&self.runtime, &mut self.requests) else {
+            return None;
+        };
+        if case.requests.is_empty() {
+            return None;
+        }
+        let wrong = runtime.block_on(requests.run(sandbox, case));
+        // A case that cannot be published is one that failed.
+        Some(wrong.unwrap_or_else(|error| vec![sentence(&error)]))
+    }
 }
 
 fn one(

@@ -1,0 +1,271 @@
+//! The local Azure, for commands that show what a policy does to requests.
+//!
+//! It is a program of its own, `apim-simulator`, which shares no code with this
+//! one: what it says of a policy is a second opinion. It is told what to
+//! publish as Azure is, by the calls that the operator makes.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use operator_apim::{
+    Applier, Azure, CloudSettings, Credentials, OidcProvider, OpenGate, Secret, ServiceRef, Silent,
+};
+use operator_core::apim::AppliedRecord;
+use operator_core::desired::Desired;
+use operator_core::instance::spec::Cloud;
+use operator_core::instance::{ApimInstanceSpec, Instance};
+use operator_core::mark::OwnershipMark;
+use serde::Deserialize;
+use tempfile::TempDir;
+use url::Url;
+
+use crate::render::NO_CLUSTER;
+
+/// The program.
+const PROGRAM: &str = "apim-simulator";
+/// Names another file for it.
+const VARIABLE: &str = "APIM_SIMULATOR";
+
+/// Where everything is; the simulator prints it once it is ready.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Endpoints {
+    pub(crate) resource_manager: String,
+    pub(crate) authority: String,
+    pub(crate) control: String,
+    pub(crate) tenant_id: String,
+    pub(crate) subscription_id: String,
+    pub(crate) resource_group: String,
+    pub(crate) service_name: String,
+    pub(crate) gateway: Option<String>,
+    pub(crate) gateway_key: Option<String>,
+    pub(crate) echo: Option<String>,
+    applications: Vec<Application>,
+}
+
+/// Somebody who can have a token.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Application {
+    pub(crate) name: String,
+    pub(crate) tenant_id: String,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Option<String>,
+}
+
+/// A local Azure that runs; it ends when this is dropped.
+pub(crate) struct LocalAzure {
+    child: Child,
+    dir: TempDir,
+    pub(crate) endpoints: Endpoints,
+}
+
+impl Drop for LocalAzure {
+    fn drop(&mut self) {
+        // It is gone already, or goes now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl LocalAzure {
+    /// Starts one whose gateway listens there.
+    pub(crate) fn start(gateway: SocketAddr) -> anyhow::Result<Self> {
+        let program = find()?;
+        let dir = TempDir::new().context("a folder for the local Azure")?;
+        let mut child = Command::new(&program)
+            .args([
+                "--port",
+                "0",
+                "--no-throttle",
+                "--echo-listen",
+                "127.0.0.1:0",
+            ])
+            .arg("--gateway-listen")
+            .arg(gateway.to_string())
+            .arg("--data-dir")
+            .arg(dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| program.display().to_string())?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout)
+                .read_line(&mut line)
+                .with_context(|| program.display().to_string())?;
+        }
+        if line.is_empty() {
+            let status = child.wait()?;
+            bail!("{} ended with {status}", program.display());
+        }
+        let endpoints = serde_json::from_str(&line).with_context(|| {
+            format!("{} is not the {PROGRAM} of this version", program.display())
+        })?;
+        Ok(Self {
+            child,
+            dir,
+            endpoints,
+        })
+    }
+
+    /// The certificate of its authority.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    /// Whose tokens callers have, and whom they are for.
+    pub(crate) fn callers(&self) -> anyhow::Result<&Application> {
+        self.application("callers")
+    }
+
+    fn application(&self, name: &str) -> anyhow::Result<&Application> {
+        let mut all = self.endpoints.applications.iter();
+        all.find(|one| one.name == name)
+            .with_context(|| format!("the {PROGRAM} has no application `{name}`"))
+    }
+
+    /// An instance's settings, moved to this Azure.
+    pub(crate) fn moved(&self, spec: ApimInstanceSpec) -> anyhow::Result<ApimInstanceSpec> {
+        let at = &self.endpoints;
+        Ok(ApimInstanceSpec {
+            subscription_id: at.subscription_id.clone(),
+            resource_group: at.resource_group.clone(),
+            service_name: at.service_name.clone(),
+            tenant_id: at.tenant_id.clone(),
+            client_id: self.callers()?.client_id.clone(),
+            credentials: None,
+            cloud: Cloud {
+                authority_host: Some(at.authority.clone()),
+                resource_manager: Some(at.resource_manager.clone()),
+                ca_file: Some(self.ca_file().display().to_string()),
+                ..Cloud::default()
+            },
+            ..spec
+        })
+    }
+
+    /// What publishes in it, as the operator would.
+    pub(crate) async fn publisher(&self, instance: &Instance) -> anyhow::Result<Publisher> {
+        let url = |text: &str| Url::parse(text).with_context(|| text.to_owned());
+        let mut cloud = CloudSettings::of_authority(url(&self.endpoints.authority)?);
+        cloud.resource_manager = url(&self.endpoints.resource_manager)?;
+        cloud.ca_file = Some(self.ca_file());
+        let operator = self.application("operator")?;
+        let credentials = Credentials::ClientSecret {
+            tenant_id: operator.tenant_id.clone(),
+            client_id: operator.client_id.clone(),
+            secret: Secret::new(operator.client_secret.clone().unwrap_or_default()),
+        };
+        let service = ServiceRef {
+            subscription_id: self.endpoints.subscription_id.clone(),
+            resource_group: self.endpoints.resource_group.clone(),
+            service_name: self.endpoints.service_name.clone(),
+        };
+        let azure = Azure::new(cloud)?.with_gate(Arc::new(OpenGate));
+        let client = azure.client(service, &credentials)?;
+        client
+            .ensure_oidc_provider(&OidcProvider {
+                id: instance.spec.oidc_provider_id.clone(),
+                display_name: "Azure AD".to_owned(),
+                mark: OwnershipMark::of_instance(NO_CLUSTER).to_string(),
+                metadata_endpoint: instance.openid_configuration_url(),
+                client_id: instance.spec.client_id.clone(),
+            })
+            .await?;
+        Ok(Publisher {
+            applier: Applier::new(client),
+            record: None,
+        })
+    }
+}
+
+/// Publishes one API after the other.
+pub(crate) struct Publisher {
+    applier: Applier,
+    record: Option<AppliedRecord>,
+}
+
+impl Publisher {
+    /// Forgets what was published: the next API is another one.
+    pub(crate) fn begin_anew(&mut self) {
+        self.record = None;
+    }
+
+    /// Brings the local Azure to the desired state; how many writes that took.
+    pub(crate) async fn publish(&mut self, desired: &Desired) -> anyhow::Result<u32> {
+        let applied = self
+            .applier
+            .apply(desired, self.record.as_ref(), &Silent)
+            .await?;
+        self.record = Some(applied.record);
+        Ok(applied.writes.planned + applied.writes.repairs)
+    }
+}
+
+/// Finds the program: where the environment says, beside this one, on PATH; or
+/// builds it, in a checkout of this project.
+fn find() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(VARIABLE) {
+        let path = PathBuf::from(path);
+        if !path.is_file() {
+            bail!(
+                "{VARIABLE} names {}, and there is no such file",
+                path.display()
+            );
+        }
+        return Ok(path);
+    }
+    let name = format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX);
+    let own = std::env::current_exe().ok();
+    let beside = own.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let on_path = std::env::var_os("PATH");
+    let on_path = on_path.iter().flat_map(std::env::split_paths);
+    let found = beside
+        .into_iter()
+        .chain(on_path)
+        .map(|dir| dir.join(&name))
+        .find(|path| path.is_file());
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let here = std::env::current_dir().context("the current folder")?;
+    let checkout = here
+        .ancestors()
+        .find(|dir| dir.join("tests/simulator/Cargo.toml").is_file());
+    match checkout {
+        Some(checkout) => built(checkout, &name),
+        None => bail!(
+            "requests need a local Azure, the program `{PROGRAM}`, and it is not beside this one and not on PATH. \
+             Build it in a checkout of apim-operator with `cargo build --release -p {PROGRAM}`, and put it on PATH \
+             or name its file in {VARIABLE}"
+        ),
+    }
+}
+
+fn built(checkout: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    eprintln!("building {PROGRAM} in {}", checkout.display());
+    let output = crate::plugin::tools::cargo()
+        .current_dir(checkout)
+        .args(["build", "--release", "--package", PROGRAM])
+        .args(["--message-format", "json-render-diagnostics"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo")?;
+    if !output.status.success() {
+        bail!("{PROGRAM} could not be built");
+    }
+    let lines = String::from_utf8_lossy(&output.stdout);
+    let made = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
+    made.into_iter()
+        .find(|path| path.file_name().is_some_and(|file| file == name))
+        .with_context(|| format!("cargo built no {PROGRAM}"))
+}

@@ -1,0 +1,166 @@
+//! `plugin run --serve`: the policy in front of a backend, and again whenever
+//! something that it is made of changes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use operator_core::desired::Desired;
+use url::Url;
+
+use super::run::{RunArgs, desired};
+use crate::local_azure::{LocalAzure, Publisher};
+use crate::render::Setting;
+use crate::{Done, sentence};
+
+/// Between two looks at the files.
+const LOOK: Duration = Duration::from_millis(300);
+/// Folders in which nothing is written by hand.
+const MADE: [&str; 5] = ["target", "node_modules", "dist", "__pycache__", ".git"];
+/// A folder has more files than that only by mistake.
+const MOST_FILES: usize = 5_000;
+
+/// Serves until Ctrl-C.
+pub(crate) fn serve(args: &RunArgs) -> anyhow::Result<Done> {
+    let azure = LocalAzure::start(args.listen)?;
+    let backend = match (&args.backend_url, &azure.endpoints.echo) {
+        (Some(url), _) => url.clone(),
+        (None, Some(echo)) => Url::parse(echo).with_context(|| echo.clone())?,
+        (None, None) => {
+            anyhow::bail!("the local Azure has no echo: name a backend with --backend-url")
+        }
+    };
+    let setting = Setting::local(args.instance.as_deref(), &backend, &azure)?;
+    crate::cluster::block_on(async {
+        let mut publisher = azure.publisher(setting.instance()).await?;
+        let mut served = false;
+        loop {
+            let before = fingerprint(args);
+            match once(args, &setting, &mut publisher).await {
+                Ok(Some((desired, writes))) => {
+                    if served {
+                        eprintln!("served again after {writes} writes");
+                    } else {
+                        introduce(&desired, &azure, &backend);
+                        served = true;
+                    }
+                }
+                // What is wrong was said.
+                Ok(None) => {}
+                Err(error) => eprintln!("{}", sentence(&error)),
+            }
+            if !served {
+                eprintln!("nothing is served yet; waiting for a change of the files");
+            }
+            tokio::select! {
+                () = changed(args, &before) => {}
+                () = crate::run::shutdown() => return Ok(Done::Fine),
+            }
+        }
+    })
+}
+
+/// Makes the policy and publishes it; nothing where the input has problems,
+/// which were told.
+async fn once(
+    args: &RunArgs,
+    setting: &Setting,
+    publisher: &mut Publisher,
+) -> anyhow::Result<Option<(Desired, u32)>> {
+    let made = tokio::task::block_in_place(|| desired(args, setting))?;
+    let Some(made) = made else {
+        return Ok(None);
+    };
+    let writes = publisher.publish(&made).await?;
+    Ok(Some((made, writes)))
+}
+
+fn introduce(desired: &Desired, azure: &LocalAzure, backend: &Url) {
+    let at = &azure.endpoints;
+    let gateway = at.gateway.as_deref().unwrap_or_default();
+    let path = desired.api.as_ref().map(|api| api.settings.path.as_str());
+    let ca = azure.ca_file();
+    let url = format!(
+        "{}/{}",
+        gateway.trim_end_matches('/'),
+        path.unwrap_or_default()
+    );
+    println!("{} is served at {url}, in front of {backend}", desired.key);
+    println!("  curl --cacert {} {url}", ca.display());
+    if let Ok(callers) = azure.callers() {
+        println!(
+            "a token for it:\n  curl -s --cacert {} {}/{}/oauth2/v2.0/token -d grant_type=client_credentials \\\n    \
+             -d client_id={} -d client_secret={} -d scope={}/.default",
+            ca.display(),
+            at.authority.trim_end_matches('/'),
+            callers.tenant_id,
+            callers.client_id,
+            callers.client_secret.as_deref().unwrap_or_default(),
+            callers.client_id,
+        );
+    }
+    if let Some(key) = &at.gateway_key {
+        println!("a subscription key for it:\n  -H 'Ocp-Apim-Subscription-Key: {key}'");
+    }
+    println!("Ctrl-C ends it; it follows changes of the files until then.");
+}
+
+/// Waits until a file is another one than before.
+async fn changed(args: &RunArgs, before: &Seen) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if fingerprint(args) != *before {
+            return;
+        }
+    }
+}
+
+type Seen = BTreeMap<PathBuf, (SystemTime, u64)>;
+
+/// All files that the policy is made of.
+fn fingerprint(args: &RunArgs) -> Seen {
+    let mut seen = Seen::new();
+    note(&args.file, &mut seen);
+    if let Some(instance) = &args.instance {
+        note(instance, &mut seen);
+    }
+    for plugin in &args.plugins {
+        let path = Path::new(plugin);
+        if path.is_dir() {
+            walk(path, &mut seen);
+        } else {
+            note(path, &mut seen);
+        }
+    }
+    seen
+}
+
+fn note(path: &Path, seen: &mut Seen) {
+    if let Ok(found) = fs::metadata(path)
+        && let Ok(modified) = found.modified()
+    {
+        seen.insert(path.to_owned(), (modified, found.len()));
+    }
+}
+
+/// The sources in a plugin's folder: the plugin that is made of them is no
+/// reason to make it again.
+fn walk(dir: &Path, seen: &mut Seen) {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if seen.len() >= MOST_FILES || name.starts_with('.') || MADE.contains(&&*name) {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, seen);
+        } else if path.extension().is_none_or(|ending| ending != "wasm") && name != "Cargo.lock" {
+            note(&path, seen);
+        }
+    }
+}
