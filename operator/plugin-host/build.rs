@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -48,6 +49,7 @@ fn build() -> Result<(), String> {
     fs::create_dir_all(&components)
         .map_err(|error| format!("cannot make {}: {error}", components.display()))?;
     let mut list = String::from("&[\n");
+    let mut digests = String::from("&[\n");
     for name in plugins.keys() {
         let module = modules
             .get(name)
@@ -55,6 +57,7 @@ fn build() -> Result<(), String> {
         let component = components.join(format!("{name}.wasm"));
         let bytes = componentize(module)
             .map_err(|error| format!("plugins/{name} is no plugin: {error}"))?;
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
         fs::write(&component, bytes)
             .map_err(|error| format!("cannot write {}: {error}", component.display()))?;
         let file = format!("/components/{name}.wasm");
@@ -63,9 +66,12 @@ fn build() -> Result<(), String> {
             list,
             "    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), {file:?}))),"
         );
+        let _ = writeln!(digests, "    {digest:?},");
     }
     list.push_str("]\n");
+    digests.push_str("]\n");
     fs::write(out.join("builtin.rs"), list)
+        .and_then(|()| fs::write(out.join("digests.rs"), digests))
         .map_err(|error| format!("cannot write the list: {error}"))
 }
 

@@ -6,6 +6,10 @@
 //! that were moved. The digest is no defence against somebody who can write
 //! the folder; the folder's owner and mode are.
 //!
+//! The seal stands at the end of a file, so that code begins where a mapping of
+//! the file begins: it is run from there, and what is not run takes no memory.
+//! For that, a file that is there never changes; another one takes its place.
+//!
 //! Beside the code of a plugin lies its descriptor, so that a start runs and
 //! parses nothing. A file that was not used for longest goes when there is too
 //! much.
@@ -26,8 +30,13 @@ use crate::digest::{Digest, hex};
 use crate::error::HostError;
 use crate::inspect;
 
-/// Tells files of this format apart from anything else.
-const MAGIC: &[u8; 16] = b"oda-plugin-aot-2";
+/// Tells files of this format apart from anything else. A file ends with it and
+/// with the digest before it.
+const MAGIC: &[u8; 16] = b"oda-plugin-aot-3";
+/// What a file has besides its content.
+const SEAL: usize = 32 + MAGIC.len();
+/// As much as is read of a file at a time.
+const CHUNK: usize = 64 << 10;
 /// Compiled code.
 const CODE: &str = "cwasm";
 /// What a plugin says of itself.
@@ -73,14 +82,20 @@ impl DiskCache {
         Ok(cache)
     }
 
-    /// The compiled code of a plugin, if it is there and whole.
-    pub(crate) fn code(&self, digest: &Digest) -> Option<Vec<u8>> {
-        load(&self.path(digest, CODE))
+    /// The file with the compiled code of a plugin, if it is there and whole.
+    /// The code is the file's beginning.
+    pub(crate) fn code(&self, digest: &Digest) -> Option<PathBuf> {
+        let path = self.path(digest, CODE);
+        load(&path, |_| ()).map(|()| path)
     }
 
     /// What a plugin says of itself, if that is there and whole.
     pub(crate) fn descriptor(&self, digest: &Digest) -> Option<String> {
-        String::from_utf8(load(&self.path(digest, DESCRIPTOR))?).ok()
+        let mut content = Vec::new();
+        load(&self.path(digest, DESCRIPTOR), |chunk| {
+            content.extend_from_slice(chunk);
+        })?;
+        String::from_utf8(content).ok()
     }
 
     /// Keeps the compiled code of a plugin. Failing costs the next start a
@@ -152,10 +167,11 @@ impl DiskCache {
     }
 }
 
-/// What a file holds, if it is there and whole.
-fn load(path: &Path) -> Option<Vec<u8>> {
-    match read(path) {
-        Ok(content) => Some(content),
+/// Hands on what a file holds; answers whether it is there and whole, which is
+/// known only at its end.
+fn load(path: &Path, take: impl FnMut(&[u8])) -> Option<()> {
+    match read(path, take) {
+        Ok(()) => Some(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "a compiled plugin on disk is not used");
@@ -226,32 +242,44 @@ fn forget(folder: &Path, mode: u32) {
 
 /// What a file's digest is about: its content, and its name, so that the code
 /// of one plugin cannot be taken for another's.
-fn sealed(path: &Path, content: &[u8]) -> [u8; 32] {
+fn seal_of(path: &Path) -> Sha256 {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let mut hasher = Sha256::new();
     hasher.update((name.len() as u64).to_le_bytes());
     hasher.update(name);
-    hasher.update(content);
-    hasher.finalize().into()
+    hasher
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let damaged = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason.to_owned());
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
         return Err(damaged("others can write it"));
     }
-    let mut head = [0; 48];
-    file.read_exact(&mut head)
-        .map_err(|_| damaged("it is cut off"))?;
-    let (magic, digest) = head.split_at(MAGIC.len());
-    if magic != MAGIC {
-        return Err(damaged("it has another format"));
+    let mut left = metadata
+        .len()
+        .checked_sub(SEAL as u64)
+        .ok_or_else(|| damaged("it is cut off"))?;
+    let mut hasher = seal_of(path);
+    let mut buffer = vec![0; CHUNK];
+    while left > 0 {
+        let wanted = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
+        let Some(chunk) = buffer.get_mut(..wanted) else {
+            break;
+        };
+        file.read_exact(chunk)?;
+        hasher.update(&*chunk);
+        take(chunk);
+        left -= wanted as u64;
     }
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    file.read_to_end(&mut content)?;
-    if sealed(path, &content) != digest {
+    let mut seal = [0; SEAL];
+    file.read_exact(&mut seal)?;
+    let (digest, magic) = seal.split_at(SEAL - MAGIC.len());
+    if magic != MAGIC {
+        return Err(damaged("it is cut off or has another format"));
+    }
+    if hasher.finalize().as_slice() != digest {
         return Err(damaged("its content is damaged"));
     }
     let used = metadata.modified()?;
@@ -259,7 +287,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         // Whoever cannot write here loses the order in which files go.
         let _ = file.set_modified(SystemTime::now());
     }
-    Ok(content)
+    Ok(())
 }
 
 fn write(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -268,9 +296,9 @@ fn write(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(temporary)?;
-    file.write_all(MAGIC)?;
-    file.write_all(&sealed(path, content))?;
-    file.write_all(content)
+    file.write_all(content)?;
+    file.write_all(&seal_of(path).chain_update(content).finalize())?;
+    file.write_all(MAGIC)
 }
 
 /// SHA-256 as a [`Hasher`]: the standard one may change between releases.

@@ -58,7 +58,10 @@ pub(crate) fn settings(metered: bool) -> Config {
         .wasm_stack_switching(false)
         .wasm_wide_arithmetic(false)
         .gc_support(false)
-        .concurrency_support(false);
+        .concurrency_support(false)
+        // For native debuggers and profilers only; it would be read whole at
+        // every load, and kept.
+        .native_unwind_info(false);
     config
 }
 

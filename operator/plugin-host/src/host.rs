@@ -12,7 +12,6 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::bindings::{Plugin as Exports, PluginPre};
-use crate::builtin::builtin_plugins;
 use crate::cache::DiskCache;
 use crate::call::{self, LogData, State};
 use crate::compiler::{self, CompilerCommand};
@@ -22,7 +21,7 @@ use crate::error::{HostError, LoadError};
 use crate::limits::CallLimits;
 use crate::plugin::{Inner, Plugin, PluginSource};
 use crate::slots::Slots;
-use crate::{descriptor, engine, inspect};
+use crate::{builtin, descriptor, engine, inspect};
 
 /// Loads plugins. Copies are cheap and share everything.
 #[derive(Clone)]
@@ -120,7 +119,17 @@ impl PluginHost {
                 limit: shared.limits.module_bytes,
             });
         }
-        let digest = Digest::of(bytes);
+        self.load_known(bytes, Digest::of(bytes), source)
+    }
+
+    /// As [`Self::load`], of a file whose digest is known.
+    fn load_known(
+        &self,
+        bytes: &[u8],
+        digest: Digest,
+        source: PluginSource,
+    ) -> Result<Plugin, LoadError> {
+        let shared = &self.shared;
         let prepared = self.prepare(bytes, &digest)?;
         let descriptor = self.descriptor(&prepared, &source, &digest)?;
         let component = prepared.instance_pre().component();
@@ -147,13 +156,10 @@ impl PluginHost {
     /// Loads the plugins that come with the operator.
     #[must_use]
     pub fn load_builtin(&self) -> Vec<(&'static str, Result<Plugin, LoadError>)> {
-        builtin_plugins()
-            .iter()
-            .map(|(name, bytes)| {
-                (
-                    *name,
-                    self.load(bytes, PluginSource::BuiltIn((*name).to_owned())),
-                )
+        builtin::with_digests()
+            .map(|(name, bytes, digest)| {
+                let source = PluginSource::BuiltIn(name.to_owned());
+                (name, self.load_known(bytes, digest, source))
             })
             .collect()
     }
@@ -232,13 +238,17 @@ impl PluginHost {
 
     /// Compiled code from the disk.
     fn kept(&self, digest: &Digest) -> Option<Component> {
+        let component = self.mapped(digest)?;
+        self.shared.cached.fetch_add(1, Ordering::Relaxed);
+        Some(component)
+    }
+
+    /// Compiled code that stays where it is, on the disk.
+    fn mapped(&self, digest: &Digest) -> Option<Component> {
         let shared = &self.shared;
-        let code = shared.cache.as_ref()?.code(digest)?;
-        match deserialize(&shared.engine, &code) {
-            Ok(component) => {
-                shared.cached.fetch_add(1, Ordering::Relaxed);
-                Some(component)
-            }
+        let file = shared.cache.as_ref()?.code(digest)?;
+        match deserialize_file(&shared.engine, &file) {
+            Ok(component) => Some(component),
             Err(error) => {
                 tracing::warn!(%digest, error = format!("{error:#}"), "a compiled plugin on disk is not used");
                 None
@@ -260,10 +270,14 @@ impl PluginHost {
                 ),
             })?;
         shared.compiled.fetch_add(1, Ordering::Relaxed);
-        if let Some(cache) = &shared.cache {
-            cache.keep_code(digest, &code);
-        }
-        Ok(component)
+        Ok(self.keep(digest, &code).unwrap_or(component))
+    }
+
+    /// Keeps compiled code on the disk and answers it as it is used from
+    /// there, where that works: it takes less memory.
+    fn keep(&self, digest: &Digest, code: &[u8]) -> Option<Component> {
+        self.shared.cache.as_ref()?.keep_code(digest, code);
+        self.mapped(digest)
     }
 
     /// As [`Self::compile`], in this process. The parsers and the compiler are
@@ -279,15 +293,16 @@ impl PluginHost {
         let component = catch_unwind(AssertUnwindSafe(compile))
             .unwrap_or_else(|panic| Err(compiler::panicked(&*panic)))?;
         shared.compiled.fetch_add(1, Ordering::Relaxed);
-        if let Some(cache) = &shared.cache {
-            match component.serialize() {
-                Ok(code) => cache.keep_code(digest, &code),
-                Err(error) => {
-                    tracing::warn!(%digest, error = format!("{error:#}"), "a compiled plugin cannot be kept on disk");
-                }
+        if shared.cache.is_none() {
+            return Ok(component);
+        }
+        match component.serialize() {
+            Ok(code) => Ok(self.keep(digest, &code).unwrap_or(component)),
+            Err(error) => {
+                tracing::warn!(%digest, error = format!("{error:#}"), "a compiled plugin cannot be kept on disk");
+                Ok(component)
             }
         }
-        Ok(component)
     }
 
     /// What a plugin says of itself: from the disk, else by asking it. The
@@ -329,15 +344,30 @@ impl PluginHost {
 #[allow(
     unsafe_code,
     reason = "wasmtime cannot know that the bytes are its own compiler's. The \
-              caller does: they come from the cache, whose folder belongs to \
-              this user and nobody else can write, or from the pipe of a \
-              compiler that this process started."
+              caller does: they come from the pipe of a compiler that this \
+              process started."
 )]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` is what `Component::serialize` or
-    // `Engine::precompile_component` made: it was written by `DiskCache` in
-    // this user's private folder and has not changed since, or a child process
-    // that runs `compile_plugin` has just written it to a pipe that nobody else
-    // has an end of.
+    // SAFETY: `code` is what `Engine::precompile_component` made: a child
+    // process that runs `compile_plugin` has just written it to a pipe that
+    // nobody else has an end of.
     unsafe { Component::deserialize(engine, code) }
+}
+
+/// Turns a file that begins with compiled code into a component, which runs it
+/// from there.
+#[allow(
+    unsafe_code,
+    reason = "wasmtime cannot know that the file is its own compiler's and stays \
+              as it is. The caller does: it lies in the cache, whose folder \
+              belongs to this user and nobody else can write."
+)]
+fn deserialize_file(engine: &Engine, file: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file begins with what `Component::serialize` or
+    // `Engine::precompile_component` made: it was written by `DiskCache` in
+    // this user's private folder and has not changed since, which its seal has
+    // just shown. Nor will it: `DiskCache` writes a file under another name and
+    // moves it there, so what is mapped lives on as it is, also when it is
+    // replaced or removed.
+    unsafe { Component::deserialize_file(engine, file) }
 }

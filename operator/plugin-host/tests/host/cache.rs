@@ -60,8 +60,15 @@ fn a_plugin_is_compiled_once_and_again_when_its_file_is_damaged() {
     let whole = fs::read(&file).expect("readable");
     let mut flipped = whole.clone();
     *flipped.last_mut().expect("not empty") ^= 1;
+    let mut inside = whole.clone();
+    let middle = inside.len() / 2;
+    *inside.get_mut(middle).expect("not empty") ^= 1;
+    let mut longer = whole.clone();
+    longer.push(0);
     for damaged in [
         flipped.as_slice(),
+        inside.as_slice(),
+        longer.as_slice(),
         whole.get(..40).expect("longer"),
         b"",
         b"nonsense",
