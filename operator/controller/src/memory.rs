@@ -37,7 +37,11 @@ struct Object {
     confirmed: Option<AppliedRecord>,
     /// The status that was last written, and the version of the object with
     /// it: the cache may be behind.
-    status: Option<(Value, u64)>,
+    status: Option<Box<(Value, u64)>>,
+    /// The version that the cache has, as far as it was told.
+    cached: u64,
+    /// Whether a reconcile works on it.
+    working: bool,
     /// The version of the object with the finalizer: the cache may be behind.
     held: u64,
     /// The annotation `applied` that was last written, or its removal.
@@ -46,13 +50,40 @@ struct Object {
     unmonitored: bool,
 }
 
+impl Object {
+    fn drop_status(&mut self) {
+        let cached = |status: &(Value, u64)| status.1 <= self.cached;
+        if !self.working && self.status.as_deref().is_some_and(cached) {
+            self.status = None;
+        }
+    }
+}
+
+/// A reconcile that works on an object.
+#[derive(Debug)]
+pub struct Work<'a> {
+    memory: &'a Memory,
+    key: &'a ObjectKey,
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        // It may be gone, and forgotten.
+        if let Some(object) = self.memory.objects.lock().get_mut(self.key) {
+            object.working = false;
+            object.drop_status();
+        }
+    }
+}
+
 /// The operator's memory.
 #[derive(Debug)]
 pub struct Memory {
     origin: Instant,
     backoff: Backoff,
     pace: Pace,
-    objects: Mutex<HashMap<ObjectKey, Object>>,
+    /// Each on its own: a table has room for more than there are.
+    objects: Mutex<HashMap<ObjectKey, Box<Object>>>,
 }
 
 impl Default for Memory {
@@ -187,14 +218,30 @@ impl Memory {
     pub fn newer_status(&self, key: &ObjectKey, version: Option<&str>) -> Option<Value> {
         let seen = number(version);
         let objects = self.objects.lock();
-        let (status, written) = objects.get(key)?.status.as_ref()?;
+        let (status, written) = objects.get(key)?.status.as_deref()?;
         (*written > seen).then(|| status.clone())
+    }
+
+    /// The cache has this version of the object: a status that it holds is not
+    /// remembered beside it, unless a reconcile works on an earlier version.
+    pub fn cached(&self, key: &ObjectKey, version: Option<&str>) {
+        if let Some(object) = self.objects.lock().get_mut(key) {
+            object.cached = number(version);
+            object.drop_status();
+        }
+    }
+
+    /// A reconcile works on the object, until what is returned is dropped.
+    pub fn work<'a>(&'a self, key: &'a ObjectKey) -> Work<'a> {
+        let mut objects = self.objects.lock();
+        objects.entry(key.clone()).or_default().working = true;
+        Work { memory: self, key }
     }
 
     /// Remembers the status that was written.
     pub fn said(&self, key: &ObjectKey, status: Value, version: Option<&str>) {
         self.objects.lock().entry(key.clone()).or_default().status =
-            Some((status, number(version)));
+            Some(Box::new((status, number(version))));
     }
 
     /// Whether the finalizer was written, where the given version of the object
@@ -264,6 +311,30 @@ mod tests {
     use operator_core::class::ErrorClass;
 
     use super::*;
+
+    #[test]
+    fn a_status_is_remembered_until_the_cache_has_it_and_nobody_works_on_less() {
+        let memory = Memory::default();
+        let key = ObjectKey::new("shop", "catalog");
+        let newer = || memory.newer_status(&key, Some("4"));
+        let work = memory.work(&key);
+        memory.said(&key, Value::from("one"), Some("5"));
+        memory.cached(&key, Some("5"));
+        assert_eq!(
+            newer(),
+            Some(Value::from("one")),
+            "the reconcile has version 4"
+        );
+        drop(work);
+        assert_eq!(newer(), None);
+        let work = memory.work(&key);
+        memory.said(&key, Value::from("two"), Some("7"));
+        drop(work);
+        memory.cached(&key, Some("6"));
+        assert_eq!(newer(), Some(Value::from("two")), "the cache is behind");
+        memory.cached(&key, Some("7"));
+        assert_eq!(newer(), None);
+    }
 
     #[test]
     fn what_waits_for_something_that_was_made_since_waits_no_longer() {

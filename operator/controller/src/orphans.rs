@@ -100,17 +100,17 @@ impl Orphans {
     ) -> Result<(), operator_apim::ArmError> {
         let cluster = &self.ready.context.cluster;
         let own = OwnershipMark::of_instance(cluster);
-        let objects = self.ready.objects.state();
+        let objects = self.ready.context.objects.state();
         let objects: HashMap<String, Option<AppliedRecord>> = objects
             .iter()
-            .map(|object| {
-                let subject = Subject::of(object);
+            .filter_map(|object| {
+                let subject = Subject::open(object).ok()?;
                 let mark = OwnershipMark::new(cluster, &subject.key);
                 let record = subject
                     .status
                     .as_ref()
                     .and_then(operator_core::status::applied);
-                (mark.as_str().to_owned(), record)
+                Some((mark.as_str().to_owned(), record))
             })
             .collect();
         let mut pages = reader.apis();

@@ -4,13 +4,14 @@
 //! Who of them gets it is decided in [`operator_core::paths`]; this is only
 //! what it decides on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use operator_core::apim::AppliedRecord;
 use operator_core::exposed_api::{ApiPath, in_api_management};
 use operator_core::names::{InstanceName, ObjectKey};
 use parking_lot::RwLock;
 
+use crate::links::Links;
 use crate::reconcile::subject::Subject;
 
 /// What an object asks for.
@@ -22,30 +23,43 @@ pub struct Asked {
     pub instance: Option<InstanceName>,
     /// What its status says of where it is published; absent where others
     /// could have written that.
-    pub record: Option<AppliedRecord>,
+    pub held: Option<Held>,
     path: String,
+}
+
+/// Where an object is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The instance.
+    pub instance: InstanceName,
+    /// The path that it holds there, as far as it is known.
+    pub path: Option<String>,
+}
+
+impl From<AppliedRecord> for Held {
+    fn from(record: AppliedRecord) -> Self {
+        Self {
+            instance: record.instance,
+            path: record.path,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     asked: HashMap<ObjectKey, Asked>,
-    by_path: HashMap<String, BTreeSet<ObjectKey>>,
+    by_path: Links<String, ObjectKey>,
 }
 
 impl Inner {
     fn take_out(&mut self, key: &ObjectKey) -> Option<Asked> {
         let asked = self.asked.remove(key)?;
-        if let Some(keys) = self.by_path.get_mut(&asked.path) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_path.remove(&asked.path);
-            }
-        }
+        self.by_path.remove(&asked.path, key);
         Some(asked)
     }
 
     fn others_at(&self, path: &str, but: &ObjectKey) -> Vec<ObjectKey> {
-        let keys = self.by_path.get(path).into_iter().flatten();
+        let keys = self.by_path.of(path);
         keys.filter(|key| *key != but).cloned().collect()
     }
 }
@@ -69,11 +83,7 @@ impl Paths {
             .filter(|before| now.as_ref().map(place) != Some(place(before)))
             .map(|before| inner.others_at(&before.path, key));
         if let Some(now) = now {
-            inner
-                .by_path
-                .entry(now.path.clone())
-                .or_default()
-                .insert(key.clone());
+            inner.by_path.insert(now.path.clone(), key.clone());
             inner.asked.insert(key.clone(), now);
         }
         left.unwrap_or_default()
@@ -92,7 +102,8 @@ impl Paths {
     #[must_use]
     pub fn at(&self, path: &str) -> Vec<(ObjectKey, Asked)> {
         let inner = self.inner.read();
-        let keys = inner.by_path.get(&normal(path)).into_iter().flatten();
+        let path = normal(path);
+        let keys = inner.by_path.of(&path);
         keys.filter_map(|key| Some((key.clone(), inner.asked.get(key)?.clone())))
             .collect()
     }
@@ -107,7 +118,9 @@ fn asked(subject: &Subject, trusted: bool) -> Option<Asked> {
     Some(Asked {
         created: subject.created.clone(),
         instance: subject.instance(),
-        record: record.and_then(operator_core::status::applied),
+        held: record
+            .and_then(operator_core::status::applied)
+            .map(Held::from),
         path: normal(path.as_api_management()),
     })
 }

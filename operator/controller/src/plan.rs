@@ -172,10 +172,11 @@ pub async fn plan(
 fn subjects(ready: &Ready, selection: Selection) -> Vec<Subject> {
     let there = || {
         ready
+            .context
             .objects
             .state()
             .into_iter()
-            .map(|object| Subject::of(&object))
+            .filter_map(|object| Subject::open(&object).ok())
     };
     let mut subjects: Vec<Subject> = match selection {
         Selection::All => there().collect(),

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::Client;
-use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
 use operator_core::apim::PlanSummary;
 use operator_core::build::build;
@@ -40,12 +39,14 @@ use crate::component::Components;
 use crate::drift::{Ledger, judge};
 use crate::events::Events;
 use crate::instances::Instances;
+use crate::kept::{KeepError, Kept, Kind, Objects};
 use crate::leader::{self, Leadership};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ReconcileResult};
 use crate::paths::Paths;
 use crate::plugins::{Plugins, RenderError};
 use crate::resource::ExposedApis;
+use crate::seats::{Seat, Seats};
 use crate::shards::Shards;
 use crate::slots::{Slot, Slots};
 use crate::uses::{Health, Uses};
@@ -56,6 +57,10 @@ use subject::Subject;
 
 /// What every reconcile needs.
 pub struct Context {
+    /// The ExposedAPIs.
+    pub objects: Objects,
+    /// What kind of object they are.
+    pub kind: Kind,
     /// Talks to the cluster.
     pub client: Client,
     /// How the cluster keeps ExposedAPIs.
@@ -90,6 +95,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// The lines in front of the instances.
     pub slots: Slots,
+    /// Where objects are worked out.
+    pub seats: Seats,
     /// How fast pauses pass.
     pub pace: Pace,
     /// What is left to other operators.
@@ -105,6 +112,9 @@ pub enum Error {
     /// A thread for plugins ended badly, which is a fault of this program.
     #[error("a thread that calls plugins ended: {0}")]
     Thread(#[from] tokio::task::JoinError),
+    /// The object was not kept as it was, which is a fault of this program.
+    #[error(transparent)]
+    Kept(#[from] KeepError),
 }
 
 /// How long a reconcile waits for an API server that gives an error.
@@ -113,8 +123,14 @@ const KUBE_PAUSE: Duration = Duration::from_secs(5);
 const CONFLICT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reconciles one object.
-pub async fn reconcile(object: Arc<DynamicObject>, ctx: Arc<Context>) -> Result<Action, Error> {
-    let subject = Subject::of(&object);
+pub async fn reconcile(object: Arc<Kept>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let seat = ctx.seats.sit().await;
+    let (key, context) = (object.key(), Arc::clone(&ctx));
+    let _work = context.memory.work(&key);
+    // It may have changed since it was handed over, and what was remembered
+    // beside the earlier one be dropped.
+    let object = ctx.objects.get(&ctx.kind.reference(&key)).unwrap_or(object);
+    let subject = Subject::open(&object)?;
     let trace = uuid::Uuid::new_v4().simple().to_string();
     let span = tracing::info_span!(
         "reconcile",
@@ -125,7 +141,7 @@ pub async fn reconcile(object: Arc<DynamicObject>, ctx: Arc<Context>) -> Result<
     async move {
         let _active = ctx.metrics.reconcile_started();
         let started = Instant::now();
-        let outcome = run(&ctx, &subject).await;
+        let outcome = run(&ctx, &subject, seat).await;
         let result = match &outcome {
             Ok(End {
                 failed: false,
@@ -148,7 +164,7 @@ pub async fn reconcile(object: Arc<DynamicObject>, ctx: Arc<Context>) -> Result<
 
 /// What happens after an error of [`reconcile`].
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-pub fn error_policy(object: Arc<DynamicObject>, error: &Error, ctx: Arc<Context>) -> Action {
+pub fn error_policy(object: Arc<Kept>, error: &Error, ctx: Arc<Context>) -> Action {
     // Somebody else wrote in between, or this process itself did and the cache
     // does not show it yet.
     let conflict = matches!(error, Error::Kube(kube::Error::Api(status)) if status.is_conflict());
@@ -156,10 +172,10 @@ pub fn error_policy(object: Arc<DynamicObject>, error: &Error, ctx: Arc<Context>
     let pause = ctx.pace.of(pause);
     if matches!(error, Error::Kube(error) if leader::is_refusal(error)) {
         // Whoever leads now does it.
-        tracing::debug!(object = %Subject::of(&object).key, "left to the replica that leads");
+        tracing::debug!(object = %object.key(), "left to the replica that leads");
         return Action::await_change();
     }
-    tracing::warn!(object = %Subject::of(&object).key, %error, "tried again in {pause:?}");
+    tracing::warn!(object = %object.key(), %error, "tried again in {pause:?}");
     Action::requeue(pause)
 }
 
@@ -184,19 +200,20 @@ fn action(next: Next) -> Action {
     }
 }
 
-async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
+async fn run(ctx: &Context, subject: &Subject, mut seat: Seat) -> Result<End, Error> {
     let mut claim = claim(ctx, subject);
     if elsewhere::is_elsewhere(ctx, subject, &claim) {
         return Ok(End::DONE);
     }
     if subject.meta.deleting {
+        drop(seat);
         return leave(ctx, subject, claim).await;
     }
-    hold(ctx, subject).await?;
+    seat.away(hold(ctx, subject)).await?;
 
     // dereference
     let view = ctx.plugins.registry().view(&subject.key);
-    let input = dereference(ctx, subject, &mut claim, &view.catalog).await?;
+    let input = dereference(ctx, subject, &mut claim, &view.catalog, &mut seat).await?;
     ctx.uses.seen(
         &subject.key,
         input.inquiry.plugin_names(),
@@ -212,11 +229,11 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
         return Ok(End::DONE);
     }
     // A config may be large, and its schema is anybody's.
-    let (input, validated) = tokio::task::spawn_blocking(move || {
+    let checked = tokio::task::spawn_blocking(move || {
         let validated = validate(&input);
         (input, validated)
-    })
-    .await?;
+    });
+    let (input, validated) = seat.briefly(checked).await?;
     let validated = match validated {
         Ok(validated) => validated,
         Err(rejection)
@@ -225,6 +242,7 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
             return Ok(End::DONE);
         }
         Err(rejection) => {
+            drop(seat);
             let health = if rejection.class == ErrorClass::Invalid {
                 Health::Refused(rejection.to_string())
             } else {
@@ -242,7 +260,7 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
 
     // render the policy
     let mut stages = Stages {
-        policy: render(ctx, &validated, &mut desired).await?,
+        policy: seat.briefly(render(ctx, &validated, &mut desired)).await?,
         // What is left alone is there.
         exposure: Step::Done,
         ..Stages::default()
@@ -251,6 +269,9 @@ async fn run(ctx: &Context, subject: &Subject) -> Result<End, Error> {
     // what others changed
     let judged = judge::judge(ctx, subject, &validated, &desired, &mut claim);
     let ingress = judge::ingress(ctx, subject, &validated, &desired);
+
+    // Everything is worked out.
+    drop(seat);
 
     // apply the exposure
     let mut facts = input.exposure.clone();

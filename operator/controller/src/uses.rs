@@ -2,6 +2,8 @@
 //! plugin changes, and how far a rollout has come.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
 
 use operator_core::names::{ObjectKey, PluginName};
 use operator_core::policy_plugin::spec::ConfigMapKey;
@@ -22,8 +24,8 @@ pub enum Health {
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Use {
-    names: BTreeSet<PluginName>,
-    mandatory: BTreeSet<PluginName>,
+    names: Arc<BTreeSet<PluginName>>,
+    mandatory: Arc<BTreeSet<PluginName>>,
     staged: BTreeSet<PluginName>,
     documents: BTreeSet<ConfigMapKey>,
     health: Health,
@@ -37,8 +39,35 @@ struct Inner {
     unseen: HashSet<ObjectKey>,
     uses: HashMap<ObjectKey, Use>,
     /// What was published before this process started: name and digest.
-    published: HashMap<ObjectKey, Vec<(String, String)>>,
+    published: HashMap<ObjectKey, Arc<Vec<(String, String)>>>,
     listed: bool,
+    sets: Shared<BTreeSet<PluginName>>,
+    lists: Shared<Vec<(String, String)>>,
+}
+
+/// Equal values, once: thousands of APIs use the same few plugins.
+#[derive(Debug)]
+struct Shared<T>(HashSet<Arc<T>>);
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self(HashSet::new())
+    }
+}
+
+impl<T: Eq + Hash> Shared<T> {
+    fn share(&mut self, value: T) -> Arc<T> {
+        if let Some(known) = self.0.get(&value) {
+            return Arc::clone(known);
+        }
+        if self.0.len() == self.0.capacity() {
+            // What nobody has any more makes room.
+            self.0.retain(|value| Arc::strong_count(value) > 1);
+        }
+        let value = Arc::new(value);
+        self.0.insert(Arc::clone(&value));
+        value
+    }
 }
 
 /// Who uses what.
@@ -72,6 +101,7 @@ impl Uses {
     pub fn exists(&self, key: &ObjectKey, plugins: Vec<(String, String)>) {
         let mut inner = self.inner.lock();
         if !inner.listed {
+            let plugins = inner.lists.share(plugins);
             inner.published.insert(key.clone(), plugins);
         }
         if !inner.uses.contains_key(key) {
@@ -126,6 +156,7 @@ impl Uses {
     ) {
         let mut inner = self.inner.lock();
         let first = inner.unseen.remove(key);
+        let (names, mandatory) = (inner.sets.share(names), inner.sets.share(mandatory));
         let entry = inner.uses.entry(key.clone()).or_default();
         let changed =
             first || entry.elsewhere || entry.names != names || entry.mandatory != mandatory;

@@ -14,6 +14,8 @@ use kube::ResourceExt as _;
 use operator_core::names::ObjectKey;
 use parking_lot::RwLock;
 
+use crate::links::Links;
+
 /// The label by which EndpointSlices name their Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
@@ -28,8 +30,15 @@ pub struct IngressSeen {
     pub hostname: Option<String>,
     /// The load balancer's IP address.
     pub ip: Option<String>,
-    spec: Option<IngressSpec>,
+    /// As JSON, which takes a fraction of the tree.
+    spec: Option<Box<str>>,
     annotations: BTreeMap<String, String>,
+}
+
+fn text(spec: Option<&IngressSpec>) -> Option<Box<str>> {
+    // A type of names and texts always serializes.
+    spec.and_then(|spec| serde_json::to_string(spec).ok())
+        .map(Into::into)
 }
 
 impl IngressSeen {
@@ -48,15 +57,16 @@ impl IngressSeen {
             owner_uid: owner(ingress).map(|owner| owner.uid.clone()),
             hostname: point.and_then(|point| filled(&point.hostname)),
             ip: point.and_then(|point| filled(&point.ip)),
-            spec: ingress.spec.clone(),
+            spec: text(ingress.spec.as_ref()),
             annotations: ingress.annotations().clone(),
         }
     }
 
     /// Its spec.
     #[must_use]
-    pub const fn spec(&self) -> Option<&IngressSpec> {
-        self.spec.as_ref()
+    pub fn spec(&self) -> Option<IngressSpec> {
+        let text = self.spec.as_deref()?;
+        serde_json::from_str(text).ok()
     }
 
     /// The value of an annotation.
@@ -68,10 +78,8 @@ impl IngressSeen {
     /// The paths of its rules.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {
-        let rules = self
-            .spec
-            .iter()
-            .flat_map(|spec| spec.rules.iter().flatten());
+        let spec = self.spec().unwrap_or_default();
+        let rules = spec.rules.iter().flatten();
         let paths = rules.flat_map(|rule| rule.http.iter().flat_map(|http| &http.paths));
         paths.filter_map(|path| path.path.clone()).collect()
     }
@@ -80,7 +88,7 @@ impl IngressSeen {
     /// have added annotations.
     #[must_use]
     pub fn has(&self, wanted: &Ingress) -> bool {
-        self.spec == wanted.spec
+        self.spec == text(wanted.spec.as_ref())
             && wanted
                 .annotations()
                 .iter()
@@ -111,10 +119,10 @@ impl IngressSeen {
 struct Inner {
     ingresses: HashMap<ObjectKey, (IngressSeen, ObjectKey)>,
     slices: HashMap<ObjectKey, (ObjectKey, bool)>,
-    slices_of: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    slices_of: Links<ObjectKey, ObjectKey>,
     services: BTreeSet<ObjectKey>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    implementations: HashMap<ObjectKey, BTreeSet<String>>,
+    implementations: Links<ObjectKey, String>,
     implementation_of: HashMap<ObjectKey, ObjectKey>,
 }
 
@@ -136,9 +144,7 @@ impl World {
         if let Some(service) = service {
             inner
                 .implementations
-                .entry(service.clone())
-                .or_default()
-                .insert(key.name.clone());
+                .insert(service.clone(), key.name.clone());
             inner.implementation_of.insert(key.clone(), service);
         }
     }
@@ -335,18 +341,13 @@ impl World {
 
 impl Inner {
     fn forget_implementation(&mut self, key: &ObjectKey) {
-        if let Some(service) = self.implementation_of.remove(key)
-            && let Some(users) = self.implementations.get_mut(&service)
-        {
-            users.remove(&key.name);
-            if users.is_empty() {
-                self.implementations.remove(&service);
-            }
+        if let Some(service) = self.implementation_of.remove(key) {
+            self.implementations.remove(&service, &key.name);
         }
     }
 
     fn is_ready(&self, service: &ObjectKey) -> bool {
-        let slices = self.slices_of.get(service).into_iter().flatten();
+        let slices = self.slices_of.of(service);
         slices
             .filter_map(|slice| self.slices.get(slice))
             .any(|(_, ready)| *ready)
@@ -365,20 +366,12 @@ impl Inner {
             .iter()
             .map(|service| self.is_ready(service))
             .collect();
-        if let Some(service) = before
-            && let Some(slices) = self.slices_of.get_mut(&service)
-        {
-            slices.remove(&slice);
-            if slices.is_empty() {
-                self.slices_of.remove(&service);
-            }
+        if let Some(service) = before {
+            self.slices_of.remove(&service, &slice);
         }
         match now {
             Some((service, ready)) => {
-                self.slices_of
-                    .entry(service.clone())
-                    .or_default()
-                    .insert(slice.clone());
+                self.slices_of.insert(service.clone(), slice.clone());
                 self.slices.insert(slice, (service, ready));
             }
             None => {
@@ -395,7 +388,7 @@ impl Inner {
     }
 
     fn users_of(&self, service: &ObjectKey) -> Vec<ObjectKey> {
-        let users = self.implementations.get(service).into_iter().flatten();
+        let users = self.implementations.of(service);
         users
             .map(|name| ObjectKey::new(&service.namespace, name))
             .collect()

@@ -13,8 +13,8 @@ pub const PREFIX: &str = "apim.oda.tmforum.org/";
 /// left in API Management.
 pub const FINALIZER: &str = "apim.oda.tmforum.org/cleanup";
 
-/// Namespace and name of a Kubernetes object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Namespace and name of a Kubernetes object. The default is before all others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectKey {
     /// Its namespace.
     pub namespace: String,

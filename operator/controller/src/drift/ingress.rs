@@ -32,7 +32,7 @@ pub(crate) fn differences(wanted: &Ingress, seen: Option<&IngressSeen>) -> Vec<D
     walk(
         "ingress/spec",
         &json(wanted.spec.as_ref()),
-        &json(seen.spec()),
+        &json(seen.spec().as_ref()),
         &mut out,
     );
     for (name, value) in wanted.metadata.annotations.iter().flatten() {

@@ -96,7 +96,8 @@ pub(crate) enum Known {
 /// All published APIs.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    entries: Mutex<HashMap<ObjectKey, Entry>>,
+    /// Each on its own: a table has room for more than there are.
+    entries: Mutex<HashMap<ObjectKey, Box<Entry>>>,
 }
 
 impl Ledger {
@@ -160,7 +161,7 @@ impl Ledger {
     pub(crate) fn off(&self, key: &ObjectKey) {
         let mut entries = self.entries.lock();
         let entry = entries.entry(key.clone()).or_default();
-        *entry = Entry {
+        **entry = Entry {
             epoch: entry.epoch + 1,
             before: Before::Silent,
             ..Entry::default()
@@ -228,7 +229,10 @@ impl Ledger {
     /// What is reported.
     pub(crate) fn reported(&self, key: &ObjectKey) -> DriftReport {
         let entries = self.entries.lock();
-        entries.get(key).map(Entry::whole).unwrap_or_default()
+        entries
+            .get(key)
+            .map(|entry| entry.whole())
+            .unwrap_or_default()
     }
 
     /// What is reported is being put back.

@@ -38,7 +38,7 @@ fn fields(there: Option<&IngressSeen>, wanted: &Ingress) -> Vec<FieldChange> {
     let before = there.and_then(IngressSeen::spec);
     let mut changes = Vec::new();
     let mut field = |field, of: &dyn Fn(&IngressSpec) -> Option<String>| {
-        let (from, to) = (before.and_then(of), of(&now));
+        let (from, to) = (before.as_ref().and_then(of), of(&now));
         if from != to {
             changes.push(FieldChange { field, from, to });
         }

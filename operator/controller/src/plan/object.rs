@@ -39,7 +39,8 @@ async fn change(
 ) -> Result<ObjectPlan, crate::reconcile::Error> {
     let mut claim = claim(ctx, subject);
     let view = ctx.plugins.registry().view(&subject.key);
-    let mut input = dereference(ctx, subject, &mut claim, &view.catalog).await?;
+    let mut seat = ctx.seats.sit().await;
+    let mut input = dereference(ctx, subject, &mut claim, &view.catalog, &mut seat).await?;
     if let Some(instance) = input.inquiry.instance() {
         plan.instance = Some(instance.name.to_string());
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use operator_core::apim::{AppliedRecord, same_path};
+use operator_core::apim::same_path;
 use operator_core::chain::{Catalog, Readings};
 use operator_core::instance::{Instance, select_instance};
 use operator_core::mark::{self, OwnershipMark};
@@ -15,6 +15,8 @@ use super::claim::Claim;
 use super::facts::facts;
 use super::subject::Subject;
 use super::{Context, Error, report};
+use crate::paths::Held;
+use crate::seats::Seat;
 
 /// Looks everything up. A claim that cannot be true is dropped on the way.
 pub(crate) async fn dereference(
@@ -22,11 +24,13 @@ pub(crate) async fn dereference(
     subject: &Subject,
     claim: &mut Claim,
     catalog: &Catalog,
+    seat: &mut Seat,
 ) -> Result<Dereferenced, Error> {
     let instances = ctx.instances.list();
     // What this process knows itself needs no second look.
     if ctx.memory.confirmed(&subject.key).is_none() {
-        let named = names_its_api(ctx, subject, claim, &instances).await;
+        let named = names_its_api(ctx, subject, claim, &instances);
+        let named = seat.away(named).await;
         if !named.unwrap_or(claim.believed) {
             *claim = Claim::default();
         }
@@ -44,13 +48,14 @@ pub(crate) async fn dereference(
         claim.record.as_ref(),
     );
 
-    let document = document(ctx, subject, &inquiry).await?;
+    let document = document(ctx, subject, &inquiry, seat).await?;
     let requests = inquiry.spec_requests();
     let readings = if requests.is_empty() {
         Readings::default()
     } else {
         let plugins = Arc::clone(&ctx.plugins);
-        tokio::task::spawn_blocking(move || plugins.read_specs(&requests)).await?
+        let read = tokio::task::spawn_blocking(move || plugins.read_specs(&requests));
+        seat.briefly(read).await?
     };
     let context = inquiry
         .instance()
@@ -80,27 +85,28 @@ fn path_holder(
     if rivals.iter().all(|(key, _)| *key == subject.key) {
         return None;
     }
-    let holds = |record: Option<&AppliedRecord>| {
-        record.is_some_and(|record| {
-            record.instance == instance.name
-                && record
+    let holds = |held: Option<&Held>| {
+        held.is_some_and(|held| {
+            held.instance == instance.name
+                && held
                     .path
                     .as_deref()
                     .is_some_and(|held| same_path(held, path))
         })
     };
+    let held_by_itself = claim.record.clone().filter(|_| claim.believed);
     let own = PathClaim {
         key: subject.key.clone(),
         created: subject.created.clone(),
-        holds: holds(claim.record.as_ref().filter(|_| claim.believed)),
+        holds: holds(held_by_itself.map(Held::from).as_ref()),
     };
     let others = rivals.into_iter().filter(|(key, _)| *key != subject.key);
     let others = others.filter_map(|(key, asked)| {
-        let record = ctx.memory.confirmed(&key).or(asked.record);
+        let held = ctx.memory.confirmed(&key).map(Held::from).or(asked.held);
         let labels = ctx.world.namespace_labels(&key.namespace);
         let named = asked.instance.as_ref();
-        let there = match (named, &record) {
-            (None, Some(record)) => Some(record.instance.clone()),
+        let there = match (named, &held) {
+            (None, Some(held)) => Some(held.instance.clone()),
             _ => select_instance(instances, &key.namespace, &labels, named)
                 .ok()
                 .map(|instance| instance.name.clone()),
@@ -108,7 +114,7 @@ fn path_holder(
         (there.as_ref() == Some(&instance.name)).then(|| PathClaim {
             key,
             created: asked.created,
-            holds: holds(record.as_ref()),
+            holds: holds(held.as_ref()),
         })
     });
     paths::winner(others.chain([own])).filter(|winner| winner.key != subject.key)
@@ -118,6 +124,7 @@ async fn document(
     ctx: &Context,
     subject: &Subject,
     inquiry: &Inquiry,
+    seat: &mut Seat,
 ) -> Result<DocumentFacts, Error> {
     let url = match inquiry.document() {
         DocumentNeed::Nothing => return Ok(DocumentFacts::NotNeeded),
@@ -129,16 +136,13 @@ async fn document(
     // A server far away may take its time; who waits for `implementation.ready`
     // to be there does not.
     if ctx.leadership.leads() {
-        report::seen(ctx, subject).await?;
+        seat.away(report::seen(ctx, subject)).await?;
     }
     let allow = inquiry
         .instance()
         .map(|instance| instance.spec.specification.allow_private.clone());
-    match ctx
-        .fetcher
-        .fetch(url.as_str(), &allow.unwrap_or_default())
-        .await
-    {
+    let allow = allow.unwrap_or_default();
+    match seat.away(ctx.fetcher.fetch(url.as_str(), &allow)).await {
         Ok(document) => Ok(DocumentFacts::Fetched(document.text.clone())),
         Err(error) => Ok(DocumentFacts::Failed {
             class: error.class(),

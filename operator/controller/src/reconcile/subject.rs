@@ -8,6 +8,7 @@ use operator_core::names::{FINALIZER, InstanceName, ObjectKey, PREFIX};
 use serde_json::Value;
 
 use crate::crd::exposed_api::GROUP;
+use crate::kept::{KeepError, Kept};
 
 /// The object of one reconcile.
 #[derive(Debug, Clone)]
@@ -38,6 +39,11 @@ impl Subject {
     pub fn instance(&self) -> Option<InstanceName> {
         let annotation = self.meta.annotations.get(&format!("{PREFIX}instance"));
         annotation.and_then(|text| InstanceName::parse(text.trim()).ok())
+    }
+
+    /// Takes what matters of an object that was kept.
+    pub fn open(kept: &Kept) -> Result<Self, KeepError> {
+        kept.open().map(|object| Self::of(&object))
     }
 
     /// Takes what matters of an object.

@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::reflector::ObjectRef;
-use operator_core::names::ObjectKey;
 use tokio::sync::mpsc;
 
-use super::objects::Objects;
 use super::set_up::Ready;
 use super::stop::Stop;
+use crate::kept::{Kept, Kind, Objects};
 use crate::leader::Leadership;
 use crate::reconcile::{error_policy, reconcile};
 use crate::watch::Trigger;
@@ -30,15 +28,14 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 pub(super) async fn control(ready: Ready, leadership: &Leadership, stop: &Stop) {
     let Ready {
         context,
-        objects,
         concurrency,
         pending,
         ..
     } = ready;
-    let resource = context.exposed.resource().clone();
-    let triggered = triggered(pending, objects.clone(), resource.clone());
+    let (objects, kind) = (context.objects.clone(), context.kind.clone());
+    let triggered = triggered(pending, objects.clone(), kind.clone());
     // The watch asks for reconciles as everything else does.
-    let controller = Controller::for_stream_with(futures::stream::pending(), objects, resource)
+    let controller = Controller::for_stream_with(futures::stream::pending(), objects, kind)
         .with_config(
             Config::default()
                 .concurrency(concurrency)
@@ -69,19 +66,16 @@ pub(super) async fn control(ready: Ready, leadership: &Leadership, stop: &Stop) 
 fn triggered(
     pending: mpsc::UnboundedReceiver<Trigger>,
     objects: Objects,
-    resource: ApiResource,
-) -> impl futures::Stream<Item = ObjectRef<DynamicObject>> + Send {
+    kind: Kind,
+) -> impl futures::Stream<Item = ObjectRef<Kept>> + Send {
     let pending = futures::stream::unfold(pending, async |mut pending| {
         let trigger = pending.recv().await?;
         Some((trigger, pending))
     });
     pending.flat_map(move |trigger| {
-        let reference = |key: &ObjectKey| {
-            ObjectRef::<DynamicObject>::new_with(&key.name, resource.clone()).within(&key.namespace)
-        };
         let references: Vec<_> = match trigger {
             Trigger::One(key, _) => {
-                let reference = reference(&key);
+                let reference = kind.reference(&key);
                 objects
                     .get(&reference)
                     .map(|_| reference)
@@ -91,7 +85,7 @@ fn triggered(
             Trigger::All(_) => objects
                 .state()
                 .iter()
-                .map(|object| ObjectRef::from_obj_with(object.as_ref(), resource.clone()))
+                .map(|object| kind.reference(&object.key()))
                 .collect(),
         };
         futures::stream::iter(references)

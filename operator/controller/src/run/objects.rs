@@ -2,19 +2,19 @@
 //! and asks for a reconcile when something changed that matters.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
-use kube::runtime::reflector::store::{Store, Writer};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use operator_core::names::ObjectKey;
 use operator_core::status::{Applied, applied};
 use tokio::sync::watch;
 
+use crate::kept::{Kept, Objects, Packer};
 use crate::reconcile::Context;
 use crate::reconcile::subject::Subject;
 use crate::watch::{Synced, Triggers};
@@ -23,31 +23,22 @@ use crate::watch::{Synced, Triggers};
 /// process keeps.
 const PAGE: u32 = 100;
 
-/// The ExposedAPIs as last seen.
-pub(super) type Objects = Store<DynamicObject>;
-
 struct Follower {
     context: Arc<Context>,
     triggers: Triggers,
-    writer: Writer<DynamicObject>,
-    /// What is known of each object: a change of this is worth a reconcile.
-    contents: HashMap<ObjectKey, u64>,
-    /// The same of the list that is being read.
-    listed: HashMap<ObjectKey, u64>,
+    writer: Writer<Kept>,
+    packer: Packer,
     done: watch::Sender<bool>,
 }
 
 /// Follows ExposedAPIs from now on.
-pub(super) fn follow(context: &Arc<Context>, triggers: &Triggers) -> (Objects, Synced) {
+pub(super) fn follow(context: &Arc<Context>, triggers: &Triggers, writer: Writer<Kept>) -> Synced {
     let (done, synced) = watch::channel(false);
-    let writer = Writer::new(context.exposed.resource().clone());
-    let objects = writer.as_reader();
     let mut follower = Follower {
         context: Arc::clone(context),
         triggers: triggers.clone(),
         writer,
-        contents: HashMap::new(),
-        listed: HashMap::new(),
+        packer: Packer::default(),
         done,
     };
     let mut events = watcher(
@@ -60,68 +51,93 @@ pub(super) fn follow(context: &Arc<Context>, triggers: &Triggers) -> (Objects, S
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => follower.heard(&event),
+                Ok(event) => follower.heard(event),
                 Err(error) => {
                     tracing::warn!(%error, "the watch of ExposedAPIs failed and is started again");
                 }
             }
         }
     });
-    (objects, Synced::new(synced))
+    Synced::new(synced)
 }
 
 impl Follower {
-    fn heard(&mut self, event: &Event<DynamicObject>) {
-        // First, so that whoever is asked for finds the object.
-        self.writer.apply_watcher_event(event);
+    fn heard(&mut self, event: Event<DynamicObject>) {
         match event {
-            Event::Init => self.listed.clear(),
+            Event::Init => self.writer.apply_watcher_event(&Event::Init),
             Event::InitApply(object) => {
-                let key = self.seen(object);
-                self.listed.insert(key, content(object));
+                if let Some(kept) = self.keep(&object) {
+                    self.writer.apply_watcher_event(&Event::InitApply(kept));
+                }
+                self.seen(&object);
             }
             Event::InitDone => self.complete(),
-            Event::Apply(object) => {
-                let key = self.seen(object);
-                let content = content(object);
-                if self.contents.insert(key.clone(), content) != Some(content) {
-                    self.triggers.one(key, "ExposedAPI");
-                }
-            }
+            Event::Apply(object) => self.applied(&object),
             Event::Delete(object) => {
-                let key = Subject::of(object).key;
-                self.contents.remove(&key);
+                let key = Subject::of(&object).key;
+                if let Some(kept) = self.keep(&object) {
+                    self.writer.apply_watcher_event(&Event::Delete(kept));
+                }
                 self.gone(&key);
             }
+        }
+    }
+
+    fn keep(&mut self, object: &DynamicObject) -> Option<Kept> {
+        let kept = self.packer.keep(object);
+        let kept = kept.inspect_err(|error| {
+            let object = Subject::of(object).key;
+            tracing::error!(%object, %error, "an ExposedAPI cannot be kept and is left alone");
+        });
+        kept.ok()
+    }
+
+    fn applied(&mut self, object: &DynamicObject) {
+        let Some(kept) = self.keep(object) else {
+            return;
+        };
+        let content = kept.content();
+        let (objects, kind) = (&self.context.objects, &self.context.kind);
+        let before = objects.get(&kind.reference(&kept.key()));
+        // First, so that whoever is asked for finds the object.
+        self.writer.apply_watcher_event(&Event::Apply(kept));
+        let key = self.seen(object);
+        let version = object.metadata.resource_version.as_deref();
+        self.context.memory.cached(&key, version);
+        if before.is_none_or(|before| before.content() != content) {
+            self.triggers.one(key, "ExposedAPI");
         }
     }
 
     /// A whole list was read. The first one asks for nothing: whoever begins to
     /// lead looks at everything.
     fn complete(&mut self) {
-        let listed = std::mem::take(&mut self.listed);
-        let before = std::mem::replace(&mut self.contents, listed);
-        if *self.done.borrow() {
-            for (key, content) in &self.contents {
-                if before.get(key) != Some(content) {
-                    self.triggers.one(key.clone(), "ExposedAPI");
-                }
-            }
-        } else {
+        let contents = |objects: Vec<Arc<Kept>>| -> HashMap<ObjectKey, u64> {
+            let contents = objects
+                .iter()
+                .map(|object| (object.key(), object.content()));
+            contents.collect()
+        };
+        let before = contents(self.context.objects.state());
+        self.writer.apply_watcher_event(&Event::InitDone);
+        if !*self.done.borrow() {
             self.context.metrics.listed();
             tracing::info!(
-                objects = self.contents.len(),
+                objects = self.context.objects.len(),
                 "the view of the ExposedAPIs is complete"
             );
+            self.done.send_replace(true);
+            return;
         }
-        let gone: Vec<ObjectKey> = before
-            .into_keys()
-            .filter(|key| !self.contents.contains_key(key))
-            .collect();
-        for key in gone {
-            self.gone(&key);
+        let now = contents(self.context.objects.state());
+        for (key, content) in &now {
+            if before.get(key) != Some(content) {
+                self.triggers.one(key.clone(), "ExposedAPI");
+            }
         }
-        self.done.send_replace(true);
+        for key in before.keys().filter(|key| !now.contains_key(key)) {
+            self.gone(key);
+        }
     }
 
     fn seen(&self, object: &DynamicObject) -> ObjectKey {
@@ -156,34 +172,10 @@ impl Follower {
     }
 }
 
-/// What of an object is worth a reconcile: not status, finalizers or the
-/// annotation that the operator writes itself. Its generation does not tell,
-/// where status lies in the main resource.
-fn content(object: &DynamicObject) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    object
-        .data
-        .get("spec")
-        .map(ToString::to_string)
-        .hash(&mut hasher);
-    for (name, value) in object.annotations() {
-        if name != crate::reconcile::APPLIED {
-            (name, value).hash(&mut hasher);
-        }
-    }
-    object.labels().hash(&mut hasher);
-    object
-        .metadata
-        .deletion_timestamp
-        .is_some()
-        .hash(&mut hasher);
-    hasher.finish()
-}
-
 /// The ExposedAPIs that say that they are published in an instance.
 pub(super) fn published_in(objects: &Objects, instance: &str) -> Vec<ObjectKey> {
     let users = objects.state().into_iter().filter_map(|object| {
-        let subject = Subject::of(&object);
+        let subject = Subject::open(&object).ok()?;
         let status = subject.status.as_ref().and_then(applied);
         let record = status.or_else(|| {
             let text = subject.meta.annotations.get(crate::reconcile::APPLIED)?;

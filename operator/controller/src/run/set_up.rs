@@ -8,12 +8,13 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::Api;
+use kube::runtime::reflector::store::Writer;
 use operator_apim::specification::{Fetcher, FetcherConfig};
 use operator_plugin_host::{HostConfig, PluginHost};
 use operator_plugin_source::{Sources, SourcesConfig};
 use tokio::sync::mpsc;
 
-use super::objects::{self, Objects};
+use super::objects;
 use super::stop::Stop;
 use super::{RunError, Settings};
 use crate::component::Components;
@@ -21,6 +22,7 @@ use crate::config_maps::ConfigMaps;
 use crate::drift;
 use crate::events::Events;
 use crate::instances::{InstanceSettings, Instances};
+use crate::kept::Kind;
 use crate::leader::Leadership;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -28,6 +30,7 @@ use crate::plugins::{Plugins, instance_defaults};
 use crate::policy_plugins::{self, PolicyPlugins};
 use crate::reconcile::Context;
 use crate::resource::{ExposedApis, ResourceError, StatusMode};
+use crate::seats::Seats;
 use crate::shards::{Look, Shards};
 use crate::slots::Slots;
 use crate::uses::Uses;
@@ -46,7 +49,6 @@ const FILES: &str = "files";
 /// A replica that can take over.
 pub(crate) struct Ready {
     pub(crate) context: Arc<Context>,
-    pub(crate) objects: Objects,
     pub(super) concurrency: u16,
     pub(super) pending: mpsc::UnboundedReceiver<Trigger>,
     /// Ends when the folder of plugins has been read.
@@ -71,7 +73,7 @@ impl Ready {
         self.context.uses.listed();
         self.policy_plugins.take_over();
         self.triggers.all("Leader");
-        let objects = self.objects.clone();
+        let objects = self.context.objects.clone();
         let users = move |name: &str| objects::published_in(&objects, name);
         if let Some(look) = self.look.take() {
             tokio::spawn(Arc::clone(&self.context.shards).watch_over(look));
@@ -115,7 +117,11 @@ pub(crate) async fn set_up(
         leadership.clone(),
     );
     synced.push(instances_synced);
+    let kind = Kind::new(exposed.resource().clone());
+    let writer = Writer::new(kind.clone());
     let context = Arc::new(Context {
+        objects: writer.as_reader(),
+        kind,
         events: Events::start(client.clone(), Arc::clone(&metrics), &settings.name),
         client: client.clone(),
         exposed,
@@ -137,14 +143,14 @@ pub(crate) async fn set_up(
         drift: Arc::default(),
         cluster,
         leadership: leadership.clone(),
+        seats: Seats::default(),
         slots: Slots::new(usize::from(settings.concurrency / SHARES), triggers.clone()),
         pace: settings.pace,
         shards: Arc::new(Shards::new(settings.shard.clone())),
     });
     let look = look_at_shards(&settings, &client, &metrics);
     let drift = sweeps(&settings, &context, &triggers);
-    let (objects, objects_synced) = objects::follow(&context, &triggers);
-    synced.push(objects_synced);
+    synced.push(objects::follow(&context, &triggers, writer));
 
     for unusable in builtin.await? {
         tracing::error!(
@@ -176,7 +182,6 @@ pub(crate) async fn set_up(
     Ok(Some(Ready {
         drift: Some(drift),
         context,
-        objects,
         concurrency: settings.concurrency,
         pending,
         folder,
