@@ -2,6 +2,7 @@
 //! operator writes, waits for the same addresses, and does nothing else.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, bail};
@@ -33,11 +34,27 @@ struct Shared {
     ingresses: Api<Ingress>,
     /// What the last status of an object is.
     status: Value,
-    status_writes: usize,
-    events: usize,
+    writes: Writes,
+    begun: AtomicUsize,
     event_queue: mpsc::UnboundedSender<Event>,
     addresses: Mutex<Addresses>,
     slots: Semaphore,
+}
+
+/// What the operator wrote, all objects together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Writes {
+    pub(crate) objects: usize,
+    pub(crate) status: usize,
+    pub(crate) events: usize,
+}
+
+impl Writes {
+    /// The share of one of the objects: whole writes, and all shares together
+    /// are what was written.
+    const fn share(&self, total: usize, number: usize) -> usize {
+        total * (number + 1) / self.objects - total * number / self.objects
+    }
 }
 
 #[derive(Default)]
@@ -47,21 +64,16 @@ struct Addresses {
 }
 
 impl Client {
-    /// Follows ExposedAPIs from now on; each gets `status_writes` writes of
-    /// status, the last of which is `status`, and so many events.
-    pub(crate) async fn start(
-        stage: &Stage,
-        status: Value,
-        status_writes: usize,
-        events: usize,
-    ) -> Result<Self> {
+    /// Follows ExposedAPIs from now on; each gets its share of the writes, and
+    /// `status` as its last status.
+    pub(crate) async fn start(stage: &Stage, status: Value, writes: Writes) -> Result<Self> {
         let (event_queue, pending) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             objects: stage.exposed_apis("shop"),
             ingresses: Api::namespaced(stage.client.clone(), "shop"),
             status,
-            status_writes: status_writes.max(1),
-            events,
+            writes,
+            begun: AtomicUsize::new(0),
             event_queue,
             addresses: Mutex::default(),
             slots: Semaphore::new(CONCURRENCY),
@@ -164,6 +176,9 @@ impl Shared {
     async fn publish(&self, object: &DynamicObject) -> Result<()> {
         let name = object.metadata.name.clone().unwrap_or_default();
         let ingress = format!("apim-api-ingress-{name}");
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let status_writes = self.writes.share(self.writes.status, number).max(1);
+        let events = self.writes.share(self.writes.events, number);
         let slot = self.slots.acquire().await?;
         let held = json!({"metadata": {
             "finalizers": ["bench.example.com/cleanup"],
@@ -174,11 +189,11 @@ impl Shared {
             .await?;
         // The last write says that all is well, the first that the object was
         // seen; the others lie between address and end.
-        if self.status_writes > 1 {
+        if status_writes > 1 {
             self.say(&name, not_ready(&self.status, 0)).await?;
         }
         let owner = object.metadata.uid.clone().unwrap_or_default();
-        for number in 0..self.events {
+        for number in 0..events {
             // The other end goes only with the run.
             let _ = self.event_queue.send(event(&name, &owner, number)?);
         }
@@ -190,7 +205,7 @@ impl Shared {
         drop(slot);
         self.address(&ingress).await?;
         let _slot = self.slots.acquire().await?;
-        for step in 2..self.status_writes {
+        for step in 2..status_writes {
             self.say(&name, not_ready(&self.status, step)).await?;
         }
         self.say(&name, self.status.clone()).await
@@ -259,4 +274,25 @@ fn event(name: &str, uid: &str, number: usize) -> Result<Event> {
         "reportingInstance": MANAGER,
         "type": "Normal",
     }))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_of_all_objects_are_what_was_written() {
+        let writes = Writes {
+            objects: 7,
+            status: 24,
+            events: 7,
+        };
+        let shares: Vec<usize> = (0..7).map(|n| writes.share(writes.status, n)).collect();
+        assert_eq!(shares.iter().sum::<usize>(), 24);
+        assert!(
+            shares.iter().all(|share| (3..=4).contains(share)),
+            "{shares:?}"
+        );
+        assert!((0..7).all(|number| writes.share(writes.events, number) == 1));
+    }
 }

@@ -6,15 +6,19 @@
 #![forbid(unsafe_code)]
 
 mod bare;
+mod failing;
 mod floor;
 mod plugins;
 mod publish;
+mod rest;
 mod restart;
 mod start;
 mod swap;
+mod sweep;
 mod table;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -40,13 +44,21 @@ struct Args {
     #[arg(long, value_enum, value_name = "NAME")]
     only: Vec<Measurement>,
 
-    /// ExposedAPIs that `publish` creates.
-    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// ExposedAPIs that `publish`, `failing` and `swap` create.
+    #[arg(long, default_value_t = 3000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     objects: u32,
 
-    /// ExposedAPIs that `restart` finds published.
+    /// ExposedAPIs that `restart` and `sweep` find published.
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     published: u32,
+
+    /// ExposedAPIs that `rest` finds published.
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    resting: u32,
+
+    /// How long `rest` looks on, in seconds.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..))]
+    rest_seconds: u64,
 
     /// ExposedAPIs that are created at the same time.
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -69,8 +81,14 @@ enum Measurement {
     Start,
     /// ExposedAPIs until they are ready, against a client that only writes.
     Publish,
+    /// As publish, beside an API that fails for ever.
+    Failing,
     /// Restart and resync with everything published, which write nothing.
     Restart,
+    /// A look for what others changed, with everything published.
+    Sweep,
+    /// Nothing to do, for a day in ten minutes.
+    Rest,
     /// A new version of a plugin that all ExposedAPIs use, until the last
     /// policy is written.
     Swap,
@@ -115,39 +133,65 @@ fn run(args: &Args) -> Result<()> {
     let clustered = [
         Measurement::Start,
         Measurement::Publish,
+        Measurement::Failing,
         Measurement::Restart,
+        Measurement::Sweep,
+        Measurement::Rest,
         Measurement::Swap,
     ];
     if clustered.into_iter().any(wanted) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
-        if wanted(Measurement::Start) {
-            eprintln!("start …");
-            runtime.block_on(start::start(&mut table, (args.samples / 200).clamp(3, 10)))?;
-        }
-        if wanted(Measurement::Publish) {
-            eprintln!("publish {} …", args.objects);
-            runtime.block_on(publish::publish(
-                &mut table,
-                args.objects,
-                args.clients.into(),
-            ))?;
-        }
-        if wanted(Measurement::Restart) {
-            eprintln!("restart with {} …", args.published);
-            runtime.block_on(restart::restart(
-                &mut table,
-                args.published,
-                args.clients.into(),
-            ))?;
-        }
-        if wanted(Measurement::Swap) {
-            eprintln!("swap a plugin of {} …", args.objects);
-            runtime.block_on(swap::swap(&mut table, args.objects, args.clients.into()))?;
-        }
+        runtime.block_on(with_cluster(args, &mut table, wanted))?;
     }
     println!("{table}");
+    Ok(())
+}
+
+/// What needs a cluster.
+async fn with_cluster(
+    args: &Args,
+    table: &mut Table,
+    wanted: impl Fn(Measurement) -> bool,
+) -> Result<()> {
+    let clients = usize::from(args.clients);
+    if wanted(Measurement::Start) {
+        eprintln!("start …");
+        start::start(table, (args.samples / 200).clamp(3, 10)).await?;
+    }
+    let mut each = None;
+    if wanted(Measurement::Publish) {
+        eprintln!("publish {} …", args.objects);
+        each = publish::publish(table, args.objects, clients).await?;
+    }
+    if wanted(Measurement::Failing) {
+        eprintln!("one of {} fails …", args.objects);
+        failing::failing(table, args.objects, clients, each).await?;
+    }
+    if wanted(Measurement::Restart) || wanted(Measurement::Sweep) {
+        eprintln!("publish {} for restart and sweep …", args.published);
+        let names = publish::names(args.published);
+        if let Some(mut stage) = restart::published(table, &names, clients).await? {
+            if wanted(Measurement::Restart) {
+                eprintln!("restart with {} …", args.published);
+                restart::restart(table, &mut stage, args.published).await?;
+            }
+            if wanted(Measurement::Sweep) {
+                eprintln!("sweep {} …", args.published);
+                sweep::sweep(table, &mut stage, &names).await?;
+            }
+        }
+    }
+    if wanted(Measurement::Rest) {
+        eprintln!("rest with {} …", args.resting);
+        let time = Duration::from_secs(args.rest_seconds);
+        rest::rest(table, args.resting, clients, time).await?;
+    }
+    if wanted(Measurement::Swap) {
+        eprintln!("swap a plugin of {} …", args.objects);
+        swap::swap(table, args.objects, clients).await?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Many ExposedAPIs at once, until all are ready.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -14,12 +14,12 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 
 use crate::bare;
-use crate::table::{Goal, Table, short};
+use crate::table::{Goal, Samples, Table, short};
 
 /// So high that the bucket never holds anything back.
 const UNLIMITED: &str = "1000000";
 /// Nothing takes this long.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(15);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(45);
 
 /// A stage whose operator is not held back by its own ARM bucket, nor by the
 /// simulator's; nothing where Kubernetes' programs are missing.
@@ -35,23 +35,31 @@ pub(crate) async fn staged(what: &str) -> Result<Option<Stage>> {
         .fold(Stage::builder(), |builder, limit| {
             builder.environment(&format!("APIM_OPERATOR_{limit}"), UNLIMITED)
         })
+        // As in `deploy/operator.yaml`.
+        .environment("MALLOC_ARENA_MAX", "1")
         .environment("RUST_LOG", "info");
     Ok(builder.start(what).await)
 }
 
 /// Creates ExposedAPIs with the operator, then again with a client that only
 /// writes what the operator wrote to Kubernetes.
-pub(crate) async fn publish(table: &mut Table, objects: u32, clients: usize) -> Result<()> {
-    let names: Vec<String> = (0..objects).map(|i| format!("api-{i:05}")).collect();
+/// Answers how long each took with the operator.
+pub(crate) async fn publish(
+    table: &mut Table,
+    objects: u32,
+    clients: usize,
+) -> Result<Option<Samples>> {
+    let names = names(objects);
     let Some(stage) = staged("publish").await? else {
-        return Ok(());
+        return Ok(None);
     };
     services(&stage, &names, clients).await?;
     stage.azure.clear_journal();
     let before = Counters::read(&stage).await?;
-    let took = created_until_ready(&stage, &names, clients, plain)
+    let created = created_until_ready(&stage, &names, clients, plain)
         .await
         .with_context(|| tail(&stage.operator_log()))?;
+    let took = created.took;
     let counters = settled(&stage).await?.since(&before);
     let memory = memory(stage.operator_id().context("the operator runs")?)?;
     let calls = ArmCalls::of(&stage, &names);
@@ -59,15 +67,21 @@ pub(crate) async fn publish(table: &mut Table, objects: u32, clients: usize) -> 
     drop(stage);
 
     let per_object = |count: f64| count / f64::from(objects);
-    let status_writes = per_object(counters.kube_writes("ExposedAPI/status"));
-    let events = per_object(counters.kube_writes("Event"));
+    let status_writes = counters.kube_writes("ExposedAPI/status");
+    let events = counters.kube_writes("Event");
     let Some(mut stage) = staged("publish").await? else {
-        return Ok(());
+        return Ok(None);
     };
     stage.kill_operator()?;
     services(&stage, &names, clients).await?;
-    let bare = bare::Client::start(&stage, sample, rounded(status_writes), rounded(events)).await?;
+    let writes = bare::Writes {
+        objects: names.len(),
+        status: rounded(status_writes),
+        events: rounded(events),
+    };
+    let bare = bare::Client::start(&stage, sample, writes).await?;
     let floor = created_until_ready(&stage, &names, clients, plain).await?;
+    let floor = floor.took;
     bare.stop()?;
 
     table.legend(format!(
@@ -116,8 +130,17 @@ pub(crate) async fn publish(table: &mut Table, objects: u32, clients: usize) -> 
         );
     }
     calls.report(table, objects);
+    table.figure(
+        "from an object's creation until it is ready",
+        format!("{}, p99 {}", created.each, short(created.each.p99())),
+    );
     table.figure("operator's memory, now / at most", memory);
-    Ok(())
+    Ok(Some(created.each))
+}
+
+/// The names of so many objects.
+pub(crate) fn names(objects: u32) -> Vec<String> {
+    (0..objects).map(|i| format!("api-{i:05}")).collect()
 }
 
 /// Services with endpoints, which are not what is measured.
@@ -162,15 +185,23 @@ pub(crate) fn plain(name: &str) -> Value {
     exposed_api(name, |_| ())
 }
 
-/// From the first creation until the last object is ready.
+/// How long it took until objects were ready.
+pub(crate) struct Created {
+    /// From the first creation until the last was.
+    pub(crate) took: Duration,
+    /// From the answer to each one's creation until it was.
+    pub(crate) each: Samples,
+}
+
+/// Creates objects and waits until all are ready.
 pub(crate) async fn created_until_ready(
     stage: &Stage,
     names: &[String],
     clients: usize,
     object: fn(&str) -> Value,
-) -> Result<Duration> {
+) -> Result<Created> {
     let api = stage.exposed_apis("shop");
-    let ready = all_ready(api.clone(), names.len());
+    let ready = all_ready(api.clone(), names);
     let started = Instant::now();
     let created = futures::stream::iter(names)
         .map(|name| {
@@ -178,19 +209,31 @@ pub(crate) async fn created_until_ready(
             async move {
                 let object: DynamicObject = serde_json::from_value(object(name))?;
                 api.create(&PostParams::default(), &object).await?;
-                anyhow::Ok(())
+                anyhow::Ok((name.as_str(), Instant::now()))
             }
         })
         .buffer_unordered(clients)
-        .try_collect::<()>();
-    tokio::time::timeout(PATIENCE, async { tokio::try_join!(created, ready) })
-        .await
-        .context("not all objects became ready")??;
-    Ok(started.elapsed())
+        .try_collect::<HashMap<_, _>>();
+    let (created, ready) =
+        tokio::time::timeout(PATIENCE, async { tokio::try_join!(created, ready) })
+            .await
+            .context("not all objects became ready")??;
+    let mut each = Samples::default();
+    for (name, ready) in &ready {
+        if let Some(created) = created.get(name.as_str()) {
+            each.push(ready.saturating_duration_since(*created));
+        }
+    }
+    Ok(Created {
+        took: started.elapsed(),
+        each,
+    })
 }
 
-async fn all_ready(api: Api<DynamicObject>, count: usize) -> Result<()> {
-    let mut ready = HashSet::new();
+/// When each of them was first seen to be ready.
+async fn all_ready(api: Api<DynamicObject>, names: &[String]) -> Result<HashMap<String, Instant>> {
+    let wanted: HashSet<&String> = names.iter().collect();
+    let mut ready = HashMap::new();
     let mut objects = std::pin::pin!(
         watcher(api, watcher::Config::default())
             .default_backoff()
@@ -199,11 +242,12 @@ async fn all_ready(api: Api<DynamicObject>, count: usize) -> Result<()> {
     while let Some(object) = objects.next().await {
         // A watch that fell behind begins anew.
         let Ok(object) = object else { continue };
-        if status_of(&object)["implementation"]["ready"] == true {
-            ready.insert(object.metadata.name.unwrap_or_default());
+        let name = object.metadata.name.clone().unwrap_or_default();
+        if wanted.contains(&name) && status_of(&object)["implementation"]["ready"] == true {
+            ready.entry(name).or_insert_with(Instant::now);
         }
-        if ready.len() == count {
-            return Ok(());
+        if ready.len() == wanted.len() {
+            return Ok(ready);
         }
     }
     bail!("the watch ended")

@@ -13,23 +13,38 @@ use crate::publish::{
 };
 use crate::table::{Goal, Table, short};
 
-/// Publishes, restarts, and asks for a look at everything.
-pub(crate) async fn restart(table: &mut Table, objects: u32, clients: usize) -> Result<()> {
-    let names: Vec<String> = (0..objects).map(|i| format!("api-{i:05}")).collect();
-    let Some(mut stage) = staged("restart").await? else {
-        return Ok(());
+/// A stage with so many objects published; nothing where Kubernetes' programs
+/// are missing.
+pub(crate) async fn published(
+    table: &mut Table,
+    names: &[String],
+    clients: usize,
+) -> Result<Option<Stage>> {
+    let Some(stage) = staged("restart").await? else {
+        return Ok(None);
     };
-    services(&stage, &names, clients).await?;
-    let took = created_until_ready(&stage, &names, clients, plain)
+    services(&stage, names, clients).await?;
+    let created = created_until_ready(&stage, names, clients, plain)
         .await
         .with_context(|| tail(&stage.operator_log()))?;
     settled(&stage).await?;
     let grown = memory(stage.operator_id().context("the operator runs")?)?;
-    table.legend(format!(
-        "restart: {objects} ExposedAPIs with the default chain, published in {}; then the operator is killed and started",
-        short(took)
-    ));
+    table.figure(
+        &format!(
+            "{} ExposedAPIs published for restart and sweep in",
+            names.len()
+        ),
+        short(created.took),
+    );
     table.figure("memory after publishing them, now / at most", grown);
+    Ok(Some(stage))
+}
+
+/// Restarts, and asks for a look at everything.
+pub(crate) async fn restart(table: &mut Table, stage: &mut Stage, objects: u32) -> Result<()> {
+    table.legend(format!(
+        "restart: {objects} ExposedAPIs with the default chain are published; then the operator is killed and started"
+    ));
     stage.kill_operator()?;
     stage.azure.clear_journal();
 
@@ -45,26 +60,26 @@ pub(crate) async fn restart(table: &mut Table, objects: u32, clients: usize) -> 
             Goal::AtMost(0.3),
         );
     }
-    let counters = looked_at(&stage, f64::from(objects)).await?;
+    let counters = looked_at(stage, f64::from(objects)).await?;
     table.figure(
         "process start until all were looked at",
         short(started.elapsed()),
     );
-    report(table, "restart", &stage, &counters)?;
+    report(table, "restart", stage, &counters)?;
 
     // A changed label of a namespace makes every object worth a look.
     stage.azure.clear_journal();
-    let before = settled(&stage).await?;
+    let before = settled(stage).await?;
     let looks = before.sum("controller_runtime_reconcile_total");
     stage
         .kubectl(&["label", "namespace", "shop", "looked=again", "--overwrite"])
         .await?;
-    let after = looked_at(&stage, looks + f64::from(objects)).await?;
-    report(table, "resync", &stage, &after.since(&before))
+    let after = looked_at(stage, looks + f64::from(objects)).await?;
+    report(table, "resync", stage, &after.since(&before))
 }
 
 /// Waits until so many reconciles were made, and the operator is at rest.
-async fn looked_at(stage: &Stage, reconciles: f64) -> Result<Counters> {
+pub(crate) async fn looked_at(stage: &Stage, reconciles: f64) -> Result<Counters> {
     test_harness::wait_until("a look at every object", PATIENCE, async || {
         let now = Counters::read(stage)
             .await

@@ -151,6 +151,11 @@ impl Samples {
         self.quantile(0.5)
     }
 
+    /// What one in a hundred exceeds.
+    pub(crate) fn p99(&self) -> Duration {
+        self.quantile(0.99)
+    }
+
     /// How many medians of `floor` the median is.
     pub(crate) fn ratio(&self, floor: &Self) -> f64 {
         self.median().as_secs_f64() / floor.median().as_secs_f64()

@@ -525,6 +525,13 @@ impl Stage {
         ))
     }
 
+    /// Sets an environment variable of the operators that are started from now
+    /// on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        let environment = &mut self.builder.environment;
+        environment.insert(name.to_owned(), value.to_owned());
+    }
+
     /// `kill -9`.
     pub fn kill_operator(&mut self) -> Result<()> {
         if let Some(mut operator) = self.operator.take() {
