@@ -16,11 +16,21 @@ pub enum Defect {
     /// Writes replace whatever is there, so that a conflict is never noticed
     /// and nothing is read again.
     WritesBlindly,
+    /// An API that has moved stays where it was as well.
+    ForgetsWhereItWas,
+    /// What others changed is put back although it is only to be reported.
+    CorrectsWhatIsReported,
 }
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::SkipsMark, Self::ForgetsFinalizer, Self::WritesBlindly];
+    pub const ALL: [Self; 5] = [
+        Self::SkipsMark,
+        Self::ForgetsFinalizer,
+        Self::WritesBlindly,
+        Self::ForgetsWhereItWas,
+        Self::CorrectsWhatIsReported,
+    ];
 }
 
 static ON: AtomicU8 = AtomicU8::new(0);

@@ -345,7 +345,7 @@ impl Instances {
             (Ok(_), Some(first)) => Some(Trouble::new("SameService", same_service(&spec, first))),
             (Ok(_), None) => None,
         };
-        let (this, told) = (Arc::clone(self), object.clone());
+        let (this, mut told) = (Arc::clone(self), object.clone());
         let (state, task) = match (&instance, trouble) {
             (Ok(instance), None) => {
                 let connecting = Arc::clone(instance);
@@ -358,7 +358,7 @@ impl Instances {
                 let message = trouble.message.clone();
                 let task = async move {
                     this.leadership.until_leading().await;
-                    this.report(&told, Err(&trouble)).await;
+                    this.report(&mut told, Err(&trouble)).await;
                 };
                 (State::Failed(message), tokio::spawn(task).abort_handle())
             }
@@ -418,7 +418,7 @@ impl Instances {
     }
 
     /// Connects, and again until it works.
-    async fn connect(self: Arc<Self>, instance: Arc<Instance>, object: Option<ApimInstance>) {
+    async fn connect(self: Arc<Self>, instance: Arc<Instance>, mut object: Option<ApimInstance>) {
         if self.leadership.never_leads() {
             return self.look(&instance).await;
         }
@@ -471,7 +471,7 @@ impl Instances {
             if known {
                 self.triggers.all("ApimInstance");
             }
-            let told = object.as_ref().filter(|_| leads);
+            let told = object.as_mut().filter(|_| leads);
             if outcome.is_ok() {
                 if let Some(object) = told {
                     self.report(object, outcome.as_ref()).await;

@@ -2,14 +2,15 @@
 //! be lost: a start without it costs reads, never a wrong write.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use operator_core::apim::AppliedRecord;
 use operator_core::names::{ContentHash, ObjectKey};
 use operator_core::pace::Pace;
 use operator_core::retry::{Backoff, History, Jitter, Next, Outcome};
-use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
+use operator_core::status::{Step, own_fields};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -42,6 +43,9 @@ struct Object {
     cached: u64,
     /// Whether a reconcile works on it.
     working: bool,
+    /// What should stand in status, as a hash, and since which version of the
+    /// object it does.
+    stands: Option<(u64, u64)>,
     /// The version of the object with the finalizer: the cache may be behind.
     held: u64,
     /// The annotation `applied` that was last written, or its removal.
@@ -244,6 +248,28 @@ impl Memory {
             Some(Box::new((status, number(version))));
     }
 
+    /// Remembers what stands in status as it should, from this version of the
+    /// object on.
+    pub fn stands(&self, key: &ObjectKey, status: Option<&Value>, version: Option<&str>) {
+        self.objects.lock().entry(key.clone()).or_default().stands =
+            Some((hash(status), number(version)));
+    }
+
+    /// Whether a version of an object has a status that somebody else wrote, as
+    /// far as is known: the answer to a write of this process's own may be on
+    /// its way.
+    #[must_use]
+    pub fn is_foreign(
+        &self,
+        key: &ObjectKey,
+        status: Option<&Value>,
+        version: Option<&str>,
+    ) -> bool {
+        let objects = self.objects.lock();
+        let stands = objects.get(key).and_then(|object| object.stands);
+        stands.is_some_and(|(wanted, since)| number(version) > since && hash(status) != wanted)
+    }
+
     /// Whether the finalizer was written, where the given version of the object
     /// does not have it yet.
     #[must_use]
@@ -298,6 +324,14 @@ impl Memory {
     }
 }
 
+/// A hash of the part of a status that is the operator's own.
+fn hash(status: Option<&Value>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let own = status.map(own_fields).unwrap_or_default();
+    Value::Object(own).to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Kubernetes promises since 1.35 that resource versions of one kind compare as
 /// numbers; before, they did all the same.
 fn number(version: Option<&str>) -> u64 {
@@ -309,6 +343,7 @@ fn number(version: Option<&str>) -> u64 {
 #[cfg(test)]
 mod tests {
     use operator_core::class::ErrorClass;
+    use serde_json::json;
 
     use super::*;
 
@@ -334,6 +369,24 @@ mod tests {
         assert_eq!(newer(), Some(Value::from("two")), "the cache is behind");
         memory.cached(&key, Some("7"));
         assert_eq!(newer(), None);
+    }
+
+    #[test]
+    fn a_status_that_somebody_else_wrote_is_told_from_what_should_stand_there() {
+        let memory = Memory::default();
+        let key = ObjectKey::new("shop", "catalog");
+        let right = json!({"implementation": {"ready": false}});
+        let claimed = json!({"implementation": {"ready": true}});
+        let is_foreign =
+            |status: &Value, version: &str| memory.is_foreign(&key, Some(status), Some(version));
+        assert!(!is_foreign(&claimed, "9"), "nothing is known yet");
+        memory.stands(&key, Some(&right), Some("10"));
+        assert!(!is_foreign(&claimed, "9"), "that was before");
+        assert!(!is_foreign(&right, "11"));
+        assert!(is_foreign(&claimed, "11"));
+        let more = json!({"implementation": {"ready": false}, "others": 1});
+        assert!(!is_foreign(&more, "11"), "that is theirs to write");
+        assert!(memory.is_foreign(&key, None, Some("11")));
     }
 
     #[test]

@@ -176,13 +176,13 @@ impl Uses {
         names: BTreeSet<PluginName>,
         mandatory: BTreeSet<PluginName>,
     ) {
+        let mut inner = self.inner.lock();
         let now = Use {
-            names,
-            mandatory,
+            names: inner.sets.share(names),
+            mandatory: inner.sets.share(mandatory),
             elsewhere: true,
             ..Use::default()
         };
-        let mut inner = self.inner.lock();
         let first = inner.unseen.remove(key);
         let changed = inner.uses.get(key) != Some(&now);
         inner.uses.insert(key.clone(), now);

@@ -17,7 +17,7 @@ mod tests;
 use serde_json::{Map, Value, json};
 
 pub use applied::{Applied, applied};
-pub use patch::{changed, patch};
+pub use patch::{changed, own_fields, patch};
 pub use stages::Step;
 pub(crate) use summary::cut;
 pub use summary::summary;

@@ -28,6 +28,10 @@ pub(crate) struct Judged {
 
 /// Whether what differs is put back, and why not.
 fn why(validated: &ValidatedApi) -> Reason {
+    #[cfg(feature = "defects")]
+    if operator_apim::defects::is_on(operator_apim::defects::Defect::CorrectsWhatIsReported) {
+        return Reason::Correcting;
+    }
     match validated.annotations().drift {
         _ if validated.annotations().paused => Reason::Paused,
         Drift::Correct => Reason::Correcting,

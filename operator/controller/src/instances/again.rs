@@ -57,8 +57,8 @@ impl Instances {
                 _ => None,
             }
         };
-        if let Some((outcome, object)) = told {
-            self.report(&object, Ok(&outcome)).await;
+        if let Some((outcome, mut object)) = told {
+            self.report(&mut object, Ok(&outcome)).await;
         }
     }
 }

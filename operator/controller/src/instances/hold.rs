@@ -43,7 +43,7 @@ impl Instances {
                 let held = object.finalizers().iter().any(|name| name == FINALIZER);
                 if object.metadata.deletion_timestamp.is_none() {
                     if !held {
-                        self.set_finalizer(&object, true).await;
+                        waiting |= !self.set_finalizer(&object, true).await;
                     }
                     continue;
                 }
@@ -52,7 +52,7 @@ impl Instances {
                 }
                 let users = users(&object.name_any());
                 if users.is_empty() {
-                    self.set_finalizer(&object, false).await;
+                    waiting |= !self.set_finalizer(&object, false).await;
                 } else {
                     waiting = true;
                     self.tell_held(&object, &users, &events).await;
@@ -65,7 +65,9 @@ impl Instances {
         }
     }
 
-    async fn set_finalizer(&self, object: &ApimInstance, wanted: bool) {
+    /// Answers whether it was written; else nothing else may have it tried
+    /// again.
+    async fn set_finalizer(&self, object: &ApimInstance, wanted: bool) -> bool {
         let mut finalizers = object.finalizers().to_vec();
         finalizers.retain(|name| name != FINALIZER);
         if wanted {
@@ -83,11 +85,15 @@ impl Instances {
         let written = api
             .patch_metadata(&name, &PatchParams::default(), &patch)
             .await;
-        let passing = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.is_conflict() || status.is_not_found());
-        if let Err(error) = written
-            && !passing(&error)
-        {
-            tracing::warn!(%error, instance = name, "the finalizer of an ApimInstance could not be written");
+        match written {
+            Ok(_) => true,
+            Err(kube::Error::Api(status)) if status.is_not_found() => true,
+            // What wrote in between comes by the watch.
+            Err(kube::Error::Api(status)) if status.is_conflict() => false,
+            Err(error) => {
+                tracing::warn!(%error, instance = name, "the finalizer of an ApimInstance could not be written");
+                false
+            }
         }
     }
 

@@ -16,7 +16,7 @@ impl Instances {
     /// nothing else would say it later.
     pub(super) async fn report(
         &self,
-        object: &ApimInstance,
+        object: &mut ApimInstance,
         outcome: Result<&(Option<String>, Arc<Connection>), &Trouble>,
     ) {
         let mut pause = FIRST_PAUSE;
@@ -27,9 +27,11 @@ impl Instances {
     }
 
     /// Says it once; whether it stands there now, or nobody is there to be told.
+    /// The object's status becomes what was written: a later outcome that is
+    /// what the object said at first must be told all the same.
     pub(super) async fn told(
         &self,
-        object: &ApimInstance,
+        object: &mut ApimInstance,
         outcome: Result<&(Option<String>, Arc<Connection>), &Trouble>,
     ) -> bool {
         if !self.settings.tells {
@@ -80,9 +82,14 @@ impl Instances {
             .patch_status(&object.name_any(), &PatchParams::default(), &patch)
             .await
         {
-            Ok(_) => true,
+            Ok(now) => {
+                object.status = now.status;
+                true
+            }
             Err(kube::Error::Api(status)) if status.is_not_found() => true,
             Err(error) => {
+                // It may have been done.
+                object.status = None;
                 tracing::warn!(%error, instance = object.name_any(), "the status of an ApimInstance could not be written");
                 false
             }

@@ -18,6 +18,9 @@ pub(super) const FINALIZER: &str = "apim.oda.tmforum.org/mandatory";
 /// Between two looks at who uses what: a start looks at thousands of APIs.
 const COUNT_PAUSE: Duration = Duration::from_secs(2);
 
+/// After a write that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl PolicyPlugins {
     /// Holds an object or lets it go.
     pub(super) fn hold(self: &Arc<Self>, object: &PolicyPlugin) {
@@ -41,7 +44,22 @@ impl PolicyPlugins {
         }
         let this = Arc::clone(self);
         let object = object.clone();
-        tokio::spawn(async move { this.set_finalizer(&object, wanted).await });
+        tokio::spawn(async move {
+            if this.set_finalizer(&object, wanted).await {
+                return;
+            }
+            // Nothing else may have it tried again.
+            tokio::time::sleep(this.pace.of(AGAIN)).await;
+            let now = {
+                let entries = this.entries.lock();
+                entries
+                    .get(&object.name_any())
+                    .map(|kept| kept.object.clone())
+            };
+            if let Some(now) = now {
+                this.hold(&now);
+            }
+        });
     }
 
     /// Something about an object is to be written by a replica that leads.
@@ -59,7 +77,8 @@ impl PolicyPlugins {
             .is_none_or(|count| count.mandatory > 0)
     }
 
-    async fn set_finalizer(&self, object: &PolicyPlugin, wanted: bool) {
+    /// Answers whether it was written.
+    async fn set_finalizer(&self, object: &PolicyPlugin, wanted: bool) -> bool {
         let mut finalizers = object.finalizers().to_vec();
         finalizers.retain(|name| name != FINALIZER);
         if wanted {
@@ -77,11 +96,14 @@ impl PolicyPlugins {
         let written = api
             .patch(&object.name_any(), &PatchParams::default(), &patch)
             .await;
-        if let Err(error) = written {
-            let conflict = matches!(&error, kube::Error::Api(status) if status.is_conflict() || status.is_not_found());
-            // What wrote in between comes by the watch, and this with it.
-            if !conflict {
+        match written {
+            Ok(_) => true,
+            Err(kube::Error::Api(status)) if status.is_not_found() => true,
+            // What wrote in between comes by the watch.
+            Err(kube::Error::Api(status)) if status.is_conflict() => false,
+            Err(error) => {
                 tracing::warn!(%error, plugin = object.name_any(), "the finalizer of a PolicyPlugin could not be written");
+                false
             }
         }
     }

@@ -385,6 +385,12 @@ fn freed(ctx: &Context, subject: &Subject, path: &str, claim: &Claim) {
 /// Takes the API away from where it was before a move, now that it is in place
 /// where it belongs. Until that has been done, the record names both.
 async fn leave(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
+    #[cfg(feature = "defects")]
+    if operator_apim::defects::is_on(operator_apim::defects::Defect::ForgetsWhereItWas)
+        && let Some(record) = &mut claim.record
+    {
+        record.leaving.clear();
+    }
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
     while let Some(record) = &claim.record
         && let Some(place) = record.leaving.first().cloned()

@@ -185,6 +185,7 @@ async fn write(
     let newer = ctx
         .memory
         .newer_status(&subject.key, subject.resource_version.as_deref());
+    let behind = newer.is_some();
     let known = newer.or_else(|| subject.status.clone());
     let now = Timestamp::now()
         .round(Unit::Second)
@@ -216,11 +217,16 @@ async fn write(
         ctx.metrics.kube_write("ExposedAPI/status");
         let written = ctx.exposed.write_status(&subject.key, &patch).await?;
         let all = written.data.get("status").cloned().unwrap_or_default();
+        let version = written.metadata.resource_version.as_deref();
+        ctx.memory.stands(&subject.key, Some(&all), version);
         ctx.memory.said(
             &subject.key,
             all,
             written.metadata.resource_version.as_deref(),
         );
+    } else if !behind {
+        let version = subject.resource_version.as_deref();
+        ctx.memory.stands(&subject.key, known.as_ref(), version);
     }
     let component = component(ctx, subject, &status).await;
     Ok(Told {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::ResourceExt as _;
@@ -22,6 +23,11 @@ use crate::watch::{Synced, Triggers};
 /// Objects that are parsed at a time: what a larger page holds for a moment, the
 /// process keeps.
 const PAGE: u32 = 100;
+
+/// After a status that this process may not have written itself: the answer to
+/// its own write can arrive later than the watch, and whoever fights with the
+/// operator over a status is answered no faster than this.
+const FOREIGN_PAUSE: Duration = Duration::from_secs(1);
 
 struct Follower {
     context: Arc<Context>,
@@ -106,7 +112,30 @@ impl Follower {
         self.context.memory.cached(&key, version);
         if before.is_none_or(|before| before.content() != content) {
             self.triggers.one(key, "ExposedAPI");
+        } else {
+            self.status_seen(&key, object);
         }
+    }
+
+    /// Others may write into a status, where rights allow it, and a process that
+    /// led before may have written its last word late: what should stand there
+    /// is written again.
+    fn status_seen(&self, key: &ObjectKey, object: &DynamicObject) {
+        let context = &self.context;
+        let trusted = context.exposed.mode().is_trusted();
+        if !trusted || !context.leadership.leads() || !is_foreign(context, key, object) {
+            return;
+        }
+        let (context, triggers) = (Arc::clone(context), self.triggers.clone());
+        let key = key.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(context.pace.of(FOREIGN_PAUSE)).await;
+            let now = context.objects.get(&context.kind.reference(&key));
+            let now = now.and_then(|kept| kept.open().ok());
+            if now.is_some_and(|now| is_foreign(&context, &key, &now)) {
+                triggers.one(key, "Status");
+            }
+        });
     }
 
     /// A whole list was read. The first one asks for nothing: whoever begins to
@@ -170,6 +199,13 @@ impl Follower {
         context.slots.forget(key);
         context.shards.forget(key);
     }
+}
+
+/// Whether an object's status is not what this process knows to be right.
+fn is_foreign(context: &Context, key: &ObjectKey, object: &DynamicObject) -> bool {
+    let version = object.metadata.resource_version.as_deref();
+    let status = object.data.get("status");
+    context.memory.is_foreign(key, status, version)
 }
 
 /// The ExposedAPIs that say that they are published in an instance.

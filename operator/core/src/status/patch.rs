@@ -30,6 +30,16 @@ pub fn patch(old: Option<&Value>, new: &Value) -> Option<Value> {
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// The part of a status that nobody but the operator writes.
+#[must_use]
+pub fn own_fields(status: &Value) -> Map<String, Value> {
+    OWNED
+        .iter()
+        .filter_map(|field| Some(((*field).to_owned(), status.get(*field)?.clone())))
+        .filter(|(_, value)| !value.is_null())
+        .collect()
+}
+
 /// Whether a status must be written.
 #[must_use]
 pub fn changed(old: Option<&Value>, new: &Value) -> bool {
