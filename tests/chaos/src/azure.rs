@@ -1,12 +1,14 @@
 //! The local Azure of one seed, and the hands of others in it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use apim_simulator::{
-    ApiShape, ApplicationSeed, FaultSpec, LroMode, LroSettings, Role, RoleScope, Seed, Simulator,
-    SimulatorConfig,
+    ApiShape, ApplicationSeed, CallKind, FaultSpec, JournalQuery, LroMode, LroSettings, Role,
+    RoleScope, Seed, ServiceSeed, Simulator, SimulatorConfig,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
@@ -16,11 +18,15 @@ use crate::schedule::{AzureAnswer, AzureFault, Call, Shape};
 pub(crate) const OPERATOR: &str = "22222222-2222-4222-8222-000000000001";
 /// The application with which somebody works in the portal.
 const PORTAL: &str = "22222222-2222-4222-8222-000000000009";
-/// Where the gateway of the simulated service is.
-pub(crate) const GATEWAY: &str = "https://apim-local.azure-api.net";
-pub(crate) const SERVICE: &str = "apim-local";
-/// How often somebody at the portal tries again.
-const TRIES: u32 = 12;
+/// What the portal calls itself; faults strike others.
+const PORTAL_AGENT: &str = "portal";
+/// The services of the two instances.
+const SERVICES: [&str; 2] = ["apim-local", "apim-other"];
+/// How often somebody at the portal tries again while Azure is busy with what
+/// is worked on.
+const TRIES: u32 = 20;
+/// How long they wait in between.
+const BETWEEN: Duration = Duration::from_millis(20);
 /// A long-running operation that nobody looks at ends after this.
 const LONGEST_OPERATION_MS: u32 = 1_500;
 
@@ -28,6 +34,18 @@ const LONGEST_OPERATION_MS: u32 = 1_500;
 pub(crate) struct Azure {
     pub(crate) simulator: Simulator,
     portal: reqwest::Client,
+    /// Calls that were counted as work, and up to which.
+    work: Mutex<(u64, u64)>,
+}
+
+/// The name of an instance's service.
+pub(crate) const fn service(second: bool) -> &'static str {
+    SERVICES[second as usize]
+}
+
+/// Where the gateway of an instance is.
+pub(crate) fn gateway(second: bool) -> String {
+    format!("https://{}.azure-api.net", service(second))
 }
 
 fn lro(shape: Shape, polls: u8) -> LroSettings {
@@ -44,13 +62,16 @@ fn lro(shape: Shape, polls: u8) -> LroSettings {
 }
 
 impl Azure {
-    /// Starts it; the operator's secret is `secret`.
-    pub(crate) async fn start(lab: &Lab, secret: &str) -> Result<Self> {
+    /// Starts it; the operator's secrets are `secrets`.
+    pub(crate) async fn start(lab: &Lab, secrets: &[String], two: bool) -> Result<Self> {
         let mut seed = Seed::default();
+        if two {
+            seed.services.push(ServiceSeed::named(service(true)));
+        }
         let tenant = seed.tenants.first_mut().context("the seed has a tenant")?;
         for application in &mut tenant.applications {
             if application.client_id == OPERATOR {
-                application.secrets = vec![secret.to_owned()];
+                application.secrets = secrets.to_vec();
             }
         }
         tenant.applications.push(ApplicationSeed {
@@ -74,24 +95,30 @@ impl Azure {
         let authority = reqwest::Certificate::from_pem(simulator.ca_pem.as_bytes())?;
         let portal = reqwest::Client::builder()
             .tls_certs_only([authority])
+            .user_agent(PORTAL_AGENT)
             .build()?;
-        Ok(Self { simulator, portal })
+        Ok(Self {
+            simulator,
+            portal,
+            work: Mutex::default(),
+        })
     }
 
-    /// The settings of the `ApimInstance` that connects to it.
-    pub(crate) fn instance(&self, lab: &Lab) -> Value {
+    /// The settings of an `ApimInstance` that connects to it, with the secret
+    /// of this name.
+    pub(crate) fn instance(&self, lab: &Lab, second: bool, secret: &str) -> Value {
         let endpoints = &self.simulator.endpoints;
         json!({
             "subscriptionId": endpoints.subscription_id,
             "resourceGroup": endpoints.resource_group,
-            "serviceName": endpoints.service_name,
+            "serviceName": service(second),
             "tenantId": endpoints.tenant_id,
             "clientId": "22222222-2222-4222-8222-000000000004",
             "namespaceSelector": {},
             "credentials": {"clientSecret": {
                 "tenantId": endpoints.tenant_id,
                 "clientId": OPERATOR,
-                "secretRef": {"name": "operator", "key": "secret"},
+                "secretRef": {"name": secret, "key": "secret"},
             }},
             "cloud": {
                 "authorityHost": endpoints.authority,
@@ -99,32 +126,64 @@ impl Azure {
                 "keyVaultSuffix": endpoints.key_vault_suffix,
                 "caFile": lab.ca_file(),
             },
-            "ownerMay": ["plugins", "plugin.*", "operation-plugins", "deletion-policy", "paused", "retry", "api-id"],
+            "ownerMay": ["plugins", "plugin.*", "operation-plugins", "deletion-policy", "paused", "retry", "api-id", "instance", "adoption", "drift"],
             "allow": {"apiIds": ["foreign*"]},
+            "grants": [{"namespaceSelector": {}, "kind": "namedValue", "names": ["value-*"]}],
         })
     }
 
-    /// Calls Azure as somebody at the portal, who tries again what a fault
-    /// spoils. The path is below the service.
+    /// Calls Azure as somebody at the portal, who tries again while Azure is
+    /// busy. The path is below the service.
     pub(crate) async fn portal(
         &self,
+        second: bool,
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<(u16, Value)> {
+    ) -> Result<()> {
+        let (status, text) = self.tried(second, method, path, body).await?;
+        if status >= 300 && status != 404 {
+            bail!("{method} {path} at the portal: {status} {text}");
+        }
+        Ok(())
+    }
+
+    /// The same, where Azure may say no: answers whether it was done.
+    pub(crate) async fn portal_may(
+        &self,
+        second: bool,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<bool> {
+        let (status, _) = self.tried(second, method, path, body).await?;
+        Ok(status < 300)
+    }
+
+    async fn tried(
+        &self,
+        second: bool,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, String)> {
         let endpoints = &self.simulator.endpoints;
         let token = self
             .simulator
             .token(PORTAL, "https://management.azure.com")
             .context("the portal has an application")?;
+        let (below, _) = endpoints
+            .service_id
+            .rsplit_once('/')
+            .context("the service's id has a name")?;
         let separator = if path.contains('?') { '&' } else { '?' };
         let url = format!(
-            "{}{}{path}{separator}api-version=2024-05-01",
+            "{}{below}/{}{path}{separator}api-version=2024-05-01",
             endpoints.resource_manager.trim_end_matches('/'),
-            endpoints.service_id
+            service(second)
         );
-        let mut last = String::new();
-        for _ in 0..TRIES {
+        let mut tries = 0;
+        loop {
             let mut request = self
                 .portal
                 .request(method.parse()?, &url)
@@ -135,31 +194,74 @@ impl Azure {
                     .header("content-type", "application/json")
                     .body(body.to_string());
             }
-            let answer = async {
-                let answer = request.send().await?;
-                Ok::<_, reqwest::Error>((answer.status().as_u16(), answer.text().await?))
-            };
-            match answer.await {
-                Ok((status, text)) if status < 300 || status == 404 => {
-                    return Ok((status, serde_json::from_str(&text).unwrap_or_default()));
-                }
-                Ok((status, text)) => last = format!("{status} {text}"),
-                Err(error) => last = error.to_string(),
+            let answer = request.send().await?;
+            let status = answer.status().as_u16();
+            let text = answer.text().await?;
+            tries += 1;
+            if !matches!(status, 409 | 412) || tries == TRIES {
+                return Ok((status, text));
             }
+            tokio::time::sleep(BETWEEN).await;
         }
-        bail!("{method} {path} at the portal: {last}")
     }
 
-    /// The APIs as they are now.
-    pub(crate) fn apis(&self) -> BTreeMap<String, ApiShape> {
+    /// The APIs of an instance as they are now.
+    pub(crate) fn apis(&self, second: bool) -> BTreeMap<String, ApiShape> {
         let mut apis = BTreeMap::new();
         for moment in self.simulator.moments(0) {
+            if moment.service != service(second) {
+                continue;
+            }
             match moment.now {
                 Some(shape) => apis.insert(moment.api, shape),
                 None => apis.remove(&moment.api),
             };
         }
         apis
+    }
+
+    /// Everything that an instance stores of an API.
+    pub(crate) fn stored(&self, second: bool, id: &str) -> Option<Value> {
+        let state = self.simulator.state(service(second))?;
+        state["apis"].get(id).cloned()
+    }
+
+    /// How many calls operators have made to do something: a sweep, which
+    /// never rests, only reads.
+    pub(crate) fn work(&self) -> u64 {
+        let mut work = self.work.lock();
+        let last = self.simulator.last_call();
+        let (count, since) = *work;
+        let new = self.simulator.journal(&JournalQuery {
+            since,
+            ..JournalQuery::default()
+        });
+        let worked = new.iter().filter(|call| {
+            call.seq <= last
+                && call.kind != CallKind::Read
+                && call.principal.as_deref() != Some(PORTAL)
+        });
+        let worked = u64::try_from(worked.count()).unwrap_or(u64::MAX);
+        *work = (count + worked, last);
+        work.0
+    }
+
+    /// A named value that policies can need, with a secret in it.
+    pub(crate) async fn value(&self, second: bool, value: u8, secret: &str) -> Result<()> {
+        let name = format!("value-{value}");
+        let body = json!({"properties": {"displayName": name, "value": secret, "secret": true}});
+        self.portal(second, "PUT", &format!("/namedValues/{name}"), Some(&body))
+            .await
+    }
+
+    /// Cuts operators off.
+    pub(crate) fn cut_off(&self) -> Result<u64> {
+        let fault = FaultSpec {
+            spare_agent: Some(PORTAL_AGENT.to_owned()),
+            reset: true,
+            ..FaultSpec::default()
+        };
+        self.simulator.fault(fault).map_err(anyhow::Error::msg)
     }
 
     /// Other long-running operations from now on.
@@ -181,6 +283,7 @@ impl Azure {
             path: Some("/apis/".to_owned()),
             after: u32::from(after),
             count: Some(1),
+            spare_agent: Some(PORTAL_AGENT.to_owned()),
             hold: !done,
             hold_answer: done,
             ..FaultSpec::default()
@@ -199,7 +302,7 @@ fn spec(fault: &AzureFault) -> FaultSpec {
         Call::Delete => (Some("DELETE"), "/apis/[^/?]+\\?"),
         Call::Poll => (Some("GET"), "(?i)operationResults|asyncId"),
         Call::Token => (Some("POST"), "/token"),
-        Call::Service => (Some("GET"), "(?i)service/apim-local(\\?|/openidConnect)"),
+        Call::Service => (Some("GET"), "(?i)service/apim-[a-z]+(\\?|/openidConnect)"),
     };
     let error = |code: &str, message: &str| json!({"error": {"code": code, "message": message}});
     let mut spec = FaultSpec {
@@ -207,6 +310,7 @@ fn spec(fault: &AzureFault) -> FaultSpec {
         path: Some(path.to_owned()),
         after: u32::from(fault.after),
         count: Some(u32::from(fault.count)),
+        spare_agent: Some(PORTAL_AGENT.to_owned()),
         ..FaultSpec::default()
     };
     let mut answer = |status: u16, body: Value| {

@@ -4,6 +4,9 @@
 
 mod history;
 mod state;
+mod verdict;
+
+pub(crate) use state::condition;
 
 use std::fmt;
 
@@ -20,11 +23,13 @@ pub(crate) mod rule {
     pub(crate) const PROTECTED: &str = "no operation can be called without its policy";
     pub(crate) const HONEST: &str = "nothing is called ready that is not there";
     pub(crate) const SECRET: &str = "no secret is told to anybody";
+    pub(crate) const MOVED: &str = "what moves is always somewhere";
+    pub(crate) const DRIFT: &str = "what others change is put back, told or left, as is asked";
     pub(crate) const REST: &str = "with nothing to do, nothing is written";
 }
 
 /// All invariants.
-pub const RULES: [&str; 12] = [
+pub const RULES: [&str; 14] = [
     rule::CARRIED_OUT,
     rule::CONVERGED,
     rule::ORPHAN,
@@ -36,6 +41,8 @@ pub const RULES: [&str; 12] = [
     rule::PROTECTED,
     rule::HONEST,
     rule::SECRET,
+    rule::MOVED,
+    rule::DRIFT,
     rule::REST,
 ];
 

@@ -2,7 +2,6 @@
 //! one seed's part of the cluster, fails calls on demand, cuts watches, and
 //! remembers every write.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -56,6 +55,7 @@ struct Fault {
     answer: KubeAnswer,
     after: u8,
     left: u8,
+    used: u32,
 }
 
 struct Trip {
@@ -66,7 +66,6 @@ struct Trip {
 #[derive(Default)]
 struct State {
     faults: Vec<Fault>,
-    used: BTreeMap<(KubeCall, KubeAnswer), u32>,
     trip: Option<Trip>,
     writes: Vec<KubeWrite>,
     said: Vec<Bytes>,
@@ -80,6 +79,7 @@ pub(crate) struct KubeTap {
     /// Counts up to end all watches; odd: in the middle of a line.
     cut: watch::Sender<u64>,
     stalled: watch::Sender<bool>,
+    cut_off: AtomicBool,
     calls: AtomicU64,
     /// A call at which the operator is to be killed is there.
     pub(crate) tripped: Notify,
@@ -98,6 +98,7 @@ impl KubeTap {
             state: Mutex::default(),
             cut: watch::Sender::new(0),
             stalled: watch::Sender::new(false),
+            cut_off: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             tripped: Notify::new(),
             azure: Box::new(azure),
@@ -142,6 +143,7 @@ impl KubeTap {
             answer,
             after,
             left: count,
+            used: 0,
         });
     }
 
@@ -153,6 +155,14 @@ impl KubeTap {
                 *cut += 1;
             }
         });
+    }
+
+    /// Cuts operators off from the API server, or connects them again.
+    pub(crate) fn cut_off(&self, off: bool) {
+        self.cut_off.store(off, Ordering::SeqCst);
+        if off {
+            self.cut_watches(true);
+        }
     }
 
     /// Lets watches bring nothing, or bring what they held back.
@@ -171,19 +181,21 @@ impl KubeTap {
     }
 
     /// Everything works from now on. Says how often each fault struck.
-    pub(crate) fn heal(&self) -> BTreeMap<(KubeCall, KubeAnswer), u32> {
+    pub(crate) fn heal(&self) -> Vec<(KubeCall, KubeAnswer, u32)> {
         self.stall_watches(false);
+        self.cut_off(false);
         let mut state = self.state.lock();
-        state.faults.clear();
         state.trip = None;
-        state.used.clone()
+        let faults = state.faults.drain(..);
+        faults
+            .map(|fault| (fault.call, fault.answer, fault.used))
+            .collect()
     }
 
     /// The fault that a call suffers.
     fn strike(&self, request: &Asked) -> Option<KubeAnswer> {
         let mut state = self.state.lock();
-        let State { faults, used, .. } = &mut *state;
-        for fault in faults.iter_mut() {
+        for fault in &mut state.faults {
             if fault.left == 0 || !request.is(fault.call) {
                 continue;
             }
@@ -192,7 +204,7 @@ impl KubeTap {
                 continue;
             }
             fault.left -= 1;
-            *used.entry((fault.call, fault.answer)).or_default() += 1;
+            fault.used += 1;
             return Some(fault.answer);
         }
         None
@@ -306,6 +318,10 @@ impl Asked {
                 write && path.contains("/exposedapis/") && !path.ends_with("/status")
             }
             KubeCall::Lease => write && path.contains("/leases"),
+            KubeCall::Hold => {
+                let held = ["/apiminstances/", "/policyplugins/"];
+                write && held.iter().any(|kind| path.contains(kind)) && !path.ends_with("/status")
+            }
             KubeCall::Ingress => write && path.contains("/ingresses/"),
         }
     }
@@ -345,6 +361,10 @@ impl Through {
         self.alive().await;
         if !asked.is_discovery() {
             self.tap.calls.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.tap.cut_off.load(Ordering::SeqCst) {
+            self.tap.note(&asked, None);
+            return Err(Reset.into());
         }
         let trip = self.tap.trips(&asked);
         if trip == Some(false) {

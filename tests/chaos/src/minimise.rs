@@ -66,6 +66,8 @@ mod tests {
         Schedule {
             seed: 0,
             elected: false,
+            sweeps: false,
+            two: false,
             steps: steps.collect(),
         }
     }

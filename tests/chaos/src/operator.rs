@@ -23,6 +23,8 @@ use crate::logs::Log;
 /// By how much pauses and periods are divided: the half hour that a stalled
 /// object waits is less than a second.
 const PACE: u32 = 2000;
+/// Between two sweeps, before it is divided: a fifth of a second.
+const DRIFT_INTERVAL: Duration = Duration::from_secs(400);
 /// What a kubelet waits before it starts a container again that ended.
 const RESTART: Duration = Duration::from_millis(20);
 
@@ -35,6 +37,8 @@ pub(crate) struct Place {
     pub(crate) namespace: String,
     pub(crate) cache_dir: PathBuf,
     pub(crate) elected: bool,
+    /// It looks for what others changed.
+    pub(crate) sweeps: bool,
 }
 
 /// A running operator.
@@ -138,7 +142,11 @@ fn settings(place: &Place, name: &str) -> Settings {
         compiler: None,
         own_credentials: false,
         election: election(place, name),
-        drift_interval: Duration::ZERO,
+        drift_interval: if place.sweeps {
+            DRIFT_INTERVAL
+        } else {
+            Duration::ZERO
+        },
         shard: Shard::MAIN,
         pace: NonZeroU32::new(PACE).map_or(Pace::REAL, Pace::times),
     }

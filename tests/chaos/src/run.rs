@@ -64,7 +64,11 @@ async fn carry_out(stage: &mut Stage<'_>, schedule: &Schedule) -> Result<Vec<Vio
     let mut violations = stage.converge().await?;
     if violations.is_empty() {
         violations = stage.rests(schedule.seed.is_multiple_of(2)).await?;
-        violations.extend(stage.differences().await?);
+        // Who waits for somebody else tries again and again, and says so.
+        violations.extend(stage.converge().await?);
+    }
+    if violations.is_empty() && schedule.sweeps {
+        violations = stage.aftermath().await?;
     }
     Ok(violations)
 }

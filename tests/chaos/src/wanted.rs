@@ -1,7 +1,11 @@
 //! What a schedule wants of one API, and what must follow from it. Nothing here
 //! is the operator's code: what it says is restated from the documentation.
 
-use std::collections::BTreeSet;
+mod change;
+mod facts;
+
+pub(crate) use change::Change;
+pub(crate) use facts::{PolicyFacts, guarded};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -75,6 +79,53 @@ pub enum Mistake {
     ForeignId,
 }
 
+/// What is done about what others change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Drift {
+    /// It is put back.
+    #[default]
+    Correct,
+    /// It is told.
+    Report,
+    /// Nothing.
+    Off,
+}
+
+/// What is done about an API that is there already and is not the object's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Adoption {
+    /// It is left alone.
+    #[default]
+    Refuse,
+    /// It is taken over where it already is what is wanted.
+    Match,
+    /// It is taken over.
+    Override,
+}
+
+/// Paths from this number on belong to nobody: each object can ask for them.
+pub(crate) const SHARED: u8 = 3;
+
+/// What an object is made with, besides what is wanted of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    /// The namespace, which is also the name of the first instance.
+    pub(crate) namespace: &'a str,
+    /// There are two instances, so each object names one.
+    pub(crate) two: bool,
+    /// A secret that a policy holds.
+    pub(crate) canary: &'a str,
+    /// The id of somebody else's API.
+    pub(crate) foreign: &'a str,
+}
+
+/// The name of the second instance.
+pub(crate) fn second_instance(namespace: &str) -> String {
+    format!("{namespace}-b")
+}
+
 /// An API as its owner wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,84 +157,18 @@ pub struct Wanted {
     pub mistake: Option<Mistake>,
     /// The value of the annotation `retry`.
     pub retry: u16,
-}
-
-/// What can change of an API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Change {
-    /// Another path.
-    Path(u8),
-    /// Another document.
-    Operations(u8),
-    /// Another rate limit.
-    Limit(Option<u16>),
-    /// CORS on or off.
-    Cors(bool),
-    /// Another list of plugins.
-    Plugins(Plugins),
-    /// A rate limit of one operation.
-    OperationLimit(Option<(u8, u16)>),
-    /// Paused or not.
-    Paused(bool),
-    /// Kept or not.
-    Retain(bool),
-    /// Metrics or not.
-    Metrics(bool),
-    /// A mistake is made or put right.
-    Mistake(Option<Mistake>),
-    /// `retry` has a new value.
-    Retry,
-}
-
-/// What can be read off an API policy document.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PolicyFacts {
-    /// Browsers may call.
-    pub cors: bool,
-    /// Callers need a token.
-    pub tokens: bool,
-    /// The rate limits, calls per minute.
-    pub limits: Vec<u16>,
-    /// What the platform stamps on requests.
-    pub stamp: Option<u16>,
-}
-
-fn operations(draw: &mut Draw) -> u8 {
-    u8::try_from(draw.between(1, 31)).unwrap_or(1)
-}
-
-fn limit(draw: &mut Draw) -> Option<u16> {
-    draw.chance(75).then(|| number(draw))
-}
-
-fn number(draw: &mut Draw) -> u16 {
-    u16::try_from(draw.between(10, 999)).unwrap_or(10)
-}
-
-fn plugins(draw: &mut Draw) -> Plugins {
-    draw.weighted(&[
-        (5, Plugins::Default),
-        (2, Plugins::RateLimit),
-        (2, Plugins::CorsAndTokens),
-        (1, Plugins::Nothing),
-    ])
-}
-
-fn operation_limit(draw: &mut Draw) -> Option<(u8, u16)> {
-    draw.chance(60)
-        .then(|| (u8::try_from(draw.below(5)).unwrap_or(0), number(draw)))
-}
-
-fn mistake(draw: &mut Draw) -> Option<Mistake> {
-    draw.chance(50).then(|| {
-        draw.one(&[
-            Mistake::UnknownAnnotation,
-            Mistake::UnknownPlugin,
-            Mistake::BrokenDocument,
-            Mistake::ForeignId,
-        ])
-    })
+    /// It belongs into the second instance.
+    #[serde(default)]
+    pub second: bool,
+    /// What is done about what others change.
+    #[serde(default)]
+    pub drift: Drift,
+    /// What is done about an API that is there already.
+    #[serde(default)]
+    pub adoption: Adoption,
+    /// The named value that its policy needs; such a policy has a secret in it.
+    #[serde(default)]
+    pub value: Option<u8>,
 }
 
 impl Wanted {
@@ -191,17 +176,29 @@ impl Wanted {
     #[must_use]
     pub fn draw(draw: &mut Draw) -> Self {
         Self {
-            path: 0,
-            operations: operations(draw),
-            limit: limit(draw),
+            path: if draw.chance(12) { SHARED } else { 0 },
+            operations: change::operations(draw),
+            limit: change::limit(draw),
             cors: draw.chance(40),
-            plugins: plugins(draw),
-            operation_limit: operation_limit(draw),
+            plugins: change::plugins(draw),
+            operation_limit: change::operation_limit(draw),
             paused: false,
             retain: draw.chance(6),
             metrics: draw.chance(8),
-            mistake: if draw.chance(8) { mistake(draw) } else { None },
+            mistake: if draw.chance(8) {
+                change::mistake(draw)
+            } else {
+                None
+            },
             retry: 0,
+            second: draw.chance(30),
+            drift: change::drift(draw),
+            adoption: change::adoption(draw),
+            value: if draw.chance(10) {
+                change::value(draw)
+            } else {
+                None
+            },
         }
     }
 
@@ -220,6 +217,10 @@ impl Wanted {
             metrics: false,
             mistake: None,
             retry: 0,
+            second: false,
+            drift: Drift::Correct,
+            adoption: Adoption::Refuse,
+            value: None,
         }
     }
 
@@ -237,6 +238,10 @@ impl Wanted {
             Change::Metrics(metrics) => self.metrics = metrics,
             Change::Mistake(mistake) => self.mistake = mistake,
             Change::Retry => self.retry += 1,
+            Change::Second(second) => self.second = second,
+            Change::Drift(drift) => self.drift = drift,
+            Change::Adoption(adoption) => self.adoption = adoption,
+            Change::Value(value) => self.value = value,
         }
     }
 
@@ -281,28 +286,75 @@ impl Wanted {
             tokens,
             limits: self.limit.filter(|_| limited).into_iter().collect(),
             stamp,
+            value: self.value.map(u16::from),
         }
     }
 
     /// Its path below the gateway.
     #[must_use]
     pub fn path(&self, namespace: &str, name: &str) -> String {
-        format!("{namespace}/{name}/v{}", self.path)
+        if self.is_shared() {
+            format!("{namespace}/shared/v{}", self.path)
+        } else {
+            format!("{namespace}/{name}/v{}", self.path)
+        }
+    }
+
+    /// Whether others can ask for its path.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.path >= SHARED
     }
 
     /// The annotations under the operator's prefix.
     #[must_use]
-    pub fn annotations(&self, foreign: &str) -> Map<String, Value> {
+    pub(crate) fn annotations(&self, setting: Setting<'_>) -> Map<String, Value> {
         let mut all = Map::new();
         let mut set = |name: &str, value: String| {
             all.insert(format!("{PREFIX}{name}"), value.into());
         };
-        match (self.plugins, self.mistake) {
-            (_, Some(Mistake::UnknownPlugin)) => set("plugins", "rate-limit, tea".to_owned()),
-            (Plugins::Default, _) => {}
-            (Plugins::RateLimit, _) => set("plugins", "rate-limit".to_owned()),
-            (Plugins::CorsAndTokens, _) => set("plugins", "cors, jwt-entra".to_owned()),
-            (Plugins::Nothing, _) => set("plugins", String::new()),
+        let listed: &[&str] = match self.plugins {
+            _ if self.mistake == Some(Mistake::UnknownPlugin) => &["rate-limit", "tea"],
+            // What the instance has in its list, so that there can be more.
+            Plugins::Default => &["cors", "jwt-entra", "rate-limit"],
+            Plugins::RateLimit => &["rate-limit"],
+            Plugins::CorsAndTokens => &["cors", "jwt-entra"],
+            Plugins::Nothing => &[],
+        };
+        let mut listed = listed.to_vec();
+        if let Some(value) = self.value {
+            listed.push("headers");
+            let headers = json!({"request": {"set": {
+                "X-Needed": {"namedValue": format!("value-{value}")},
+                "X-Partner": setting.canary,
+            }}});
+            set("plugin.headers", headers.to_string());
+        }
+        if self.plugins != Plugins::Default
+            || self.value.is_some()
+            || self.mistake == Some(Mistake::UnknownPlugin)
+        {
+            set("plugins", listed.join(", "));
+        }
+        if setting.two {
+            let instance = if self.second {
+                second_instance(setting.namespace)
+            } else {
+                setting.namespace.to_owned()
+            };
+            set("instance", instance);
+        }
+        match self.drift {
+            Drift::Correct => {}
+            Drift::Report => set("drift", "Report".to_owned()),
+            Drift::Off => set("drift", "Off".to_owned()),
+        }
+        match self.adoption {
+            // The other API is not to be had.
+            _ if self.mistake == Some(Mistake::ForeignId) => {}
+            Adoption::Refuse => {}
+            Adoption::Match => set("adoption", "Match".to_owned()),
+            Adoption::Override => set("adoption", "Override".to_owned()),
         }
         if let Some((at, calls)) = self.operation_limit
             && let Some(limited) = OPERATIONS.get(usize::from(at))
@@ -325,7 +377,7 @@ impl Wanted {
         }
         match self.mistake {
             Some(Mistake::UnknownAnnotation) => set("plugin", "rate-limit".to_owned()),
-            Some(Mistake::ForeignId) => set("api-id", foreign.to_owned()),
+            Some(Mistake::ForeignId) => set("api-id", setting.foreign.to_owned()),
             Some(Mistake::UnknownPlugin | Mistake::BrokenDocument) | None => {}
         }
         all
@@ -333,7 +385,8 @@ impl Wanted {
 
     /// The whole object.
     #[must_use]
-    pub fn object(&self, namespace: &str, name: &str, foreign: &str) -> Value {
+    pub(crate) fn object(&self, setting: Setting<'_>, name: &str) -> Value {
+        let namespace = setting.namespace;
         let limit = match self.limit {
             Some(calls) => {
                 json!({"enabled": true, "limit": calls.to_string(), "interval": "pm"})
@@ -351,7 +404,7 @@ impl Wanted {
             "metadata": {
                 "name": name,
                 "namespace": namespace,
-                "annotations": self.annotations(foreign),
+                "annotations": self.annotations(setting),
                 "labels": {"team": "chaos"},
             },
             "spec": {
@@ -394,82 +447,4 @@ impl Wanted {
         }
         text
     }
-}
-
-impl Change {
-    /// Some change.
-    #[must_use]
-    pub fn draw(draw: &mut Draw) -> Self {
-        match draw.below(24) {
-            0 | 1 => Self::Path(u8::try_from(draw.below(3)).unwrap_or(0)),
-            2..=6 => Self::Operations(operations(draw)),
-            7..=10 => Self::Limit(limit(draw)),
-            11 | 12 => Self::Cors(draw.chance(50)),
-            13..=15 => Self::Plugins(plugins(draw)),
-            16 | 17 => Self::OperationLimit(operation_limit(draw)),
-            18 => Self::Paused(draw.chance(40)),
-            19 => Self::Retain(draw.chance(30)),
-            20 => Self::Metrics(draw.chance(40)),
-            21 | 22 => Self::Mistake(mistake(draw)),
-            _ => Self::Retry,
-        }
-    }
-
-    /// A word for the tally.
-    #[must_use]
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Path(_) => "path",
-            Self::Operations(_) => "document",
-            Self::Limit(_) => "rate limit",
-            Self::Cors(_) => "CORS",
-            Self::Plugins(_) => "plugins",
-            Self::OperationLimit(_) => "operation plugins",
-            Self::Paused(_) => "paused",
-            Self::Retain(_) => "deletion policy",
-            Self::Metrics(_) => "type",
-            Self::Mistake(_) => "mistake",
-            Self::Retry => "retry",
-        }
-    }
-}
-
-impl PolicyFacts {
-    /// What a document says.
-    #[must_use]
-    pub fn read(document: &str) -> Self {
-        Self {
-            cors: document.contains("<cors"),
-            tokens: document.contains("<validate-jwt") || document.contains("<validate-azure-ad"),
-            limits: numbers(document, "<rate-limit-by-key calls=\""),
-            stamp: numbers(document, "<value>stamp ").first().copied(),
-        }
-    }
-}
-
-/// The operations that a document answers 503 for.
-#[must_use]
-pub(crate) fn guarded(document: &str) -> BTreeSet<String> {
-    let Some((_, rest)) = document.split_once("@(new [] {") else {
-        return BTreeSet::new();
-    };
-    let list = rest.split_once('}').map_or("", |(list, _)| list);
-    list.replace("&quot;", "\"")
-        .split('"')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
-}
-
-/// The numbers that follow a text.
-fn numbers(document: &str, after: &str) -> Vec<u16> {
-    document
-        .split(after)
-        .skip(1)
-        .filter_map(|rest| {
-            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            digits.parse().ok()
-        })
-        .collect()
 }

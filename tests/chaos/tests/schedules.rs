@@ -24,32 +24,90 @@ const POINTED_ELSEWHERE_AND_DELETED: &str = r#"{"seed": 38, "elected": false, "s
     {"hand": {"slot": 0, "edit": "pointElsewhere"}}, {"delete": {"slot": 0}}, "start"
 ]}"#;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_api_goes_with_its_object_also_where_status_names_another_one() -> anyhow::Result<()> {
+/// An instance that could not be reached for a moment after a restart was said
+/// to be unusable for ever.
+const INSTANCE_BACK: &str = r#"{"seed": 39, "elected": false, "steps": [
+    {"create": {"slot": 0, "wanted": {"path": 0, "operations": 13, "limit": 985, "cors": true, "plugins": "default",
+        "operationLimit": null, "paused": false, "retain": false, "metrics": false, "mistake": null, "retry": 0}}},
+    "converge", {"azure": {"call": "service", "answer": "forbidden", "after": 0, "count": 3}}, {"kill": "now"}, "start",
+    "settle"
+]}"#;
+
+/// What somebody wrote into a status stayed there until something else
+/// happened.
+const STATUS_CLAIMED: &str = r#"{"seed": 41, "elected": false, "steps": [
+    {"create": {"slot": 0, "wanted": {"path": 0, "operations": 13, "limit": 985, "cors": true, "plugins": "default",
+        "operationLimit": null, "paused": false, "retain": false, "metrics": false, "mistake": null, "retry": 0}}},
+    "converge", {"hand": {"slot": 0, "edit": "claimReady"}}
+]}"#;
+
+/// An instance whose finalizer could not be written was not held until it
+/// changed.
+const HOLD_LOST: &str = r#"{"seed": 43, "elected": false, "steps": [
+    {"kube": {"calls": {"call": "hold", "answer": "reset", "after": 0, "count": 3}}},
+    {"create": {"slot": 0, "wanted": {"path": 0, "operations": 13, "limit": 985, "cors": true, "plugins": "default",
+        "operationLimit": null, "paused": false, "retain": false, "metrics": false, "mistake": null, "retry": 0}}},
+    "settle"
+]}"#;
+
+/// Whether all invariants hold after a schedule.
+async fn holds(test: &str, schedule: &str) -> anyhow::Result<()> {
     let Some(lab) = Lab::start().await? else {
         test_harness::skip(
-            "an_api_goes_with_its_object_also_where_status_names_another_one",
+            test,
             "kube-apiserver, etcd or kubectl is missing; run `make setup`",
         );
         return Ok(());
     };
-    let outcome = run(&lab, &serde_json::from_str(POINTED_ELSEWHERE_AND_DELETED)?).await?;
+    let schedule = serde_json::from_str(schedule)?;
+    let outcome = Box::pin(run(&lab, &schedule)).await?;
     anyhow::ensure!(outcome.violations.is_empty(), "{:?}", outcome.violations);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_goes_with_its_object_also_where_status_names_another_one() -> anyhow::Result<()> {
+    holds(
+        "an_api_goes_with_its_object_also_where_status_names_another_one",
+        POINTED_ELSEWHERE_AND_DELETED,
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_status_that_names_another_api_is_put_right() -> anyhow::Result<()> {
-    let Some(lab) = Lab::start().await? else {
-        test_harness::skip(
-            "a_status_that_names_another_api_is_put_right",
-            "kube-apiserver, etcd or kubectl is missing; run `make setup`",
-        );
-        return Ok(());
-    };
-    let outcome = run(&lab, &serde_json::from_str(POINTED_ELSEWHERE)?).await?;
-    anyhow::ensure!(outcome.violations.is_empty(), "{:?}", outcome.violations);
-    Ok(())
+    holds(
+        "a_status_that_names_another_api_is_put_right",
+        POINTED_ELSEWHERE,
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_is_back_is_called_connected() -> anyhow::Result<()> {
+    holds(
+        "an_instance_that_is_back_is_called_connected",
+        INSTANCE_BACK,
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_write_into_a_status_is_put_right() -> anyhow::Result<()> {
+    holds(
+        "what_others_write_into_a_status_is_put_right",
+        STATUS_CLAIMED,
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_held_although_that_could_not_be_written_at_first() -> anyhow::Result<()> {
+    holds(
+        "an_instance_is_held_although_that_could_not_be_written_at_first",
+        HOLD_LOST,
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,6 +23,8 @@ pub struct FaultSpec {
     pub verb: Option<String>,
     /// A regular expression that is searched in path and query; absent: any.
     pub path: Option<String>,
+    /// Calls whose `User-Agent` is this do not suffer, and are not counted.
+    pub spare_agent: Option<String>,
     /// How many calls suffer; absent: all.
     pub count: Option<u32>,
     /// How many matching calls pass first.
@@ -139,7 +141,9 @@ impl Faults {
                     .path
                     .as_ref()
                     .is_none_or(|path| path.is_match(&target))
-                && fault.spec.count.is_none_or(|count| fault.used < count);
+                && fault.spec.count.is_none_or(|count| fault.used < count)
+                && (fault.spec.spare_agent.is_none()
+                    || fault.spec.spare_agent.as_deref() != call.header("user-agent"));
             if !matches {
                 continue;
             }

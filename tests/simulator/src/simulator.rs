@@ -219,6 +219,14 @@ impl Simulator {
         self.world.faults.remove(Some(fault));
     }
 
+    /// The same, for whoever outlives this.
+    pub fn fault_remover(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let world = Arc::clone(&self.world);
+        move |fault| {
+            world.faults.remove(Some(fault));
+        }
+    }
+
     /// How many calls each fault has struck so far.
     #[must_use]
     pub fn fault_use(&self) -> std::collections::BTreeMap<u64, u32> {

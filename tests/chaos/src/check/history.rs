@@ -6,9 +6,9 @@ use apim_simulator::{ApiShape, CallKind, JournalEntry, JournalQuery, Moment, Ope
 use serde_json::{Value, json};
 
 use super::{Violation, rule};
-use crate::azure::OPERATOR;
-use crate::stage::{Slot, Stage};
-use crate::wanted::{OPERATIONS, Operation, PREFIX, PolicyFacts, Wanted, guarded};
+use crate::azure::{OPERATOR, service};
+use crate::stage::{BY_HAND, HOLDER, Slot, Stage};
+use crate::wanted::{Adoption, OPERATIONS, Operation, PREFIX, PolicyFacts, Wanted, guarded};
 
 /// How every token of Entra begins: `{"` in base64.
 const TOKEN: &str = "eyJ";
@@ -18,6 +18,7 @@ impl Stage<'_> {
     pub(crate) fn history(&self) -> Vec<Violation> {
         let moments = self.azure.simulator.moments(0);
         let mut wrong = self.touched(&moments);
+        wrong.extend(self.vanished_on_the_way(&moments));
         wrong.extend(self.unprotected(&moments));
         wrong.extend(self.unexplained());
         wrong.extend(self.dishonest(&moments));
@@ -33,9 +34,16 @@ impl Stage<'_> {
     /// What the operator did to others' APIs.
     fn touched(&self, moments: &[Moment]) -> Vec<Violation> {
         let mut wrong = Vec::new();
-        for (id, before) in &self.foreign {
-            if self.foreign_state(id).as_ref() != Some(before) {
-                let text = format!("API {id} is not what it was: {:?}", self.foreign_state(id));
+        let mut theirs = self.foreign.clone();
+        theirs.extend(
+            self.holder
+                .iter()
+                .map(|holder| ((false, HOLDER.to_owned()), holder.clone())),
+        );
+        for ((second, id), before) in &theirs {
+            let now = self.azure.stored(*second, id);
+            if now.as_ref() != Some(before) {
+                let text = format!("API {id} is not what it was: {now:?}");
                 wrong.push(Violation::new(rule::FOREIGN, text));
             }
         }
@@ -43,15 +51,73 @@ impl Stage<'_> {
             let Some(before) = &moment.before else {
                 continue;
             };
-            let ours = self
-                .slot_of(&moment.api)
-                .map(|slot| format!("{}{}", self.mark, slot.name));
-            if before.revision_description != ours {
+            let slot = self.slot_of(&moment.api);
+            let ours = slot.map(|slot| self.mark_of(slot));
+            if before.revision_description == ours
+                || slot.is_some_and(|slot| self.takes_over(slot, moment, before))
+            {
+                continue;
+            }
+            let text = format!(
+                "API {} was changed although its mark is {:?}: {:?}",
+                moment.api, before.revision_description, moment.now
+            );
+            wrong.push(Violation::new(rule::FOREIGN, text));
+        }
+        wrong
+    }
+
+    /// Whether a change is one by which an object that may have an API takes it
+    /// over: never one of another object of this cluster, and by its mark
+    /// first.
+    fn takes_over(&self, slot: &Slot, moment: &Moment, before: &ApiShape) -> bool {
+        let mark = before.revision_description.as_deref().unwrap_or_default();
+        let marked = ApiShape {
+            revision_description: Some(self.mark_of(slot)),
+            ..before.clone()
+        };
+        let second = moment.service == service(true);
+        let asked = slot
+            .versions
+            .iter()
+            .filter(|version| version.since <= moment.after)
+            .filter_map(|version| version.wanted.as_ref())
+            .any(|wanted| wanted.second == second && wanted.adoption != Adoption::Refuse);
+        asked && !mark.starts_with(&self.mark) && moment.now.as_ref() == Some(&marked)
+    }
+
+    /// APIs that were taken out of one instance before they were in place in
+    /// the other.
+    fn vanished_on_the_way(&self, moments: &[Moment]) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        for moment in moments.iter().filter(|moment| moment.by == OPERATOR) {
+            let (Some(slot), None) = (self.slot_of(&moment.api), &moment.now) else {
+                continue;
+            };
+            let known = slot.versions.iter();
+            let withdrawn = known
+                .filter(|version| version.since <= moment.after)
+                .any(|version| version.wanted.as_ref().is_none_or(|wanted| wanted.metrics));
+            let edited = slot.edited.is_some_and(|since| since <= moment.after);
+            if withdrawn || edited || slot.handled {
+                continue;
+            }
+            let elsewhere = moments
+                .iter()
+                .rfind(|other| {
+                    other.api == moment.api
+                        && other.service != moment.service
+                        && other.after <= moment.after
+                })
+                .and_then(|other| other.now.as_ref());
+            let in_place =
+                elsewhere.is_some_and(|api| api.policy.is_some() && !api.operations.is_empty());
+            if !in_place {
                 let text = format!(
-                    "API {} was changed although its mark is {:?}",
-                    moment.api, before.revision_description
+                    "{} was deleted in {} after call {}, where the other instance had {elsewhere:?}",
+                    slot.name, moment.service, moment.after
                 );
-                wrong.push(Violation::new(rule::FOREIGN, text));
+                wrong.push(Violation::new(rule::MOVED, text));
             }
         }
         wrong
@@ -65,6 +131,12 @@ impl Stage<'_> {
                 continue;
             };
             let before = moment.before.as_ref();
+            // Somebody else laid it open; who adds to it cannot close it.
+            if slot.edited.is_some_and(|since| since <= moment.after)
+                && before.is_some_and(|before| !before.operations.is_empty() && is_open(before))
+            {
+                continue;
+            }
             for operation in &now.operations {
                 let known = before.and_then(|before| {
                     let same = |one: &&OperationShape| one.id == operation.id;
@@ -155,7 +227,9 @@ impl Stage<'_> {
 
     /// Why a write should not have been made.
     fn objection(&self, call: &JournalEntry) -> Option<String> {
-        let (_, below) = call.path.split_once("/service/apim-local/")?;
+        let (_, below) = call.path.split_once("/service/")?;
+        let (name, below) = below.split_once('/')?;
+        let second = name == service(true);
         let parts: Vec<&str> = below.split('/').collect();
         if parts.first() == Some(&"openidConnectProviders") {
             return None;
@@ -175,7 +249,7 @@ impl Stage<'_> {
         let states: Vec<&Wanted> = known
             .iter()
             .filter_map(|wanted| wanted.as_ref())
-            .filter(|wanted| wanted.is_published())
+            .filter(|wanted| wanted.is_published() && wanted.second == second)
             .collect();
         let stamps = || {
             let known = self.stamps.iter().filter(|(since, _)| *since < call.seq);
@@ -185,9 +259,9 @@ impl Stage<'_> {
         match (call.method.as_str(), &parts[2..]) {
             ("DELETE", []) => {
                 let gone = known.iter().any(|wanted| {
-                    wanted
-                        .as_ref()
-                        .is_none_or(|wanted| wanted.metrics && wanted.mistake.is_none())
+                    wanted.as_ref().is_none_or(|wanted| {
+                        wanted.mistake.is_none() && (wanted.metrics || wanted.second != second)
+                    })
                 });
                 (!gone).then(|| "its object is wanted".to_owned())
             }
@@ -260,7 +334,7 @@ impl Stage<'_> {
     /// Why settings should not have been sent.
     fn sets(&self, slot: &Slot, states: &[&Wanted], body: &Value) -> Option<String> {
         let sent = &body["properties"];
-        let mark = format!("{}{}", self.mark, slot.name);
+        let mark = self.mark_of(slot);
         if let Some(other) = sent["apiRevisionDescription"].as_str()
             && other != mark
         {
@@ -302,18 +376,25 @@ impl Stage<'_> {
                 .filter_map(|version| version.wanted.as_ref())
                 .any(|wanted| wanted.metrics);
             let written = write.done.is_some_and(|status| status < 300);
-            if *ready != true || !written || slot.handled || metrics {
+            let edited = slot.edited.is_some_and(|since| since <= write.azure);
+            if *ready != true || !written || slot.handled || metrics || edited {
                 continue;
             }
             let id = self.api_id(slot);
-            let there = moments
-                .iter()
-                .rfind(|moment| moment.api == id && moment.after <= write.azure)
-                .and_then(|moment| moment.now.as_ref());
-            let so = there.is_some_and(|api| api.policy.is_some() && !api.operations.is_empty());
+            let so = self.instances_there().any(|second| {
+                moments
+                    .iter()
+                    .rfind(|moment| {
+                        moment.api == id
+                            && moment.service == service(second)
+                            && moment.after <= write.azure
+                    })
+                    .and_then(|moment| moment.now.as_ref())
+                    .is_some_and(|api| api.policy.is_some() && !api.operations.is_empty())
+            });
             if !so {
                 let text = format!(
-                    "{name} was called ready after call {} of Azure, where {there:?} was there",
+                    "{name} was called ready after call {} of Azure, where it was nowhere in place",
                     write.azure
                 );
                 wrong.push(Violation::new(rule::HONEST, text));
@@ -360,10 +441,12 @@ impl Stage<'_> {
     fn told(&self) -> Vec<Violation> {
         let mut wrong = Vec::new();
         let log = self.log.text();
-        let secrets: BTreeMap<&str, &str> = BTreeMap::from([
-            ("the operator's secret", self.secret.as_str()),
-            ("a token", TOKEN),
-        ]);
+        let mut secrets: BTreeMap<&str, &str> = BTreeMap::from([("a token", TOKEN)]);
+        secrets.extend(
+            self.secrets
+                .iter()
+                .map(|(what, secret)| (*what, secret.as_str())),
+        );
         for (what, secret) in &secrets {
             if let Some(line) = log.lines().find(|line| line.contains(secret)) {
                 let text = format!("{what} in a log line: {line}");
@@ -387,6 +470,13 @@ fn states(slot: &Slot) -> impl Iterator<Item = &Wanted> {
         .iter()
         .filter_map(|version| version.wanted.as_ref())
         .filter(|wanted| wanted.is_published())
+}
+
+/// Whether others took an API's policy away, or wrote another.
+fn is_open(api: &ApiShape) -> bool {
+    api.policy
+        .as_ref()
+        .is_none_or(|policy| policy.contains(BY_HAND))
 }
 
 /// The body that takes a mark away.

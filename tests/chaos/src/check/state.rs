@@ -8,11 +8,12 @@ use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
+use super::verdict::{Cause, Verdict, World};
 use super::{Violation, rule};
-use crate::azure::GATEWAY;
+use crate::azure::gateway;
 use crate::stage::again_with;
-use crate::stage::{FOREIGN, HOLD, OTHER_CLUSTER, Object, Slot, Stage};
-use crate::wanted::{PolicyFacts, Wanted, guarded};
+use crate::stage::{BY_HAND, FOREIGN, HOLD, HOLDER, OTHER_CLUSTER, Object, Slot, Stage};
+use crate::wanted::{Drift, PolicyFacts, Wanted, guarded};
 
 /// What the stand-in gives every Ingress.
 const ADDRESS: &str = "203.0.113.10";
@@ -20,8 +21,8 @@ const ADDRESS: &str = "203.0.113.10";
 const NEIGHBOUR: &str = "apim-api-ingress-neighbour";
 
 impl Stage<'_> {
-    /// What is not as it is wanted.
-    pub(crate) async fn differences(&self) -> Result<Vec<Violation>> {
+    /// Everything that is there now.
+    pub(crate) async fn world(&self) -> Result<World> {
         let objects = self.exposed_apis();
         let list = again_with(async || objects.list(&ListParams::default()).await).await?;
         let objects: BTreeMap<String, DynamicObject> = list
@@ -34,46 +35,60 @@ impl Stage<'_> {
             .into_iter()
             .filter_map(|ingress| Some((ingress.metadata.name.clone()?, ingress)))
             .collect();
-        let apis = self.azure.apis();
+        Ok(World {
+            objects,
+            ingresses,
+            apis: [self.azure.apis(false), self.azure.apis(true)],
+        })
+    }
+
+    /// What is not as it is wanted.
+    pub(crate) async fn differences(&self) -> Result<Vec<Violation>> {
+        let world = self.world().await?;
         let mut wrong = Vec::new();
         let instances = self.instances();
-        let instance = again_with(async || instances.get(&self.namespace).await).await?;
-        let status = instance.data.get("status").cloned().unwrap_or_default();
-        if condition(&status, "Ready")["status"] != "True" {
-            let text = format!("the instance is not called connected: {status}");
-            wrong.push(Violation::new(rule::STATUS, text));
+        for second in self.instances_there() {
+            let name = self.instance_name(second);
+            let instance = again_with(async || instances.get(&name).await).await?;
+            let status = instance.data.get("status").cloned().unwrap_or_default();
+            if condition(&status, "Ready")["status"] != "True" {
+                let text = format!("instance {name} is not called connected: {status}");
+                wrong.push(Violation::new(rule::STATUS, text));
+            }
         }
         for slot in &self.slots {
             let found = Found {
                 stage: self,
                 slot,
-                object: objects.get(&slot.name),
-                ingress: ingresses.get(&format!("apim-api-ingress-{}", slot.name)),
-                api: apis.get(&self.api_id(slot)),
+                world: &world,
+                object: world.objects.get(&slot.name),
+                ingress: world
+                    .ingresses
+                    .get(&format!("apim-api-ingress-{}", slot.name)),
             };
             wrong.extend(found.differences());
         }
-        wrong.extend(self.orphans(&apis, &ingresses));
+        wrong.extend(self.orphans(&world));
         Ok(wrong)
     }
 
     /// What nobody asked for.
-    fn orphans(
-        &self,
-        apis: &BTreeMap<String, ApiShape>,
-        ingresses: &BTreeMap<String, Ingress>,
-    ) -> Vec<Violation> {
-        let known: BTreeSet<String> = self.slots.iter().map(|slot| self.api_id(slot)).collect();
-        let apis = apis
-            .keys()
-            .filter(|id| !known.contains(*id) && *id != FOREIGN && *id != OTHER_CLUSTER)
+    fn orphans(&self, world: &World) -> Vec<Violation> {
+        let mut known: BTreeSet<String> = self.slots.iter().map(|slot| self.api_id(slot)).collect();
+        known.extend([FOREIGN, OTHER_CLUSTER, HOLDER].map(str::to_owned));
+        let apis = world
+            .apis
+            .iter()
+            .flat_map(BTreeMap::keys)
+            .filter(|id| !known.contains(*id))
             .map(|id| format!("API {id} belongs to nobody"));
         let known: BTreeSet<String> = self
             .slots
             .iter()
             .map(|slot| format!("apim-api-ingress-{}", slot.name))
             .collect();
-        let ingresses = ingresses
+        let ingresses = world
+            .ingresses
             .keys()
             .filter(|name| !known.contains(*name) && *name != NEIGHBOUR)
             .map(|name| format!("Ingress {name} belongs to nobody"));
@@ -87,9 +102,9 @@ impl Stage<'_> {
 struct Found<'a> {
     stage: &'a Stage<'a>,
     slot: &'a Slot,
+    world: &'a World,
     object: Option<&'a DynamicObject>,
     ingress: Option<&'a Ingress>,
-    api: Option<&'a ApiShape>,
 }
 
 impl Found<'_> {
@@ -106,13 +121,11 @@ impl Found<'_> {
 
     fn absent(&self) -> Vec<Violation> {
         let name = &self.slot.name;
-        let mut wrong = Vec::new();
-        if self.api.is_some() && !self.slot.kept && !self.slot.handled {
-            wrong.push(Violation::new(
-                rule::ORPHAN,
-                format!("the API of {name} outlived it"),
-            ));
-        }
+        let mut wrong: Vec<Violation> = self
+            .stage
+            .instances_there()
+            .filter_map(|second| self.left_in(second, "outlived its object"))
+            .collect();
         if self.ingress.is_some() && !self.vanished() {
             wrong.push(Violation::new(
                 rule::ORPHAN,
@@ -122,16 +135,32 @@ impl Found<'_> {
         wrong
     }
 
-    /// The object went while the operator was at work on it: an API server lets
-    /// an object go at once whose finalizer is written while it is deleted. The
-    /// Ingress is then for Kubernetes' garbage collector, which does not run
-    /// here; there can be no API yet.
+    /// An API in an instance where none of the object's belongs.
+    fn left_in(&self, second: bool, why: &str) -> Option<Violation> {
+        let slot = self.slot;
+        let api = self.world.api(self.stage, slot, second)?;
+        let ours = api.revision_description == Some(self.stage.mark_of(slot));
+        // What others had there stays theirs.
+        let theirs = !ours && slot.squatters.contains_key(&second);
+        let text = format!(
+            "the API of {} in {} {why}",
+            slot.name,
+            self.stage.instance_name(second)
+        );
+        (!slot.kept && !slot.handled && !theirs).then(|| Violation::new(rule::ORPHAN, text))
+    }
+
+    /// The object went at once, before the operator had a hold of it: an API
+    /// server lets an object go at once whose finalizer is written while it is
+    /// deleted. The Ingress is then for Kubernetes' garbage collector, which
+    /// does not run here; there can be no API yet.
     fn vanished(&self) -> bool {
         let status = format!("/exposedapis/{}/status", self.slot.name);
         let writes = self.stage.tap.writes(0);
-        writes
+        let unheard = writes
             .iter()
-            .any(|write| write.path.ends_with(&status) && write.done == Some(404))
+            .any(|write| write.path.ends_with(&status) && write.done == Some(404));
+        self.slot.vanished || unheard
     }
 
     fn there(&self, wanted: &Wanted) -> Vec<Violation> {
@@ -149,19 +178,37 @@ impl Found<'_> {
             condition(&status, "Ready")["observedGeneration"].clone(),
             json!(object.metadata.generation),
         ));
-        if wanted.metrics && wanted.mistake.is_some() {
-            // Where nothing is published, some mistakes are none.
-        } else if wanted.mistake.is_some() {
-            wrong.extend(self.refused(&status));
-        } else if wanted.paused {
-            // What is there is what was there when it was paused; that it was
-            // wanted once is looked at elsewhere.
-        } else if wanted.metrics {
-            wrong.extend(self.in_cluster(&status));
-        } else {
-            wrong.extend(self.published(wanted, &status));
-        }
+        let verdict = self.world.verdict(self.stage, self.slot, wanted);
+        wrong.extend(match verdict {
+            Verdict::Unknown => Vec::new(),
+            Verdict::Refused => self.refused(&status),
+            Verdict::InCluster => self.in_cluster(&status),
+            Verdict::Published => self.published(wanted, &status),
+            Verdict::Other(others) => self.other(&status, &others),
+        });
         wrong
+    }
+
+    /// One of these is what keeps the object from being published, and status
+    /// says so.
+    fn other(&self, status: &Value, reasons: &[Cause]) -> Vec<Violation> {
+        let said = |cause: &Cause| {
+            let conditions = status["conditions"].as_array();
+            conditions.into_iter().flatten().any(|condition| {
+                let message = condition["message"].as_str().unwrap_or_default();
+                condition["status"] == "False"
+                    && condition["reason"] == cause.reason
+                    && cause.names.iter().any(|name| message.contains(name))
+            })
+        };
+        if reasons.iter().any(said) {
+            return Vec::new();
+        }
+        let text = format!(
+            "{}: status names none of {reasons:?}: {status}",
+            self.slot.name
+        );
+        vec![Violation::new(rule::STATUS, text)]
     }
 
     fn expect(
@@ -178,7 +225,7 @@ impl Found<'_> {
 
     /// The spec, and what others wrote into the metadata.
     fn kept(&self, wanted: &Wanted, object: &DynamicObject) -> Vec<Violation> {
-        let meant = wanted.object(&self.stage.namespace, &self.slot.name, FOREIGN);
+        let meant = wanted.object(self.stage.setting(), &self.slot.name);
         let spec = object.data.get("spec").cloned().unwrap_or_default();
         let meta = &object.metadata;
         let annotations: serde_json::Map<String, Value> = meta
@@ -187,7 +234,7 @@ impl Found<'_> {
             .flatten()
             .map(|(name, value)| (name.clone(), value.clone().into()))
             .collect();
-        let mut annotated = wanted.annotations(FOREIGN);
+        let mut annotated = wanted.annotations(self.stage.setting());
         let mut labels = json!({"team": "chaos"});
         if self.slot.decorated {
             annotated.insert("example.com/note".to_owned(), "ours".into());
@@ -231,13 +278,11 @@ impl Found<'_> {
     }
 
     fn in_cluster(&self, status: &Value) -> Vec<Violation> {
-        let mut wrong = Vec::new();
-        if self.api.is_some() && !self.slot.handled {
-            wrong.push(Violation::new(
-                rule::ORPHAN,
-                format!("{} serves metrics and is in Azure", self.slot.name),
-            ));
-        }
+        let mut wrong: Vec<Violation> = self
+            .stage
+            .instances_there()
+            .filter_map(|second| self.left_in(second, "is of an object that serves metrics"))
+            .collect();
         if self.ingress.is_some() {
             wrong.push(Violation::new(
                 rule::ORPHAN,
@@ -255,7 +300,13 @@ impl Found<'_> {
 
     fn published(&self, wanted: &Wanted, status: &Value) -> Vec<Violation> {
         let path = wanted.path(&self.stage.namespace, &self.slot.name);
-        let mut wrong = self.api(wanted, &path);
+        let mut wrong = self.drift(wanted, status, self.api(wanted, &path));
+        wrong.extend(
+            self.stage
+                .instances_there()
+                .filter(|second| *second != wanted.second)
+                .filter_map(|second| self.left_in(second, "stayed where it was before a move")),
+        );
         let expect = |what, found, wanted: Value| self.expect(rule::CONVERGED, what, found, wanted);
         let rules = self
             .ingress
@@ -282,7 +333,7 @@ impl Found<'_> {
                 status_is(
                     "apiStatus.url",
                     &said["url"],
-                    format!("{GATEWAY}/{path}").into(),
+                    format!("{}/{path}", gateway(wanted.second)).into(),
                 ),
                 status_is(
                     "apiStatus.name",
@@ -301,6 +352,11 @@ impl Found<'_> {
                     self.stage.api_id(self.slot).into(),
                 ),
                 status_is(
+                    "apim.instance",
+                    &applied["instance"],
+                    self.stage.instance_name(wanted.second).into(),
+                ),
+                status_is(
                     "apim.operations",
                     &applied["operations"],
                     wanted.document().count().into(),
@@ -312,10 +368,39 @@ impl Found<'_> {
         wrong
     }
 
+    /// What is said of drift, given what differs; answers what should not
+    /// differ. What others changed is put back, or told, or nobody's business.
+    fn drift(
+        &self,
+        wanted: &Wanted,
+        status: &Value,
+        differences: Vec<Violation>,
+    ) -> Vec<Violation> {
+        let drifted = condition(status, "Drifted");
+        let said = drifted["status"] == "True";
+        let edited = self.slot.edited.is_some() || self.stage.two_leaders;
+        match wanted.drift {
+            Drift::Off if edited => Vec::new(),
+            Drift::Report if edited && said => {
+                let text = format!("{}: Drifted is {drifted}", self.slot.name);
+                let told = drifted["reason"] == "Reported" && !differences.is_empty();
+                (!told)
+                    .then(|| Violation::new(rule::STATUS, text))
+                    .into_iter()
+                    .collect()
+            }
+            _ => {
+                let text = format!("{}: Drifted is {drifted}", self.slot.name);
+                let untrue = said.then(|| Violation::new(rule::STATUS, text));
+                differences.into_iter().chain(untrue).collect()
+            }
+        }
+    }
+
     /// The API as Azure has it.
     fn api(&self, wanted: &Wanted, path: &str) -> Vec<Violation> {
         let name = &self.slot.name;
-        let Some(api) = self.api else {
+        let Some(api) = self.world.api(self.stage, self.slot, wanted.second) else {
             return vec![Violation::new(
                 rule::CONVERGED,
                 format!("{name} is not in Azure"),
@@ -341,6 +426,10 @@ impl Found<'_> {
             .into_iter()
             .flatten(),
         );
+        if by_hand(api) {
+            let text = format!("{name}: there is what others wrote by hand: {api:?}");
+            wrong.push(Violation::new(rule::CONVERGED, text));
+        }
         let operations: BTreeSet<String> = api
             .operations
             .iter()
@@ -351,6 +440,10 @@ impl Found<'_> {
             .map(|one| format!("{} {} {}", one.id, one.method, one.template))
             .collect();
         wrong.extend(expect("operations", json!(operations), json!(meant)));
+        if api.policy.is_none() {
+            let text = format!("{name} has no policy");
+            wrong.push(Violation::new(rule::CONVERGED, text));
+        }
         let policy = api.policy.as_deref().unwrap_or_default();
         let facts = wanted.facts(self.stage.stamp());
         if PolicyFacts::read(policy) != facts || !guarded(policy).is_empty() {
@@ -371,6 +464,13 @@ impl Found<'_> {
         }
         wrong
     }
+}
+
+/// Whether somebody's handwriting is in the policies of an API.
+fn by_hand(api: &ApiShape) -> bool {
+    let policies = api.operations.iter().map(|one| &one.policy);
+    let mut policies = policies.chain([&api.policy]).flatten();
+    policies.any(|policy| policy.contains(BY_HAND))
 }
 
 /// A condition of a status, `null` where there is none.

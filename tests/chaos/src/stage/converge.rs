@@ -10,6 +10,7 @@ use serde_json::json;
 use super::owner::again_with;
 use super::{Object, Slot, Stage};
 use crate::check::{Violation, rule};
+use crate::schedule::VALUES;
 
 /// How long all is given to come to rest.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -23,22 +24,27 @@ impl Stage<'_> {
         self.tally
             .azure(&self.azure_faults, &self.azure.simulator.fault_use());
         self.azure.simulator.clear_faults();
-        self.tally.kube(self.tap.heal());
+        self.tally.kube(&self.tap.heal());
         self.azure
             .imports(crate::schedule::Shape::AsyncOperation, 1);
         if let Some(second) = self.second.take() {
             second.kill();
         }
         self.start_operator()?;
+        // What was waited for comes, but not always.
+        if !self.seed.is_multiple_of(3) {
+            for value in 0..VALUES {
+                self.appear(value).await?;
+            }
+        }
         for at in 0..self.slots.len() {
             self.look_whether_gone(at).await?;
-            if self.slots[at].unmarked {
+            if let Some(second) = self.slots[at].unmarked.take() {
                 let slot = &self.slots[at];
-                let (id, mark) = (self.api_id(slot), format!("{}{}", self.mark, slot.name));
-                if self.azure.apis().contains_key(&id) {
-                    self.set_mark(&id, &mark).await?;
+                let (id, mark) = (self.api_id(slot), self.mark_of(slot));
+                if self.azure.apis(second).contains_key(&id) {
+                    self.set_mark(second, &id, &mark).await?;
                 }
-                self.slots[at].unmarked = false;
                 self.retry(at).await?;
             }
             if self.slots[at].decorated && matches!(self.slots[at].object, Object::Going) {
@@ -87,8 +93,11 @@ impl Stage<'_> {
             name: format!("fence-{}", self.starts),
             ..Slot::new(0)
         });
-        let mut others = self.slots[..at].iter();
-        let alone = others.all(|slot| matches!(slot.object, Object::Absent));
+        // The fence is in the first instance.
+        let alone = self.slots[..at].iter().all(|slot| match &slot.object {
+            Object::There(wanted) => wanted.second || !wanted.is_published() || wanted.paused,
+            Object::Absent | Object::Going => true,
+        });
         let fenced = self.fence_through(at).await;
         let fence = self.slots[at].name.clone();
         let mut wrong = Vec::new();
@@ -100,9 +109,21 @@ impl Stage<'_> {
             since: azure,
             ..apim_simulator::JournalQuery::default()
         });
+        let world = self.world().await?;
+        // Who waits for somebody else looks again and again.
+        let unsettled = self.slots.iter().filter(|slot| match &slot.object {
+            Object::There(wanted) => !world.is_published(self, slot, wanted),
+            _ => false,
+        });
+        let unsettled: Vec<String> = unsettled.map(|slot| slot.name.clone()).collect();
         for call in journal {
             use apim_simulator::CallKind::{Delete, Write};
-            if matches!(call.kind, Write | Delete) && !own(&call.path) {
+            let waits = unsettled.iter().any(|name| {
+                call.path
+                    .contains(&format!("/apis/{}.{name}/", self.namespace))
+            });
+            let refused = call.done.is_none_or(|status| status >= 400);
+            if matches!(call.kind, Write | Delete) && !own(&call.path) && !(waits && refused) {
                 let text = format!(
                     "with nothing to do, Azure was asked {} {}: {}",
                     call.method, call.path, call.body
@@ -111,19 +132,21 @@ impl Stage<'_> {
             }
         }
         for write in self.tap.writes(kube) {
+            let status_of =
+                |name: &str| write.path.ends_with(&format!("/exposedapis/{name}/status"));
             // A new process looks at what was refused once more, and says so.
-            let refused = self.slots.iter().any(|slot| {
-                let mistaken =
-                    matches!(&slot.object, Object::There(wanted) if wanted.mistake.is_some());
-                mistaken
-                    && write
-                        .path
-                        .ends_with(&format!("/exposedapis/{}/status", slot.name))
-            });
-            if restart && refused {
-                continue;
-            }
+            let refused = unsettled.iter().any(|name| status_of(name));
+            // What a sweep sees of a change, it says when it comes to it.
+            let told = self
+                .slots
+                .iter()
+                .any(|slot| (slot.edited.is_some() || self.two_leaders) && status_of(&slot.name));
+            // What was let go may be let go once more, in vain.
+            let in_vain = write.path.contains("/exposedapis/") && write.done == Some(404);
             let expected = own(&write.path)
+                || refused
+                || in_vain
+                || told
                 || write.path.ends_with("/events")
                 || write.path.contains("/leases")
                 || is_count(&write)

@@ -6,9 +6,9 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams
 use serde_json::{Value, json};
 use test_harness::stand_in::READY_ANNOTATION;
 
-use super::{FOREIGN, HOLD, Object, Slot, Stage, Version};
+use super::{HOLD, Object, Slot, Stage, Version};
 use crate::kube_tap::SEED_LABEL;
-use crate::wanted::{Change, PREFIX, Wanted};
+use crate::wanted::{Adoption, Change, PREFIX, Wanted};
 
 /// How often the driver tries again what the API server refuses.
 const TRIES: u32 = 20;
@@ -27,24 +27,15 @@ impl Stage<'_> {
         if !matches!(self.slots[at].object, Object::Absent) {
             return Ok(false);
         }
-        // A name whose API may have stayed is used up: whoever takes it next
-        // finds what the last one left.
+        // Who wants to have what another left asks for it under its name.
         let slot = &self.slots[at];
-        if slot.kept || slot.handled {
-            let used = slot.used + 1;
-            let fresh = Slot {
-                name: format!("api-{at}-{used}"),
-                used,
-                ..Slot::new(0)
-            };
-            let old = std::mem::replace(&mut self.slots[at], fresh);
-            self.slots.push(old);
+        if slot.handled || wanted.adoption == Adoption::Refuse {
+            self.renew(at);
         }
         let name = self.slots[at].name.clone();
         self.serve(&name, 8080).await?;
         self.wants(at, Some(wanted.clone()));
-        let object: DynamicObject =
-            serde_json::from_value(wanted.object(&self.namespace, &name, FOREIGN))?;
+        let object: DynamicObject = serde_json::from_value(wanted.object(self.setting(), &name))?;
         let api = self.exposed_apis();
         again(
             async || match api.create(&PostParams::default(), &object).await {
@@ -59,6 +50,22 @@ impl Stage<'_> {
         slot.kept |= wanted.retain;
         slot.object = Object::There(wanted.clone());
         Ok(true)
+    }
+
+    /// A name whose API may have stayed is used up: whoever takes it next finds
+    /// what the last one left.
+    pub(super) fn renew(&mut self, at: usize) {
+        let slot = &self.slots[at];
+        if slot.kept || slot.handled {
+            let used = slot.used + 1;
+            let fresh = Slot {
+                name: format!("api-{at}-{used}"),
+                used,
+                ..Slot::new(0)
+            };
+            let old = std::mem::replace(&mut self.slots[at], fresh);
+            self.slots.push(old);
+        }
     }
 
     /// The Service behind an API.
@@ -81,10 +88,10 @@ impl Stage<'_> {
         wanted.change(change);
         self.wants(at, Some(wanted.clone()));
         let name = self.slots[at].name.clone();
-        let mut patch = wanted.object(&self.namespace, &name, FOREIGN);
+        let mut patch = wanted.object(self.setting(), &name);
         // A merge patch leaves what it does not name.
-        let now = wanted.annotations(FOREIGN);
-        for gone in before.annotations(FOREIGN).keys() {
+        let now = wanted.annotations(self.setting());
+        for gone in before.annotations(self.setting()).keys() {
             if !now.contains_key(gone) {
                 patch["metadata"]["annotations"][gone] = Value::Null;
             }
@@ -123,13 +130,18 @@ impl Stage<'_> {
         self.wants(at, None);
         let name = self.slots[at].name.clone();
         let api = self.exposed_apis();
+        let mut at_once = false;
         again(
             async || match api.delete(&name, &DeleteParams::default()).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-                other => other.map(drop),
+                other => {
+                    at_once |= other.as_ref().is_ok_and(|gone| gone.as_ref().is_right());
+                    other.map(drop)
+                }
             },
         )
         .await?;
+        self.slots[at].vanished |= at_once;
         self.slots[at].object = Object::Going;
         Ok(true)
     }

@@ -3,11 +3,18 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::SignedDuration;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
+use super::owner::{again, again_with};
 use super::{Object, Stage, until};
-use crate::schedule::{Hand, Kill, KubeFault, Step};
+use crate::schedule::{Hand, Kill, KubeFault, Side, Step};
 
+/// What operators stand for election with.
+const LEASE: &str = "apim-operator";
 /// How long a step waits for calls that may never come.
 const MOMENT: Duration = Duration::from_millis(150);
 /// How long it waits for a call at which the operator is to die.
@@ -42,8 +49,13 @@ impl Stage<'_> {
                     .advance_clock(u32::from(*minutes) * 60_000);
                 true
             }
+            Step::LeaseClock { minutes } => self.lease_clock(*minutes).await?,
             Step::Kube(fault) => {
                 self.kube_fault(fault);
+                true
+            }
+            Step::Partition { from, milliseconds } => {
+                self.cut_off(*from, Duration::from_millis(u64::from(*milliseconds)))?;
                 true
             }
             Step::RestartApiserver => {
@@ -66,6 +78,14 @@ impl Stage<'_> {
                 true
             }),
             Step::Hand { slot, edit } => self.hand(usize::from(*slot), *edit).await?,
+            Step::Edit { slot, edit } => self.edit(usize::from(*slot), *edit).await?,
+            Step::Squat {
+                slot,
+                second,
+                whose,
+            } => self.squat(usize::from(*slot), *second, *whose).await?,
+            Step::Holder(there) => self.hold_path(*there).await?,
+            Step::Appears { value } => self.appear(*value).await?,
             Step::Wait { calls } => {
                 let enough = self.calls() + u64::from(*calls);
                 until(MOMENT, || self.calls() >= enough).await;
@@ -88,17 +108,67 @@ impl Stage<'_> {
         self.tap.calls() + self.azure.simulator.last_call()
     }
 
-    /// Waits until no calls come any more.
+    /// Waits until the operator does nothing any more but look. One that was
+    /// just started has not begun.
     pub(super) async fn settle(&self) {
-        let mut last = (self.calls(), tokio::time::Instant::now());
+        if self.first.is_some() {
+            until(LONGEST_REST, || {
+                self.azure.simulator.last_call() > self.started_at
+            })
+            .await;
+        }
+        let work = || self.tap.calls() + self.azure.work();
+        let mut last = (work(), tokio::time::Instant::now());
         until(LONGEST_REST, || {
-            let calls = self.calls();
-            if calls != last.0 {
-                last = (calls, tokio::time::Instant::now());
+            let now = work();
+            if now != last.0 {
+                last = (now, tokio::time::Instant::now());
             }
             last.1.elapsed() >= REST
         })
         .await;
+    }
+
+    /// Cuts operators off for a while.
+    fn cut_off(&mut self, from: Side, time: Duration) -> Result<()> {
+        if matches!(from, Side::Azure | Side::Both) {
+            let id = self.azure.cut_off()?;
+            let remove = self.azure.simulator.fault_remover();
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                remove(id);
+            });
+        }
+        if matches!(from, Side::ApiServer | Side::Both) {
+            self.tap.cut_off(true);
+            let tap = std::sync::Arc::clone(&self.tap);
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                tap.cut_off(false);
+            });
+        }
+        Ok(())
+    }
+
+    /// Somebody whose clock is wrong writes the time into the Lease.
+    async fn lease_clock(&mut self, minutes: i16) -> Result<bool> {
+        let leases: Api<Lease> = Api::namespaced(self.lab.client.clone(), &self.namespace);
+        let Some(lease) = again_with(async || leases.get_opt(LEASE).await).await? else {
+            return Ok(false);
+        };
+        let Some(MicroTime(time)) = lease.spec.and_then(|spec| spec.renew_time) else {
+            return Ok(false);
+        };
+        let wrong = time.checked_add(SignedDuration::from_mins(i64::from(minutes)))?;
+        let patch = Patch::Merge(json!({"spec": {"renewTime": MicroTime(wrong)}}));
+        again(async || {
+            leases
+                .patch(LEASE, &PatchParams::default(), &patch)
+                .await
+                .map(drop)
+        })
+        .await?;
+        Ok(true)
     }
 
     fn kube_fault(&self, fault: &KubeFault) {
@@ -169,16 +239,16 @@ impl Stage<'_> {
         let id = self.api_id(&self.slots[at]);
         match edit {
             Hand::RemoveMark | Hand::ForgeMark => {
-                if !self.azure.apis().contains_key(&id) {
+                let Some(second) = self.place_of(&self.slots[at]) else {
                     return Ok(false);
-                }
+                };
                 self.slots[at].handled = true;
-                self.slots[at].unmarked = true;
+                self.slots[at].unmarked = Some(second);
                 let mark = match edit {
                     Hand::ForgeMark => format!("apim-operator/1 0a1b2c3d {}/x", self.namespace),
                     _ => "kept by hand".to_owned(),
                 };
-                self.set_mark(&id, &mark).await?;
+                self.set_mark(second, &id, &mark).await?;
             }
             Hand::ClaimReady => {
                 let status = json!({
@@ -195,15 +265,5 @@ impl Stage<'_> {
             Hand::Decorate => return self.decorate(at).await,
         }
         Ok(true)
-    }
-
-    /// Somebody at the portal writes into the mark's place.
-    pub(super) async fn set_mark(&self, id: &str, mark: &str) -> Result<()> {
-        let patch = json!({"properties": {"apiRevisionDescription": mark}});
-        // It may be gone by now.
-        self.azure
-            .portal("PATCH", &format!("/apis/{id}"), Some(&patch))
-            .await?;
-        Ok(())
     }
 }
