@@ -59,7 +59,8 @@ pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<Done> {
     let selection = selection(args)?;
     let plans = cluster::block_on(async {
         let (client, server) = cluster::client().await?;
-        let made = make_plans(client, cluster::look(&args.look)?, selection, waiting).await;
+        let look = cluster::look(&args.look)?;
+        let made = Box::pin(make_plans(client, look, selection, waiting)).await;
         waiting("");
         made.map_err(|error| cluster::told(error, &server))
     })?;

@@ -32,7 +32,7 @@ use operator_core::pace::Pace;
 use operator_core::retry::{Next, Outcome};
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
-use operator_core::validate::{Dereferenced, ValidatedApi, validate};
+use operator_core::validate::{Dereferenced, Rejection, ValidatedApi, validate};
 use tracing::Instrument as _;
 
 use crate::component::Components;
@@ -141,7 +141,8 @@ pub async fn reconcile(object: Arc<Kept>, ctx: Arc<Context>) -> Result<Action, E
     async move {
         let _active = ctx.metrics.reconcile_started();
         let started = Instant::now();
-        let outcome = run(&ctx, &subject, seat).await;
+        // Large, and thousands may wait.
+        let outcome = Box::pin(run(&ctx, &subject, seat)).await;
         let result = match &outcome {
             Ok(End {
                 failed: false,
@@ -243,12 +244,8 @@ async fn run(ctx: &Context, subject: &Subject, mut seat: Seat) -> Result<End, Er
         }
         Err(rejection) => {
             drop(seat);
-            let health = if rejection.class == ErrorClass::Invalid {
-                Health::Refused(rejection.to_string())
-            } else {
-                Health::Pending
-            };
-            ctx.uses.ended(&subject.key, health, view.staged);
+            ctx.uses
+                .ended(&subject.key, health_of(&rejection), view.staged);
             return report::rejected(ctx, subject, &claim, &rejection).await;
         }
     };
@@ -411,6 +408,15 @@ impl Default for Stages {
             apim: Step::Pending,
             plan: None,
         }
+    }
+}
+
+/// How an object fares that goes no further.
+fn health_of(rejection: &Rejection) -> Health {
+    if rejection.class == ErrorClass::Invalid {
+        Health::Refused(rejection.to_string())
+    } else {
+        Health::Pending
     }
 }
 

@@ -114,14 +114,16 @@ mod tests {
         let mut first = seats.sit().await;
         assert!(seats.sit().now_or_never().is_none());
         let (tell, told) = tokio::sync::oneshot::channel();
-        let mut away = std::pin::pin!(first.away(told));
-        assert!(away.as_mut().now_or_never().is_none());
-        let second = seats.sit().now_or_never();
-        assert!(second.is_some());
-        tell.send(()).unwrap();
-        assert!(away.as_mut().now_or_never().is_none(), "the seat is taken");
-        drop(second);
-        away.await.unwrap();
+        {
+            let mut away = std::pin::pin!(first.away(told));
+            assert!(away.as_mut().now_or_never().is_none());
+            let second = seats.sit().now_or_never();
+            assert!(second.is_some());
+            tell.send(()).unwrap();
+            assert!(away.as_mut().now_or_never().is_none(), "the seat is taken");
+            drop(second);
+            away.await.unwrap();
+        }
         assert_eq!(first.away(std::future::ready(7)).await, 7);
         assert!(seats.sit().now_or_never().is_none());
         drop(first);
