@@ -1,6 +1,6 @@
 //! Who counts as one caller.
 
-use crate::{Expression, csharp, text};
+use crate::{Context, Expression, csharp, text};
 
 /// The callers' addresses: the fallback of every other key.
 const ADDRESS: &str = "context.Request.IpAddress";
@@ -64,6 +64,17 @@ impl Caller {
     #[must_use]
     pub fn counter_in(&self, scope: &str) -> Expression {
         self.counted(&format!("{} + ", csharp::string(scope)))
+    }
+
+    /// As [`counter_in`](Self::counter_in), for a plugin's own count of each API
+    /// and, where it is about one, of each operation.
+    #[must_use]
+    pub fn counter_of(&self, plugin: &str, context: &Context) -> Expression {
+        let api = format!("{plugin}:{}/{}:", context.api.namespace, context.api.name);
+        match &context.operation {
+            Some(operation) => self.counter_in(&format!("{api}{}:", operation.id)),
+            None => self.counter_in(&api),
+        }
     }
 
     fn counted(&self, prefix: &str) -> Expression {

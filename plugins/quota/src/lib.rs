@@ -123,7 +123,7 @@ impl Plugin for QuotaPlugin {
         };
 
         let mut quota = QuotaByKey::new(
-            caller.counter_in(&scope(context)).at("/key"),
+            caller.counter_of("quota", context).at("/key"),
             seconds.at("/renewalPeriod"),
         );
         if let Some(calls) = calls {
@@ -147,16 +147,6 @@ impl Plugin for QuotaPlugin {
             );
         }
         Ok(policy)
-    }
-}
-
-/// What stands before every key: one counter is used wherever the same key
-/// stands in the whole instance.
-fn scope(context: &Context) -> String {
-    let api = format!("quota:{}/{}:", context.api.namespace, context.api.name);
-    match &context.operation {
-        Some(operation) => format!("{api}{}:", operation.id),
-        None => api,
     }
 }
 

@@ -113,7 +113,7 @@ impl Plugin for RateLimitPlugin {
         if context.instance.is_consumption() {
             policy.inbound(per_subscription(context, &config, calls, period, &key)?);
         } else {
-            policy.inbound(by_key(&config, calls, period, &key));
+            policy.inbound(by_key(context, &config, calls, period, &key));
         }
         Ok(policy)
     }
@@ -127,11 +127,19 @@ fn within(number: i64, most: i64) -> Option<u32> {
         .flatten()
 }
 
-fn by_key(config: &Config, calls: u32, period: u32, key: &Caller) -> RateLimitByKey {
+fn by_key(
+    context: &Context,
+    config: &Config,
+    calls: u32,
+    period: u32,
+    key: &Caller,
+) -> RateLimitByKey {
     let mut limit = RateLimitByKey::new(
         calls.at("/calls"),
         period.at("/renewalPeriod"),
-        key.counter().at("/key"),
+        // The limit of an operation comes on top of the API's: with one counter for
+        // both, each call would count twice.
+        key.counter_of("rate-limit", context).at("/key"),
     );
     if let Some(name) = &config.retry_after_header {
         limit = limit.retry_after_header(name.at("/retryAfterHeader"));

@@ -348,8 +348,8 @@ mod tests {
                 "its header x-a is absent, not `1`".to_owned(),
                 "its header x-b is `2`, not absent".to_owned(),
                 format!("its body does not hold `denied`: {body}"),
-                "backend.headers.x-c is \"there\", not null".to_owned(),
                 "backend.path is \"/y\", not \"/x\"".to_owned(),
+                "backend.headers.x-c is \"there\", not null".to_owned(),
             ]
         );
     }
