@@ -216,7 +216,6 @@ async fn an_orphan_is_listed_and_deleted_only_when_it_is_named() {
     let down = FaultSpec {
         verb: Some("PATCH".into()),
         path: Some("/apis/shop\\.left\\?".into()),
-        count: Some(20),
         status: Some(400),
         ..FaultSpec::default()
     };
