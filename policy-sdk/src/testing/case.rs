@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(
             reason("confg: {}"),
             "cases/x.yaml: /confg: unknown field `confg`, expected one of `about`, `context`, `operation`, `spec`, \
-             `config`, `grants`, `capabilities`, `budget`, `expect`"
+             `config`, `grants`, `capabilities`, `budget`, `requests`, `expect`"
         );
         assert_eq!(
             reason("context: {api: {path: 3}}"),
