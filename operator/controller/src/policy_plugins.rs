@@ -77,6 +77,14 @@ impl Drop for Kept {
     }
 }
 
+/// A new entry.
+struct Begun {
+    name: PluginName,
+    /// Who may use the plugin or for whom it is mandatory is another than
+    /// before.
+    concerns_all: bool,
+}
+
 /// What [`PolicyPlugins`] work with.
 pub struct Parts {
     /// Talks to the cluster.
@@ -131,10 +139,9 @@ impl PolicyPlugins {
 
     fn changed(self: &Arc<Self>, object: &PolicyPlugin) {
         let key = object.name_any();
-        let spec = object.spec.0.clone();
         let mut entries = self.entries.lock();
         if let Some(kept) = entries.get_mut(&key)
-            && kept.spec == spec
+            && kept.spec == object.spec.0
         {
             kept.object = object.clone();
             drop(entries);
@@ -145,11 +152,25 @@ impl PolicyPlugins {
             }
             return;
         }
+        let begun = self.begin(&mut entries, object);
+        drop(entries);
+        self.tell_of(begun, object);
+    }
+
+    /// Puts a new entry in the place of the one before, if there was one. Under
+    /// one lock, so that nobody puts an older object into the place of a newer.
+    fn begin(
+        self: &Arc<Self>,
+        entries: &mut HashMap<String, Kept>,
+        object: &PolicyPlugin,
+    ) -> Option<Begun> {
+        let key = object.name_any();
         let Ok(name) = PluginName::parse(&key) else {
             // The definition refuses such names; an older one may be installed.
             tracing::error!(plugin = key, "a PolicyPlugin of this name cannot be used");
-            return;
+            return None;
         };
+        let spec = object.spec.0.clone();
         let governance = Governance::of(&spec);
         let registry = self.plugins.registry();
         let before = registry.entry(&name).and_then(|entry| entry.governance);
@@ -171,8 +192,6 @@ impl PolicyPlugins {
                 task: task.abort_handle(),
             },
         );
-        drop(entries);
-        self.hold(object);
         // For whom it is mandatory and who may use it is read off all objects.
         let reach = |governance: &Governance| {
             (
@@ -180,10 +199,20 @@ impl PolicyPlugins {
                 governance.namespace_selector.clone(),
             )
         };
-        if before.as_deref().map(reach) == Some(reach(&governance)) {
-            self.users(&name);
-        } else {
+        let concerns_all = before.as_deref().map(reach) != Some(reach(&governance));
+        Some(Begun { name, concerns_all })
+    }
+
+    /// Asks for the reconciles of those whom a new entry concerns.
+    fn tell_of(self: &Arc<Self>, begun: Option<Begun>, object: &PolicyPlugin) {
+        let Some(Begun { name, concerns_all }) = begun else {
+            return;
+        };
+        self.hold(object);
+        if concerns_all {
             self.triggers.all(CAUSE);
+        } else {
+            self.users(&name);
         }
     }
 
@@ -191,20 +220,22 @@ impl PolicyPlugins {
     /// taken up as after a restart (how far a rollout came above all), and what
     /// could not be said until now is.
     pub(crate) fn take_over(self: &Arc<Self>) {
-        let stale: Vec<PolicyPlugin> = {
-            let mut entries = self.entries.lock();
-            let stale = |kept: &Kept| kept.unsaid || kept.begun != kept.object.status;
-            let taken: Vec<_> = entries.extract_if(|_, kept| stale(kept)).collect();
-            taken
-                .into_iter()
-                .map(|(_, kept)| kept.object.clone())
-                .collect()
-        };
-        for object in stale {
-            if let Ok(name) = PluginName::parse(&object.name_any()) {
-                self.plugins.registry().forget(&name);
-            }
-            self.changed(&object);
+        let mut entries = self.entries.lock();
+        let stale = |kept: &Kept| kept.unsaid || kept.begun != kept.object.status;
+        let taken: Vec<_> = entries.extract_if(|_, kept| stale(kept)).collect();
+        let begun: Vec<_> = taken
+            .into_iter()
+            .map(|(key, kept)| {
+                if let Ok(name) = PluginName::parse(&key) {
+                    self.plugins.registry().forget(&name);
+                }
+                let object = kept.object.clone();
+                (self.begin(&mut entries, &object), object)
+            })
+            .collect();
+        drop(entries);
+        for (begun, object) in begun {
+            self.tell_of(begun, &object);
         }
     }
 

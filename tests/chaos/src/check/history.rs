@@ -55,6 +55,7 @@ impl Stage<'_> {
             let ours = slot.map(|slot| self.mark_of(slot));
             if before.revision_description == ours
                 || slot.is_some_and(|slot| self.takes_over(slot, moment, before))
+                || slot.is_some_and(|slot| slot.handled) && self.is_unaware(moment, before, moments)
             {
                 continue;
             }
@@ -84,6 +85,45 @@ impl Stage<'_> {
             .filter_map(|version| version.wanted.as_ref())
             .any(|wanted| wanted.second == second && wanted.adoption != Adoption::Refuse);
         asked && !mark.starts_with(&self.mark) && moment.now.as_ref() == Some(&marked)
+    }
+
+    /// Whether a policy was written by a publication that was under way when the
+    /// mark went: a policy's ETag says nothing of the API's mark, so that the
+    /// next one finds it. One read of the API may still be of the old one, the
+    /// one that follows an import.
+    fn is_unaware(&self, moment: &Moment, before: &ApiShape, moments: &[Moment]) -> bool {
+        let Some(now) = &moment.now else {
+            return false;
+        };
+        let policies_alone = |one: &ApiShape| {
+            let operations = one.operations.iter();
+            let operations: Vec<_> = operations.map(|operation| &operation.id).collect();
+            (
+                one.path.clone(),
+                one.service_url.clone(),
+                one.revision_description.clone(),
+                operations.into_iter().cloned().collect::<Vec<_>>(),
+            )
+        };
+        let by_hand = moments.iter().rfind(|other| {
+            other.by != OPERATOR
+                && other.api == moment.api
+                && other.service == moment.service
+                && other.after <= moment.after
+        });
+        let Some(by_hand) = by_hand.filter(|_| policies_alone(before) == policies_alone(now))
+        else {
+            return false;
+        };
+        let read = format!("/service/{}/apis/{}", moment.service, moment.api);
+        let journal = self.azure.simulator.journal(&JournalQuery {
+            since: by_hand.after,
+            ..JournalQuery::default()
+        });
+        let reads = journal.iter().filter(|call| {
+            call.seq <= moment.after && call.method == "GET" && call.path.ends_with(&read)
+        });
+        reads.count() < 2
     }
 
     /// APIs that were taken out of one instance before they were in place in
@@ -132,8 +172,7 @@ impl Stage<'_> {
             };
             let before = moment.before.as_ref();
             // Somebody else laid it open; who adds to it cannot close it.
-            if slot.edited.is_some_and(|since| since <= moment.after)
-                && before.is_some_and(|before| !before.operations.is_empty() && is_open(before))
+            if slot.edited.is_some_and(|since| since <= moment.after) && before.is_some_and(is_open)
             {
                 continue;
             }
@@ -472,11 +511,13 @@ fn states(slot: &Slot) -> impl Iterator<Item = &Wanted> {
         .filter(|wanted| wanted.is_published())
 }
 
-/// Whether others took an API's policy away, or wrote another.
+/// Whether others took an API's policy away, or wrote another, perhaps before
+/// it had operations.
 fn is_open(api: &ApiShape) -> bool {
-    api.policy
-        .as_ref()
-        .is_none_or(|policy| policy.contains(BY_HAND))
+    match &api.policy {
+        Some(policy) => policy.contains(BY_HAND),
+        None => !api.operations.is_empty(),
+    }
 }
 
 /// The body that takes a mark away.

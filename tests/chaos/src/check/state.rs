@@ -383,7 +383,9 @@ impl Found<'_> {
             Drift::Off if edited => Vec::new(),
             Drift::Report if edited && said => {
                 let text = format!("{}: Drifted is {drifted}", self.slot.name);
-                let told = drifted["reason"] == "Reported" && !differences.is_empty();
+                // The Ingress may be what another leader wrote.
+                let differs = !differences.is_empty() || self.stage.two_leaders;
+                let told = drifted["reason"] == "Reported" && differs;
                 (!told)
                     .then(|| Violation::new(rule::STATUS, text))
                     .into_iter()
