@@ -236,6 +236,19 @@ impl ArmError {
         )
     }
 
+    /// The API carried our mark when it was written and carries another now.
+    pub(crate) fn taken(api_id: &str, mark: &str) -> Self {
+        Self::without_answer(
+            &format!("GET API {api_id}"),
+            Cause::Protocol,
+            ErrorClass::Conflict,
+            format!(
+                "the API was marked as somebody else's while it was being written: \
+                 its revision description is `{mark}`"
+            ),
+        )
+    }
+
     /// Something is being done to the API that this process did not start.
     pub(crate) fn busy(api_id: &str) -> Self {
         Self::without_answer(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use operator_core::apim::{self, PendingImport, Step};
+use operator_core::apim::{self, ObservedApi, PendingImport, Step};
 use operator_core::class::ErrorClass;
 use url::Url;
 
@@ -174,6 +174,7 @@ impl Run<'_> {
         let Some(found) = client.reader().api(id).await? else {
             return Err(Failure::Arm(ArmError::vanished(id)));
         };
+        self.see_mark(&found).await?;
         self.etags.api.clone_from(&found.etag);
         self.verify_operations().await?;
         if let Some(patch) = apim::repair(api, &found, &mut self.record) {
@@ -190,6 +191,21 @@ impl Run<'_> {
                 .after(&Step::PatchSettings(patch), api, self.published.policy);
         }
         Ok(())
+    }
+
+    /// Sees that nobody claimed the API while it was imported: the ETags of its
+    /// policies, which are written next, say nothing of that. An import may
+    /// reset the mark, so that an empty one is no claim.
+    async fn see_mark(&self, found: &ObservedApi) -> Result<(), Failure> {
+        let id = self.published.api.id.as_str();
+        let ours = self.published.api.mark.as_str();
+        let Some(mark) = found.mark.as_deref().filter(|mark| !mark.is_empty()) else {
+            return Ok(());
+        };
+        if mark == ours || self.applier.client.reader().carries(id, ours).await? {
+            return Ok(());
+        }
+        Err(ArmError::taken(id, mark).into())
     }
 
     /// Sees that the API has as many operations as its document makes: one

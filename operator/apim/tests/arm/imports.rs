@@ -390,3 +390,51 @@ async fn an_import_of_an_api_that_somebody_modified_is_a_conflict() {
     let record = failed.record.unwrap();
     stage.apply(&next, Some(&record)).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_api_that_is_marked_as_anothers_while_it_is_imported_is_left_to_them() {
+    let stage = Stage::new().await;
+    let record = stage.published(&Wish::default()).await;
+    let next = Wish {
+        operations: vec!["list-orders", "get-order", "put-order"],
+        own: [("put-order", "own")].into(),
+        ..Wish::default()
+    };
+    // The read that follows the import; one came before it.
+    let held = stage
+        .simulator
+        .fault(FaultSpec {
+            verb: Some("GET".into()),
+            path: Some(IMPORT.into()),
+            after: 1,
+            count: Some(1),
+            hold: true,
+            ..FaultSpec::default()
+        })
+        .unwrap();
+    let desired = next.desired();
+    let (ended, ()) = tokio::join!(
+        stage.applier.apply(&desired, Some(&record), &Silent),
+        async {
+            assert!(
+                stage
+                    .simulator
+                    .wait_for_held(1, Duration::from_secs(20))
+                    .await
+            );
+            stage
+                .set_by_somebody("apiRevisionDescription", "kept by hand")
+                .await;
+            stage.simulator.clear_journal();
+            assert!(stage.simulator.release(held));
+        }
+    );
+    let failed = ended.unwrap_err();
+    assert_eq!(failed.class(), ErrorClass::Conflict);
+    assert_eq!(
+        failed.failure.to_string(),
+        "GET API team.orders: the API was marked as somebody else's while it was being written: \
+         its revision description is `kept by hand`"
+    );
+    assert_eq!(stage.writes(), [""; 0]);
+}

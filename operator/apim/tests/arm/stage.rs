@@ -101,6 +101,12 @@ impl Stage {
 
     /// Somebody else changes the API, as the portal does.
     pub(crate) async fn modified_by_somebody(&self) {
+        self.set_by_somebody("description", "Edited in the portal")
+            .await;
+    }
+
+    /// Somebody else changes a property of the API.
+    pub(crate) async fn set_by_somebody(&self, property: &str, value: &str) {
         let client = operator_apim::http_client(self.azure.cloud().ca_file.as_deref()).unwrap();
         let endpoints = &self.simulator.endpoints;
         let application = endpoints
@@ -122,7 +128,7 @@ impl Stage {
             .bearer_auth(token)
             .header("content-type", "application/json")
             .header("if-match", "*")
-            .body(r#"{"properties": {"description": "Edited in the portal"}}"#)
+            .body(json!({ "properties": { property: value } }).to_string())
             .send()
             .await
             .unwrap();
