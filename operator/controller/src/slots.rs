@@ -112,6 +112,14 @@ impl Slots {
         })
     }
 
+    /// Whether an object stands in line. What happens to it meanwhile is looked
+    /// at in its turn.
+    #[must_use]
+    pub fn waits(&self, key: &ObjectKey) -> bool {
+        let lines = self.0.lines.lock();
+        lines.values().any(|line| line.waiting.contains(key))
+    }
+
     /// Takes an object that is gone out of all lines.
     pub fn forget(&self, key: &ObjectKey) {
         for line in self.0.lines.lock().values_mut() {
@@ -140,6 +148,7 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watch::Trigger;
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new("shop", name)
@@ -164,6 +173,19 @@ mod tests {
         line.leave();
         assert_eq!(line.call(2, now), [key("d"), key("e")]);
         assert!(enter(&mut line, "e") && enter(&mut line, "d"));
+    }
+
+    #[test]
+    fn who_stands_in_line_waits_until_called() {
+        let (triggers, mut asked) = Triggers::new(Arc::default());
+        let slots = Slots::new(1, triggers);
+        let instance = InstanceName::parse("one").unwrap();
+        let first = slots.enter(&instance, &key("a"));
+        assert!(first.is_some() && slots.enter(&instance, &key("b")).is_none());
+        assert!(slots.waits(&key("b")) && !slots.waits(&key("a")));
+        drop(first);
+        assert!(matches!(asked.try_recv(), Ok(Trigger::One(called, CAUSE)) if called == key("b")));
+        assert!(!slots.waits(&key("b")));
     }
 
     #[test]

@@ -17,10 +17,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
 use crate::metrics::Metrics;
-use crate::world::World;
+use crate::world::{IngressNews, World};
 
 /// The label of every Ingress that the operator makes.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "apim-operator");
+
+/// The cause where an Ingress got its address, or another.
+pub(crate) const ADDRESS: &str = "Address";
 
 /// What must be reconciled, and why.
 #[derive(Debug, Clone)]
@@ -141,8 +144,10 @@ impl Follow for Ingresses {
     type Kind = Ingress;
 
     fn seen(&self, object: &Ingress) {
-        if let Some(key) = self.0.ingress_seen(object) {
-            self.1.one(key, "Ingress");
+        match self.0.ingress_seen(object) {
+            Some((key, IngressNews::Content)) => self.1.one(key, "Ingress"),
+            Some((key, IngressNews::Address)) => self.1.one(key, ADDRESS),
+            None => {}
         }
     }
 

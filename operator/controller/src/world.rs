@@ -97,22 +97,30 @@ impl IngressSeen {
 
     /// Whether a change from `self` to `now` is worth a reconcile: an address,
     /// or something that the operator wrote. Annotations of others are not.
-    fn is_news(&self, now: &Self) -> bool {
-        let ours = |seen: &Self| {
-            (
-                seen.spec.clone(),
-                seen.owner_uid.clone(),
-                seen.hostname.clone(),
-                seen.ip.clone(),
-            )
-        };
+    fn news(&self, now: &Self) -> Option<IngressNews> {
         let lost = |name: &String, value: &String| now.annotations.get(name) != Some(value);
-        ours(self) != ours(now)
+        let content = self.spec != now.spec
+            || self.owner_uid != now.owner_uid
             || self
                 .annotations
                 .iter()
-                .any(|(name, value)| lost(name, value))
+                .any(|(name, value)| lost(name, value));
+        let address = self.hostname != now.hostname || self.ip != now.ip;
+        match (content, address) {
+            (true, _) => Some(IngressNews::Content),
+            (false, true) => Some(IngressNews::Address),
+            (false, false) => None,
+        }
     }
+}
+
+/// What is new about an Ingress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IngressNews {
+    /// Something that the operator wrote, or all of it.
+    Content,
+    /// Only the address that the ingress controller gave it.
+    Address,
 }
 
 #[derive(Debug, Default)]
@@ -154,8 +162,9 @@ impl World {
         self.inner.write().forget_implementation(key);
     }
 
-    /// Records an Ingress and answers the ExposedAPI that must look at it.
-    pub fn ingress_seen(&self, ingress: &Ingress) -> Option<ObjectKey> {
+    /// Records an Ingress and answers the ExposedAPI that must look at it, and
+    /// for what.
+    pub fn ingress_seen(&self, ingress: &Ingress) -> Option<(ObjectKey, IngressNews)> {
         let (key, owner) = ingress_keys(ingress)?;
         let seen = IngressSeen::of(ingress);
         let before = self
@@ -163,9 +172,11 @@ impl World {
             .write()
             .ingresses
             .insert(key, (seen.clone(), owner.clone()));
-        before
-            .is_none_or(|(before, _)| before.is_news(&seen))
-            .then_some(owner)
+        let news = match before {
+            Some((before, _)) => before.news(&seen)?,
+            None => IngressNews::Content,
+        };
+        Some((owner, news))
     }
 
     /// Records what the operator is about to write, keeping the address that is
@@ -460,8 +471,11 @@ mod tests {
     fn an_address_triggers_the_owner_once() {
         let world = World::default();
         world.ingress_written(&ingress(None, "/a"));
-        let owner = Some(ObjectKey::new("shop", "catalog"));
-        assert_eq!(world.ingress_seen(&ingress(Some("192.0.2.1"), "/a")), owner);
+        let news = (ObjectKey::new("shop", "catalog"), IngressNews::Address);
+        assert_eq!(
+            world.ingress_seen(&ingress(Some("192.0.2.1"), "/a")),
+            Some(news)
+        );
         assert_eq!(world.ingress_seen(&ingress(Some("192.0.2.1"), "/a")), None);
         let seen = world.ingress("shop", "apim-api-ingress-catalog").unwrap();
         assert_eq!(seen.ip.as_deref(), Some("192.0.2.1"));
@@ -471,8 +485,10 @@ mod tests {
     fn a_change_by_hand_and_a_deletion_trigger_the_owner() {
         let world = World::default();
         world.ingress_written(&ingress(None, "/a"));
-        let owner = Some(ObjectKey::new("shop", "catalog"));
-        assert_eq!(world.ingress_seen(&ingress(None, "/b")), owner);
+        let owner = ObjectKey::new("shop", "catalog");
+        let news = (owner.clone(), IngressNews::Content);
+        let owner = Some(owner);
+        assert_eq!(world.ingress_seen(&ingress(None, "/b")), Some(news));
         let key = ObjectKey::new("shop", "apim-api-ingress-catalog");
         assert_eq!(world.ingress_gone(&key), owner);
         assert_eq!(world.ingress_gone(&key), None);

@@ -13,7 +13,8 @@ use super::stop::Stop;
 use crate::kept::{Kept, Kind, Objects};
 use crate::leader::Leadership;
 use crate::reconcile::{error_policy, reconcile};
-use crate::watch::Trigger;
+use crate::slots::Slots;
+use crate::watch::{ADDRESS, Trigger};
 
 /// Once the process is asked to stop, writes to Azure are begun for so long:
 /// what is under way is brought to its end rather than cut off.
@@ -33,7 +34,8 @@ pub(super) async fn control(ready: Ready, leadership: &Leadership, stop: &Stop) 
         ..
     } = ready;
     let (objects, kind) = (context.objects.clone(), context.kind.clone());
-    let triggered = triggered(pending, objects.clone(), kind.clone());
+    let slots = context.slots.clone();
+    let triggered = triggered(pending, objects.clone(), kind.clone(), slots);
     // The watch asks for reconciles as everything else does.
     let controller = Controller::for_stream_with(futures::stream::pending(), objects, kind)
         .with_config(
@@ -62,11 +64,14 @@ pub(super) async fn control(ready: Ready, leadership: &Leadership, stop: &Stop) 
     }
 }
 
-/// Triggers as references to objects that are there.
+/// Triggers as references to objects that are there. One that stands in line
+/// for its instance is reconciled when its turn comes, and reports the address
+/// of its Ingress then: without a reconcile of its own for that.
 fn triggered(
     pending: mpsc::UnboundedReceiver<Trigger>,
     objects: Objects,
     kind: Kind,
+    slots: Slots,
 ) -> impl futures::Stream<Item = ObjectRef<Kept>> + Send {
     let pending = futures::stream::unfold(pending, async |mut pending| {
         let trigger = pending.recv().await?;
@@ -74,6 +79,7 @@ fn triggered(
     });
     pending.flat_map(move |trigger| {
         let references: Vec<_> = match trigger {
+            Trigger::One(key, ADDRESS) if slots.waits(&key) => Vec::new(),
             Trigger::One(key, _) => {
                 let reference = kind.reference(&key);
                 objects
