@@ -88,9 +88,8 @@ impl Stage<'_> {
     }
 
     /// Whether a policy was written by a publication that was under way when the
-    /// mark went: a policy's ETag says nothing of the API's mark, so that the
-    /// next one finds it. One read of the API may still be of the old one, the
-    /// one that follows an import.
+    /// mark went and has not read the API since: a policy's ETag says nothing of
+    /// the API's mark.
     fn is_unaware(&self, moment: &Moment, before: &ApiShape, moments: &[Moment]) -> bool {
         let Some(now) = &moment.now else {
             return false;
@@ -123,7 +122,7 @@ impl Stage<'_> {
         let reads = journal.iter().filter(|call| {
             call.seq <= moment.after && call.method == "GET" && call.path.ends_with(&read)
         });
-        reads.count() < 2
+        reads.count() == 0
     }
 
     /// APIs that were taken out of one instance before they were in place in
