@@ -105,9 +105,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints what was measured, also where a later measurement failed.
 fn run(args: &Args) -> Result<()> {
-    let wanted = |measurement| args.only.is_empty() || args.only.contains(&measurement);
     let mut table = Table::default();
+    let ended = measure(args, &mut table);
+    println!("{table}");
+    ended
+}
+
+fn measure(args: &Args, table: &mut Table) -> Result<()> {
+    let wanted = |measurement| args.only.is_empty() || args.only.contains(&measurement);
     let build = if cfg!(debug_assertions) {
         "debug build: the figures say nothing"
     } else {
@@ -120,15 +127,15 @@ fn run(args: &Args) -> Result<()> {
     ));
     if wanted(Measurement::Render) {
         eprintln!("render …");
-        plugins::render(&mut table, args.samples)?;
+        plugins::render(table, args.samples)?;
     }
     if wanted(Measurement::Calls) {
         eprintln!("calls …");
-        plugins::calls(&mut table, (args.samples / 4).max(20))?;
+        plugins::calls(table, (args.samples / 4).max(20))?;
     }
     if wanted(Measurement::Load) {
         eprintln!("load …");
-        plugins::load(&mut table, (args.samples / 50).max(5))?;
+        plugins::load(table, (args.samples / 50).max(5))?;
     }
     let clustered = [
         Measurement::Start,
@@ -143,9 +150,8 @@ fn run(args: &Args) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(with_cluster(args, &mut table, wanted))?;
+        runtime.block_on(with_cluster(args, table, wanted))?;
     }
-    println!("{table}");
     Ok(())
 }
 

@@ -8,11 +8,15 @@
     reason = "a story is told from beginning to end"
 )]
 
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use axum::http::{Method, Uri};
+
 use e2e::canvas::{Canvas, canvas_definition, component, component_definition, components, entry};
-use e2e::{Documents, PATIENCE, Stage, document, exposed_api, status_of};
+use e2e::{Documents, PATIENCE, Stage, StageBuilder, document, exposed_api, status_of};
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
@@ -99,19 +103,53 @@ async fn upgrade(stage: &Stage, name: &str, apis: &[(&str, Value)]) {
         .unwrap();
 }
 
-async fn canvas(test: &str) -> Option<Stage> {
+/// What the stand-in gives to Ingresses.
+const LOAD_BALANCER: &str = "203.0.113.10";
+
+/// An implementation behind the load balancer: it answers how it was called.
+async fn implementation() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let listener = listener.await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = async |method: Method, uri: Uri| format!("{method} {}", uri.path());
+    let router = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// Calls an API as another component does: a resource below its URL.
+async fn call(stage: &Stage, method: Method, url: &str, key: Option<&str>) -> (u16, String) {
+    let ca = reqwest::Certificate::from_pem(stage.azure.ca_pem.as_bytes()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_merge([ca]);
+    let client = client.build().unwrap();
+    let mut request = client.request(method, format!("{url}/items"));
+    if let Some(key) = key {
+        request = request.header("Ocp-Apim-Subscription-Key", key);
+    }
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+fn builder() -> StageBuilder {
     Stage::builder()
         .definition(canvas_definition())
         .object(component_definition().unwrap())
         .instance(profile())
-        .start(test)
-        .await
+}
+
+async fn canvas(test: &str) -> Option<Stage> {
+    builder().start(test).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_gets_the_urls_of_its_apis_and_follows_them_to_the_end() {
     let test = "a_component_gets_the_urls_of_its_apis_and_follows_them_to_the_end";
-    let Some(stage) = canvas(test).await else {
+    let implementation = implementation().await;
+    let stage = builder().simulator(|config| {
+        config.gateway = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        config.backends = BTreeMap::from([(LOAD_BALANCER.to_owned(), implementation)]);
+    });
+    let Some(stage) = stage.start(test).await else {
         return;
     };
     let documents = Documents::start().await.unwrap();
@@ -157,16 +195,18 @@ async fn a_component_gets_the_urls_of_its_apis_and_follows_them_to_the_end() {
         .await
         .unwrap();
     let exposed = stage.exposed_apis("shop");
+    let gateway = stage.azure.gateway_url().unwrap();
+    let (catalog_url, roles_url) = (
+        format!("{gateway}/ctk/catalog/v4"),
+        format!("{gateway}/ctk/roles/v4"),
+    );
     let urls = [
-        (
-            "ctk-catalog",
-            "https://apim-local.azure-api.net/ctk/catalog/v4",
-        ),
+        ("ctk-catalog", catalog_url.as_str()),
         (
             "ctk-metrics",
             "http://ctk-metrics.shop.svc:8080/ctk/metrics",
         ),
-        ("ctk-roles", "https://apim-local.azure-api.net/ctk/roles/v4"),
+        ("ctk-roles", roles_url.as_str()),
     ];
     for (name, url) in urls {
         let left = URL.checked_sub(started.elapsed()).unwrap();
@@ -195,7 +235,7 @@ async fn a_component_gets_the_urls_of_its_apis_and_follows_them_to_the_end() {
     }
     assert_eq!(
         entry(&status, "ctk-catalog").unwrap()["developerUI"],
-        "https://apim-local.azure-api.net/ctk/catalog/v4/docs"
+        format!("{gateway}/ctk/catalog/v4/docs")
     );
 
     // UC007-F002: another component finds the API by its document and calls it
@@ -225,6 +265,17 @@ async fn a_component_gets_the_urls_of_its_apis_and_follows_them_to_the_end() {
         let properties = stage.api(&id).await.unwrap().unwrap();
         assert_eq!(properties["subscriptionRequired"], subscription, "{name}");
     }
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        let (catalog, roles) = (catalog_url.as_str(), roles_url.as_str());
+        let answer = call(&stage, method.clone(), catalog, None).await;
+        assert_eq!(answer, (200, format!("{method} /ctk/catalog/v4/items")));
+        let (status, body) = call(&stage, method.clone(), roles, None).await;
+        assert_eq!(status, 401, "{body}");
+        assert!(body.contains("missing subscription key"), "{body}");
+        let key = stage.azure.endpoints.gateway_key.as_deref();
+        let answer = call(&stage, method.clone(), roles, key).await;
+        assert_eq!(answer, (200, format!("{method} /ctk/roles/v4/items")));
+    }
 
     // UC003-F004: an upgrade adds an API.
     upgrade(&stage, "ctk", &[catalog(), promotion(), metrics(), roles()]).await;
@@ -236,7 +287,7 @@ async fn a_component_gets_the_urls_of_its_apis_and_follows_them_to_the_end() {
     .await;
     assert_eq!(
         entry(&status, "ctk-promotion").unwrap()["url"],
-        "https://apim-local.azure-api.net/ctk/promotion/v4"
+        format!("{gateway}/ctk/promotion/v4")
     );
     assert_eq!(status["coreAPIs"].as_array().unwrap().len(), 2);
 
