@@ -37,6 +37,7 @@ pub(crate) struct Endpoints {
     pub(crate) resource_manager: String,
     pub(crate) authority: String,
     pub(crate) control: String,
+    pub(crate) page: String,
     pub(crate) tenant_id: String,
     pub(crate) subscription_id: String,
     pub(crate) resource_group: String,
@@ -84,6 +85,7 @@ impl LocalAzure {
                 "--no-throttle",
                 "--echo-listen",
                 "127.0.0.1:0",
+                "--trace-requests",
             ])
             .arg("--gateway-listen")
             .arg(gateway.to_string())

@@ -148,5 +148,9 @@ async fn stay(world: &World) -> anyhow::Result<()> {
     println!("  ./policy shop.catalog");
     println!("  ./journal              # every write that Azure was asked for");
     println!("  tail -f operator.log\n");
+    println!(
+        "In a browser, which has to be told to trust the certificate: APIs, policies, and what they did to each request:\n"
+    );
+    println!("  {}\n", world.page());
     std::future::pending().await
 }

@@ -29,6 +29,7 @@ pub(crate) struct World {
     documents: tokio::task::JoinHandle<()>,
     plane: ControlPlane,
     dir: TempDir,
+    page: String,
 }
 
 impl Drop for World {
@@ -54,6 +55,7 @@ impl World {
         let echo = free_address()?;
         command
             .args(["--port", "0", "--gateway-listen", "127.0.0.1:0"])
+            .arg("--trace-requests")
             .args(["--echo-listen", &echo])
             // Where the address leads that the stand-in gives to Ingresses.
             .args(["--backend", &format!("{LOAD_BALANCER}={echo}")])
@@ -119,6 +121,7 @@ impl World {
             documents,
             plane,
             dir,
+            page: text(&endpoints, "page").to_owned(),
         })
     }
 
@@ -130,6 +133,11 @@ impl World {
     /// An administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.plane.admin_kubeconfig_path()
+    }
+
+    /// The address of the local Azure's page.
+    pub(crate) fn page(&self) -> &str {
+        &self.page
     }
 
     /// Where kubectl is.

@@ -46,7 +46,8 @@ pub use body::{Body, BodyError};
 pub use client::{ClientError, HttpClient, HyperClient, Trust, TrustError};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use compile::{
-    Checked, CompileError, Scope, Section, check_document, check_fragment, check_policy,
+    Checked, CompileError, EffectiveChain, EffectivePolicy, Scope, Section, check_document,
+    check_fragment, check_policy, effective_chain,
 };
 pub use configuration::Configuration;
 pub use echo::{EchoBackend, echo};

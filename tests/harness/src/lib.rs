@@ -34,7 +34,7 @@ pub use control_plane::{ControlPlane, StartError};
 pub use pki::PkiError;
 pub use process::{Exit, Process, ProcessError};
 pub use reaper::TempDir;
-pub use tools::{KubeTools, NotBuilt, built_program, kube_tools};
+pub use tools::{Browser, KubeTools, NotBuilt, browser, built_program, kube_tools};
 pub use wait::{WaitError, wait_for, wait_until};
 
 use std::io::Write;
@@ -48,6 +48,10 @@ pub const SKIP_LOG: &str = "TEST_SKIP_LOG";
 /// With this environment variable set to `1`, a test that needs kube-apiserver
 /// fails where it cannot run instead of being skipped.
 pub const REQUIRE_KUBE: &str = "REQUIRE_KUBE";
+
+/// With this environment variable set to `1`, a test that needs a browser fails
+/// where there is none instead of being skipped.
+pub const REQUIRE_BROWSER: &str = "REQUIRE_BROWSER";
 
 static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
 
@@ -81,6 +85,26 @@ pub async fn shared(test: &str) -> Option<&'static ControlPlane> {
         Ok(cluster) => Some(cluster),
         Err(error) => panic!("{test}: the control plane did not start: {error}"),
     }
+}
+
+/// The browser of this machine. `None` where there is none; the skip of `test`
+/// is then reported already, so the caller only returns.
+///
+/// # Panics
+///
+/// When there is none though [`REQUIRE_BROWSER`] is `1`.
+#[must_use]
+pub fn browser_for(test: &str) -> Option<Browser> {
+    let found = browser();
+    if found.is_none() {
+        let reason = "no browser: chromium or chromedriver is missing; run `make setup`";
+        assert!(
+            std::env::var(REQUIRE_BROWSER).as_deref() != Ok("1"),
+            "{test} may not be skipped ({REQUIRE_BROWSER}=1): {reason}"
+        );
+        skip(test, reason);
+    }
+    found
 }
 
 /// Says on stderr, and in the file that [`SKIP_LOG`] names, that `test` does

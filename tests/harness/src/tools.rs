@@ -56,6 +56,34 @@ fn searched() -> Option<PathBuf> {
     (output.status.success() && !path.trim().is_empty()).then(|| PathBuf::from(path.trim()))
 }
 
+/// A browser and the program that drives it over the `WebDriver` protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Browser {
+    /// Chromium.
+    pub browser: PathBuf,
+    /// chromedriver.
+    pub driver: PathBuf,
+}
+
+/// The browser of this machine, which the set-up script finds. Nothing is
+/// installed here. The search runs once per process.
+#[must_use]
+pub fn browser() -> Option<Browser> {
+    static FOUND: OnceLock<Option<Browser>> = OnceLock::new();
+    FOUND
+        .get_or_init(|| {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/setup/browser");
+            let output = Command::new(script).arg("--find").output().ok()?;
+            let paths = String::from_utf8(output.stdout).ok()?;
+            let mut paths = paths.lines().map(PathBuf::from);
+            Some(Browser {
+                browser: paths.next()?,
+                driver: paths.next()?,
+            })
+        })
+        .clone()
+}
+
 /// A program of this workspace, by its name (`apim-operator`). It lies beside
 /// the test that asks, in cargo's target folder, and is as new as the last
 /// `cargo build`.

@@ -37,6 +37,9 @@ pub struct SimulatorConfig {
     /// Backends that the gateway finds elsewhere than their host says: what the
     /// address of a load balancer would lead to.
     pub backends: BTreeMap<String, SocketAddr>,
+    /// Whether the gateway traces every request, and not only those with a
+    /// debug token. What is answered stays the same.
+    pub trace_requests: bool,
 }
 
 impl Default for SimulatorConfig {
@@ -52,6 +55,7 @@ impl Default for SimulatorConfig {
             gateway: None,
             echo: None,
             backends: BTreeMap::new(),
+            trace_requests: false,
         }
     }
 }

@@ -81,6 +81,7 @@ impl DataPlane {
                 endpoint: format!("{base_url}/msi/token"),
                 header: config.seed.identity_header.clone(),
             }),
+            trace_all: config.trace_requests,
             ..Options::default()
         };
         let gateway = Gateway::start(&gateway::Configuration::default(), options).await?;
@@ -182,7 +183,7 @@ pub(crate) fn referred(service: &Service) -> gateway::Service {
     }
 }
 
-fn configuration(service: &Service, seeded: Option<&ServiceSeed>) -> gateway::Service {
+pub(crate) fn configuration(service: &Service, seeded: Option<&ServiceSeed>) -> gateway::Service {
     let host = url::Url::parse(&service.gateway_url)
         .ok()
         .and_then(|url| url.host_str().map(str::to_owned));

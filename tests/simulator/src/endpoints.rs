@@ -26,6 +26,8 @@ pub struct Endpoints {
     pub key_vaults: Vec<String>,
     /// The base URL of the control interface.
     pub control: String,
+    /// The page that shows what there is, for a browser.
+    pub page: String,
     /// The base URL of the gateway, if there is one.
     #[serde(default)]
     pub gateway: Option<String>,
@@ -105,6 +107,7 @@ impl Endpoints {
                 .map(|vault| format!("{scheme}://{}.vault.localhost:{port}", vault.name))
                 .collect(),
             control: format!("{base}/_control"),
+            page: format!("{base}{}", crate::page::ROOT),
             gateway: None,
             gateway_key: None,
             echo: None,

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Between the first half of a body and the cut.
@@ -103,6 +104,20 @@ pub(crate) fn percent_decode(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// A text as one segment of a path: everything but letters, digits and `-._~`
+/// is percent-encoded.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a text does not fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 /// An answer that was not sent yet.

@@ -140,6 +140,17 @@ impl Journal {
         matching.cloned().collect()
     }
 
+    /// The last so many that are wanted, the newest first.
+    pub(crate) fn newest(
+        &self,
+        most: usize,
+        wanted: impl Fn(&JournalEntry) -> bool,
+    ) -> Vec<JournalEntry> {
+        let log = self.log.lock();
+        let found = log.entries.iter().rev().filter(|entry| wanted(entry));
+        found.take(most).cloned().collect()
+    }
+
     /// Waits until at least `min` entries match, or the time is over; says
     /// whether there were enough.
     pub(crate) async fn wait(

@@ -7,7 +7,7 @@
 //! it is as strict as they are: an unknown api-version, property or policy is
 //! an error here because it is one there. A control interface under
 //! `/_control/` injects faults, reads the journal of every call, and moves the
-//! clock.
+//! clock. A page under `/_page` shows all of that to a person.
 //!
 //! It must never be lenient where Azure is not, never share code with the
 //! operator (a bug in one would hide in the other), and never accept a token
@@ -32,6 +32,7 @@ mod keys;
 mod managed_identity;
 mod moments;
 pub mod openapi_import;
+mod page;
 pub mod policy_check;
 mod server;
 mod simulator;

@@ -10,6 +10,7 @@ use apim_simulator::{
     LroMode, LroSettings, Seed, Simulator, SimulatorConfig, ThrottleLimits, Transport,
 };
 use clap::{Parser, ValueEnum};
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -30,6 +31,10 @@ Examples:
     apim-simulator --gateway-listen 127.0.0.1:8444 --data-dir /tmp/azure
     curl --cacert /tmp/azure/ca.pem -H 'Ocp-Apim-Subscription-Key: local-master-key' \\
       https://localhost:8444/PATH-OF-AN-API/…
+
+  See it in a browser: APIs, what every policy did to every request, calls of ARM:
+    apim-simulator --gateway-listen 127.0.0.1:8444 --trace-requests
+    open https://localhost:8443/_page
 
   Read a secret (tell curl where the vault's name leads):
     curl --cacert /tmp/azure/ca.pem --resolve kv-local.vault.localhost:8443:127.0.0.1 \\
@@ -71,6 +76,10 @@ struct Arguments {
     /// what a load balancer's address would lead to. May be repeated.
     #[arg(long = "backend", value_name = "HOST=ADDRESS:PORT", value_parser = backend)]
     backends: Vec<(String, SocketAddr)>,
+    /// Traces every request to the gateway, for the page and `_control/traces`,
+    /// and not only those with a debug token.
+    #[arg(long, requires = "gateway_listen")]
+    trace_requests: bool,
     /// The folder for ca.pem, endpoints.json and the keys, which are kept from
     /// one start to the next.
     #[arg(long, value_name = "DIR")]
@@ -153,6 +162,7 @@ impl Arguments {
             gateway: self.gateway_listen,
             echo: self.echo_listen,
             backends: self.backends.into_iter().collect(),
+            trace_requests: self.trace_requests,
         })
     }
 }
@@ -192,6 +202,10 @@ async fn main() -> anyhow::Result<()> {
         .await
         .context("the simulator does not start")?;
     println!("{}", serde_json::to_string(&simulator.endpoints)?);
+    // A program reads the line; a person wants to look.
+    if std::io::stdout().is_terminal() {
+        eprintln!("everything at a glance: {}", simulator.endpoints.page);
+    }
     simulator.serve_until(stop()).await?;
     Ok(())
 }

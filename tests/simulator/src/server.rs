@@ -5,7 +5,7 @@ use crate::clock::iso;
 use crate::http::{Call, Reply};
 use crate::journal::{CallKind, JournalEntry, redacted_body};
 use crate::world::World;
-use crate::{arm, blob, control, entra, key_vault, managed_identity};
+use crate::{arm, blob, control, entra, key_vault, managed_identity, page};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Method, Request, Response, header};
 use std::convert::Infallible;
@@ -91,10 +91,14 @@ where
     }
 }
 
-/// Answers a call; the control interface is neither journalled nor struck.
+/// Answers a call; the control interface and the page are neither journalled
+/// nor struck.
 async fn answer(world: &World, call: &Call) -> Result<Reply, Reset> {
     if call.path == "/_control" || call.path.starts_with("/_control/") {
         return Ok(control::handle(world, call).await);
+    }
+    if page::is_for(&call.path) {
+        return Ok(page::handle(world, call));
     }
     if call.path.starts_with("/_blob/") {
         return Ok(blob::handle(world, call));

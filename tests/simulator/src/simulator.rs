@@ -10,6 +10,7 @@ use crate::fetch;
 use crate::journal::{Journal, JournalEntry, JournalQuery};
 use crate::keys::{KeyError, SigningKey};
 use crate::moments::Moment;
+use crate::page::Secrets;
 use crate::server::MakeServer;
 use crate::tls::{self, TlsError};
 use crate::token;
@@ -124,6 +125,7 @@ impl Simulator {
             key: SigningKey::load(data_dir, SIGNING_KEY_FILE)?,
             arm: Mutex::new(arm),
             vaults: Mutex::new(config.seed.key_vaults.clone()),
+            secrets: Mutex::new(Secrets::of(&config.seed)),
             seed: config.seed,
             blobs: Mutex::new(HashMap::new()),
             journal: Journal::default(),

@@ -9,6 +9,7 @@ use crate::endpoints::Endpoints;
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::keys::SigningKey;
+use crate::page::Secrets;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub(crate) struct World {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) client: reqwest::Client,
+    /// What must not be shown.
+    pub(crate) secrets: Mutex<Secrets>,
     /// Where there is a gateway.
     pub(crate) data_plane: Option<DataPlane>,
 }
@@ -47,6 +50,7 @@ impl World {
 
     /// Lets the gateway, if there is one, serve what is stored.
     pub(crate) fn publish(&self, arm: &ArmState) {
+        self.secrets.lock().note(arm);
         if let Some(data_plane) = &self.data_plane {
             data_plane.publish(arm, &self.seed);
         }

@@ -104,6 +104,7 @@ fn introduce(desired: &Desired, azure: &LocalAzure, backend: &Url) {
     if let Some(key) = &at.gateway_key {
         println!("a subscription key for it:\n  -H 'Ocp-Apim-Subscription-Key: {key}'");
     }
+    println!("what each policy does to a request:\n  {}", at.page);
     println!("Ctrl-C ends it; it follows changes of the files until then.");
 }
 

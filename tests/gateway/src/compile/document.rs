@@ -15,6 +15,8 @@ pub(crate) struct Step {
     /// Its place in the section, as `choose[3]/when[2]/set-header[1]`.
     pub(crate) path: String,
     pub(crate) policy: Box<dyn Policy>,
+    /// As it is written, where it stands directly in a section.
+    pub(crate) written: Option<Arc<Element>>,
 }
 
 /// What stands in a section.
@@ -32,7 +34,7 @@ pub(crate) struct Document {
     sections: [Option<Vec<Item>>; 4],
 }
 
-const SECTIONS: [Section; 4] = [
+pub(crate) const SECTIONS: [Section; 4] = [
     Section::Inbound,
     Section::Backend,
     Section::Outbound,
@@ -80,7 +82,9 @@ impl Document {
             items.push(if child.name == "base" {
                 Item::Base
             } else {
-                Item::Step(compiler.step(child, index)?)
+                let mut step = compiler.step(child, index)?;
+                step.written = Some(Arc::new(child.clone()));
+                Item::Step(step)
             });
         }
         Ok(items)
@@ -96,6 +100,7 @@ impl Document {
             section: Section::Inbound,
             path: error.element.clone(),
             policy: Box::new(Broken(error.to_string())),
+            written: None,
         };
         Self {
             sections: [Some(vec![Item::Step(step)]), None, None, None],

@@ -2,11 +2,13 @@
 //! and every policy is compiled once, when the configuration changes.
 
 mod document;
+mod effective;
 mod reader;
 mod service;
 mod value;
 
 pub(crate) use document::{Chain, Document, Step};
+pub use effective::{EffectiveChain, EffectivePolicy, effective_chain};
 pub(crate) use reader::Reader;
 pub(crate) use service::{CompiledService, Snapshot};
 pub(crate) use value::{PolicyValue, Value, keyword};
@@ -211,6 +213,7 @@ impl<'a> Compiler<'a> {
                 section: compiler.section,
                 path,
                 policy,
+                written: None,
             })
         })
     }

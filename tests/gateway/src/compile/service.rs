@@ -45,7 +45,7 @@ pub(crate) struct CompiledOperation {
 }
 
 /// What a service does where nobody says anything else.
-const FORWARD: &str = "<policies><inbound /><backend><forward-request /></backend>\
+pub(super) const FORWARD: &str = "<policies><inbound /><backend><forward-request /></backend>\
                        <outbound /><on-error /></policies>";
 
 impl Snapshot {

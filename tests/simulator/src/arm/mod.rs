@@ -22,6 +22,8 @@ mod service;
 pub(crate) mod store;
 mod throttle;
 
+pub(crate) use throttle::Budget;
+
 use crate::blob;
 use crate::clock::iso;
 use crate::config::{LroSettings, Seed, ThrottleLimits};
@@ -72,6 +74,11 @@ impl ArmState {
             executes: false,
             throttle: Throttle::new(limits),
         }
+    }
+
+    /// What is left of the token buckets; `None` where nothing is throttled.
+    pub(crate) fn budgets(&self, now: Timestamp) -> Option<Vec<Budget>> {
+        self.throttle.budgets(now)
     }
 
     /// Changes or removes the token buckets' limits.

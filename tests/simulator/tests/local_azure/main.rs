@@ -5,14 +5,17 @@
 
 mod apis;
 mod authorization;
+mod browser;
 mod control;
 mod entities;
 mod entra;
 mod gateway;
+mod html;
 mod imports;
 mod key_vault;
 mod long_running;
 mod moments;
+mod page;
 mod policies;
 mod program;
 mod replay;
