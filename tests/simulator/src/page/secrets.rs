@@ -33,7 +33,7 @@ static SECRET_NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// of a scheme.
 static CREDENTIAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"eyJ[A-Za-z0-9_-]{4,}(\.[A-Za-z0-9_-]*)*|(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{4,}",
+        r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*|(^|[^A-Za-z0-9_-])(?i:bearer|basic)\s+[A-Za-z0-9._~+/-]{4,}=*",
     )
     .ok()
 });
@@ -155,7 +155,8 @@ impl Secrets {
                 .into_owned();
         }
         if let Some(pattern) = CREDENTIAL.as_ref() {
-            shown = pattern.replace_all(&shown, HIDDEN).into_owned();
+            let hidden = format!("${{1}}{HIDDEN}");
+            shown = pattern.replace_all(&shown, hidden).into_owned();
         }
         Shown(shown)
     }
@@ -324,6 +325,7 @@ mod tests {
             "sent ••• on"
         );
         assert_eq!(show("Basic dXNlcjpwYXNz"), "•••");
+        assert_eq!(show("sent: bearer abc-def=, more"), "sent: •••, more");
         assert_eq!(
             show("/a?code=1&q=2&Subscription-Key=x"),
             "/a?code=•••&q=2&Subscription-Key=•••"
