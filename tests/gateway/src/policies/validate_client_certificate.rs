@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use policy_document::Element;
 use rustls::RootCertStore;
 use rustls::crypto::ring;
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use std::sync::Arc;
@@ -29,6 +29,9 @@ struct ValidateClientCertificate {
     /// Checks chains against the service's certificate authorities; `None`
     /// where it has none, and nothing is trusted.
     verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// The certificates that the service holds: among them is the issuer of a
+    /// caller who does not send it along.
+    held: Vec<CertificateDer<'static>>,
 }
 
 /// What a certificate must be: every attribute that is written.
@@ -64,6 +67,11 @@ pub(super) fn compile(
         identities.push(Identity::read(&reader.part(child))?);
     }
     let verifier = verifier(&reader)?;
+    let held = &reader.compiler.service.certificates;
+    let held = held
+        .values()
+        .filter_map(|held| certificates(&held.pem).ok()?.into_iter().next())
+        .collect();
     Ok(Box::new(ValidateClientCertificate {
         trust,
         not_before,
@@ -71,7 +79,20 @@ pub(super) fn compile(
         ignore_error,
         identities,
         verifier,
+        held,
     }))
+}
+
+/// Whether a certificate was signed by the other one.
+fn signed_by(leaf: &CertificateDer<'_>, issuer: &CertificateDer<'static>, time: UnixTime) -> bool {
+    let mut roots = RootCertStore::empty();
+    if roots.add(issuer.clone()).is_err() {
+        return false;
+    }
+    let provider = Arc::new(ring::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .is_ok_and(|verifier| verifier.verify_client_cert(leaf, &[], time).is_ok())
 }
 
 fn verifier(
@@ -129,7 +150,7 @@ impl Identity {
         })
     }
 
-    fn is(&self, certificate: &ClientCertificate) -> bool {
+    fn is(&self, certificate: &ClientCertificate, issuer: Option<&str>) -> bool {
         let seen = &certificate.seen;
         let same = |wanted: &Option<String>, is: &str| {
             wanted
@@ -141,8 +162,6 @@ impl Identity {
                 .as_deref()
                 .is_none_or(|wanted| parts_of_name(wanted) == parts_of_name(is))
         };
-        // The issuer's thumbprint is known where the client sent its issuer.
-        let issuer = certificate.chain.get(1).and_then(describe);
         same(&self.thumbprint, &seen.thumbprint)
             && same(
                 &self.serial_number.as_deref().map(without_zeros),
@@ -157,10 +176,7 @@ impl Identity {
                     .iter()
                     .any(|name| name.eq_ignore_ascii_case(wanted.trim()))
             })
-            && same(
-                &self.issuer_thumbprint,
-                issuer.as_ref().map_or("", |issuer| &issuer.thumbprint),
-            )
+            && same(&self.issuer_thumbprint, issuer.unwrap_or_default())
     }
 }
 
@@ -197,6 +213,19 @@ fn parts_of_name(name: &str) -> Vec<String> {
 }
 
 impl ValidateClientCertificate {
+    /// The thumbprint of who signed a certificate. What the caller sent beside
+    /// its own is believed only where it did: anybody can send anything.
+    fn issuer(&self, certificate: &ClientCertificate, time: UnixTime) -> Option<String> {
+        let mut asked = self.identities.iter();
+        if !asked.any(|identity| identity.issuer_thumbprint.is_some()) {
+            return None;
+        }
+        let (leaf, sent) = certificate.chain.split_first()?;
+        let mut all = sent.iter().chain(&self.held);
+        let issuer = all.find(|one| signed_by(leaf, one, time))?;
+        Some(describe(issuer)?.thumbprint)
+    }
+
     /// Why a certificate is not accepted, if it is not.
     fn refusal(&self, exchange: &Exchange) -> Option<(&'static str, String)> {
         let Some(certificate) = &exchange.certificate else {
@@ -212,13 +241,13 @@ impl ValidateClientCertificate {
             let message = "Client certificate is expired.".to_owned();
             return Some(("ClientCertificateExpired", message));
         }
+        // The times are checked above, as the attributes say.
+        let inside = now
+            .max(certificate.seen.not_before)
+            .min(certificate.seen.not_after);
+        let seconds = u64::try_from(inside.as_second()).unwrap_or_default();
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         if self.trust {
-            // The times are checked above, as the attributes say.
-            let inside = now
-                .max(certificate.seen.not_before)
-                .min(certificate.seen.not_after);
-            let seconds = u64::try_from(inside.as_second()).unwrap_or_default();
-            let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
             let trusted = self.verifier.as_ref().is_some_and(|verifier| {
                 let (leaf, others) = (&certificate.chain[0], &certificate.chain[1..]);
                 verifier.verify_client_cert(leaf, others, time).is_ok()
@@ -228,11 +257,12 @@ impl ValidateClientCertificate {
                 return Some(("ClientCertificateNotTrusted", message));
             }
         }
+        let issuer = self.issuer(certificate, time);
         let known = self.identities.is_empty()
             || self
                 .identities
                 .iter()
-                .any(|identity| identity.is(certificate));
+                .any(|identity| identity.is(certificate, issuer.as_deref()));
         if known {
             return None;
         }
