@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 struct MockResponse {
     status: u16,
     content_type: Option<String>,
-    /// Which of the examples, from one.
+    /// Which of the examples, from zero: inferred, the attribute stands in the
+    /// published schema and nothing says what it counts.
     index: usize,
 }
 
@@ -26,17 +27,15 @@ pub(super) fn compile(
 ) -> Result<Box<dyn Policy>, CompileError> {
     let reader = Reader::new(element, compiler);
     let status: i64 = reader.literal("status-code")?.unwrap_or(200);
-    let index: i64 = reader.literal("index")?.unwrap_or(1);
+    let index: i64 = reader.literal("index")?.unwrap_or(0);
     match (u16::try_from(status), usize::try_from(index)) {
-        (Ok(status), Ok(index)) if (200..600).contains(&status) && index >= 1 => {
-            Ok(Box::new(MockResponse {
-                status,
-                content_type: reader.text_of("content-type")?,
-                index,
-            }))
-        }
+        (Ok(status), Ok(index)) if (200..600).contains(&status) => Ok(Box::new(MockResponse {
+            status,
+            content_type: reader.text_of("content-type")?,
+            index,
+        })),
         _ => reader.fail(
-            "The attributes 'status-code' (200 to 599) and 'index' (from 1) are out of range.",
+            "The attributes 'status-code' (200 to 599) and 'index' (from 0) are out of range.",
         ),
     }
 }
@@ -67,7 +66,7 @@ impl MockResponse {
             .unwrap_or_else(|| representation.content_type.clone());
         let examples = &representation.examples;
         let body = examples
-            .get(self.index - 1)
+            .get(self.index)
             .or_else(|| examples.first())
             .cloned()
             .or_else(|| sample_of(api, representation))

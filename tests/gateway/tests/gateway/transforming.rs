@@ -197,7 +197,7 @@ async fn the_backend_is_the_one_that_a_policy_names() {
 #[tokio::test]
 async fn a_mock_answers_with_the_examples_of_the_operation() {
     let stage = Stage::new(&inbound(
-        "<mock-response status-code=\"201\" content-type=\"application/json\" index=\"2\" />",
+        "<mock-response status-code=\"201\" content-type=\"application/json\" index=\"1\" />",
     ))
     .await;
     let mocked = stage.post("text/plain", "x").await;
