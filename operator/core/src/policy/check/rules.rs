@@ -7,7 +7,7 @@
 use crate::policy::canonical::duration_seconds;
 use crate::policy::document::{PolicyDocument, PolicyError};
 use crate::policy::literal::shown;
-use crate::policy::model::{Element, Form, Part, Section, Target, Value};
+use crate::policy::model::{Element, Form, Node, Part, Section, Target, Value};
 use crate::tier::Tier;
 
 /// Something wrong with an element, or with one of its parts.
@@ -97,6 +97,7 @@ pub(super) fn element(element: &Element) -> Vec<Problem> {
         "ip-filter" => ip_filter(element).into_iter().collect(),
         "validate-client-certificate" => client_certificate(element),
         "retry" => retry(element).into_iter().collect(),
+        "set-header" => header(element),
         _ => Vec::new(),
     }
 }
@@ -320,7 +321,7 @@ fn cors(element: &Element) -> Vec<Problem> {
         .flat_map(Element::elements)
         .map(|origin| {
             let text = origin.children.iter().filter_map(|node| match node {
-                crate::policy::Node::Text(value) => plain(value),
+                Node::Text(value) => plain(value),
                 _ => None,
             });
             (origin, text.collect::<String>())
@@ -399,6 +400,51 @@ fn retry(element: &Element) -> Option<Problem> {
                 ),
             )
         })
+}
+
+/// What HTTP takes as a header (RFC 9110, 5.1 and 5.5): a name that is none is
+/// not sent, and whoever wrote the policy would believe that it is.
+fn header(element: &Element) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(value) = element.attribute("name")
+        && let Some(name) = plain(value)
+        && !is_token(&name)
+    {
+        problems.push(Problem::value(
+            value,
+            format!(
+                "attribute 'name' of 'set-header' is '{}', which cannot be the name of a header; write \
+                 letters, digits and dashes",
+                shown(&name)
+            ),
+        ));
+    }
+    for value in element.elements().flat_map(|value| &value.children) {
+        if let Node::Text(value) = value
+            && let Some(text) = plain(value)
+            && text
+                .trim()
+                .contains(|c: char| c.is_ascii_control() && c != '\t')
+        {
+            problems.push(Problem::value(
+                value,
+                format!(
+                    "the text of 'value' is '{}', which holds a line break or another control \
+                     character; a header has one line, remove it",
+                    shown(text.trim())
+                ),
+            ));
+        }
+    }
+    problems
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// How often a policy may stand in a document or section (docs: "Usage

@@ -126,6 +126,28 @@ fn required_parts_their_order_and_their_number_are_checked() {
 }
 
 #[test]
+fn a_header_has_a_name_and_a_value_that_http_takes() {
+    for name in ["X-Team_1", "x.y", "!", "a|b"] {
+        let header = format!(r#"<set-header name="{name}"><value>a&#9;"b" é</value></set-header>"#);
+        assert_eq!(inbound(&header), [""; 0], "{name}");
+    }
+    for name in ["", " ", "X Team", "X:Team", "X-&#10;Y", "é", "x&quot;"] {
+        let header = format!(r#"<set-header name="{name}"><value>b</value></set-header>"#);
+        assert!(
+            one(&header).contains("which cannot be the name of a header"),
+            "{name}"
+        );
+    }
+    for value in ["a&#13;&#10;X-Evil: 1", "a&#10;b", "a&#x7f;b"] {
+        let header = format!(r#"<set-header name="a"><value>{value}</value></set-header>"#);
+        assert!(one(&header).contains("a header has one line"), "{value}");
+    }
+    // Around it, white space is nothing.
+    let header = "<set-header name=\"a\"><value>\n  b\n</value></set-header>";
+    assert_eq!(inbound(header), [""; 0]);
+}
+
+#[test]
 fn values_have_the_type_that_the_schema_says() {
     assert_eq!(
         one(r#"<set-header name="a" exists-action="replace"><value>b</value></set-header>"#),

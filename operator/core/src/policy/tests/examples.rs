@@ -164,6 +164,13 @@ fn real_documents_pass_the_checks_but_for_known_reasons() {
             "Extracting multiple values from xml documents.policy.xml: 'message3' inside \
              'set-body' would be passed through unchecked; write it as text, or have the platform \
              list it in `spec.capabilities.passthroughElements` of the PolicyPlugin",
+            // Placeholders in the place of names.
+            "GET a file from blobStorage account.xml: attribute 'name' of 'set-header' is \
+             '{MyMetadataName1}', which cannot be the name of a header; write letters, digits and \
+             dashes",
+            "GET a file from blobStorage account.xml: attribute 'name' of 'set-header' is \
+             '{MyMetadataName2}', which cannot be the name of a header; write letters, digits and \
+             dashes",
             // A typing error: one bracket is of the wrong kind.
             "Get OAuth2 access token from AAD using client id and certificate using key vault \
              manage identity.xml: attribute 'duration' of 'cache-store-value': the text \
@@ -173,6 +180,12 @@ fn real_documents_pass_the_checks_but_for_known_reasons() {
             "List all inbound headers.policy.xml: the text of 'set-body': the text '\\n                \
              {% for header in context.Request.Headers %}…' contains '{{', which API Management \
              reads as a named value; a plain text must not contain it, so change the text",
+            "PUT a file to blobStorage account.xml: attribute 'name' of 'set-header' is \
+             'x-ms-meta-{MyMetadataName1}', which cannot be the name of a header; write letters, \
+             digits and dashes",
+            "PUT a file to blobStorage account.xml: attribute 'name' of 'set-header' is \
+             'x-ms-meta-{MyMetadataName2}', which cannot be the name of a header; write letters, \
+             digits and dashes",
             "Trigger Azure Data Factory Pipeline With Parameters.policy.xml: the text of \
              'set-body': the text '\\n            {\\n                \"UserEmailAddress\": \
              \"{{contex…' contains '{{', which API Management reads as a named value; a plain text \

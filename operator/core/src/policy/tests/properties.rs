@@ -22,9 +22,9 @@ fn documents(value: &Value) -> Result<Documents, Vec<PolicyError>> {
     ];
     let mut text = Element::new("value");
     text.children = vec![Node::Text(value.clone())];
-    let mut header = Element::new("set-header");
-    header.attributes = vec![attribute("name", Value::literal("n"))];
-    header.children = vec![Node::Element(text)];
+    let mut parameter = Element::new("set-query-parameter");
+    parameter.attributes = vec![attribute("name", Value::literal("n"))];
+    parameter.children = vec![Node::Element(text)];
     let none = Capabilities::default();
     let contribution = Contribution {
         plugin: "p",
@@ -37,7 +37,7 @@ fn documents(value: &Value) -> Result<Documents, Vec<PolicyError>> {
             fragments: vec![Fragment {
                 section: Section::Inbound,
                 target: Target::Api,
-                elements: vec![variable, header],
+                elements: vec![variable, parameter],
             }],
             warnings: Vec::new(),
         },
@@ -84,10 +84,10 @@ fn round(documents: &Documents) -> (Value, Option<Value>) {
         .iter()
         .filter_map(Statement::element)
         .collect();
-    let [_base, variable, header] = elements[..] else {
+    let [_base, variable, parameter] = elements[..] else {
         panic!("{elements:?}");
     };
-    let value = header.elements().next().unwrap();
+    let value = parameter.elements().next().unwrap();
     let text = match &value.children[..] {
         [] => None,
         [Node::Text(text)] => Some(text.clone()),
