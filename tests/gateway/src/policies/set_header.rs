@@ -6,6 +6,7 @@ use crate::error::PolicyError;
 use crate::exchange::Exchange;
 use apim_expressions::MultiMap;
 use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
 use policy_document::Element;
 
 keyword!(
@@ -53,6 +54,17 @@ impl SetHeader {
         let name = exchange.get(&self.name).await?;
         let exists = exchange.get(&self.exists).await?;
         let values = exchange.get_all(&self.values).await?;
+        // That the policy fails is inferred: .NET, in which the service is
+        // written, throws where a header is set that HTTP has not. Left out in
+        // silence, it would be one on which somebody relies.
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            return Err(impossible(format!("'{name}' is no name of a header.")));
+        }
+        let no_value = |value: &String| HeaderValue::from_bytes(value.trim().as_bytes()).is_err();
+        if exists != ExistsAction::Delete && values.iter().any(no_value) {
+            let message = format!("The value of the header '{name}' holds a control character.");
+            return Err(impossible(message));
+        }
         Ok((name, exists, values))
     }
 
@@ -66,6 +78,10 @@ impl SetHeader {
         apply(headers, &name, exists, values);
         Ok(())
     }
+}
+
+fn impossible(message: String) -> PolicyError {
+    PolicyError::internal("InvalidHeader", message)
 }
 
 /// White space around a value is not part of it (RFC 9110, 5.5).
