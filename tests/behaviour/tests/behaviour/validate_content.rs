@@ -1,0 +1,149 @@
+//! `validate-content`.
+
+use plugin_behaviour::{Api, Stage, reply};
+use serde_json::{Value, json};
+
+fn document() -> Value {
+    let item = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Item"}}});
+    json!({
+        "openapi": "3.0.1", "info": {"title": "t", "version": "1"},
+        "paths": {"/items": {"post": {
+            "operationId": "addItem",
+            "requestBody": {"required": true, "content": item},
+            "responses": {"200": {"description": "added", "content": item}},
+        }}},
+        "components": {"schemas": {"Item": {
+            "type": "object", "required": ["id"],
+            "properties": {"id": {"type": "integer"}, "name": {"type": "string", "maxLength": 200_000}},
+        }}},
+    })
+}
+
+async fn stage(config: &Value) -> Stage {
+    Stage::of(Api::of("validate-content", config).document(&document())).await
+}
+
+const JSON: &str = "application/json";
+
+async fn status(stage: &Stage, kind: &str, body: &str) -> u16 {
+    stage.post(kind, body).status().await
+}
+
+/// A body of exactly so many bytes.
+fn of_size(bytes: usize) -> String {
+    let empty = "{\"id\":1,\"name\":\"\"}";
+    format!(
+        "{{\"id\":1,\"name\":\"{}\"}}",
+        "x".repeat(bytes - empty.len())
+    )
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_the_document_says_is_refused() {
+    let stage = stage(&json!({})).await;
+    for good in [
+        "{\"id\": 1}",
+        "{\"id\": 1, \"name\": \"a\", \"more\": true}",
+    ] {
+        assert_eq!(status(&stage, JSON, good).await, 200, "{good}");
+        assert_eq!(stage.world.last().body, good);
+    }
+    let with_charset = "Application/JSON; charset=utf-8";
+    assert_eq!(status(&stage, with_charset, "{\"id\": 1}").await, 200);
+    for bad in [
+        "{}",
+        "{\"id\": \"1\"}",
+        "{\"id\": 1, \"name\": 2}",
+        "[]",
+        "null",
+        "{\"id\": 1",
+        "no json",
+        "{\"ID\": 1}",
+    ] {
+        assert_eq!(status(&stage, JSON, bad).await, 400, "{bad}");
+    }
+    for kind in ["text/plain", "application/xml", "application/jsonx", ""] {
+        assert_eq!(status(&stage, kind, "{\"id\": 1}").await, 400, "{kind}");
+    }
+    assert_eq!(stage.world.calls(), 3);
+    let (_, message) = stage.post(JSON, "{\"id\": \"1\"}").error().await;
+    assert!(
+        message.starts_with(
+            "Body of the request does not conform to the definition associated with the content type application/json."
+        ),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn the_largest_body_passes_and_one_more_byte_does_not() {
+    let default = stage(&json!({})).await;
+    assert_eq!(status(&default, JSON, &of_size(102_400)).await, 200);
+    assert_eq!(status(&default, JSON, &of_size(102_401)).await, 400);
+    let small = stage(&json!({"maxSize": 20})).await;
+    assert_eq!(status(&small, JSON, &of_size(20)).await, 200);
+    assert_eq!(status(&small, JSON, &of_size(21)).await, 400);
+    let unchecked = stage(&json!({"maxSize": 20, "sizeExceeded": "ignore"})).await;
+    assert_eq!(status(&unchecked, JSON, &of_size(21)).await, 200);
+    // What is larger is not checked then.
+    let wrong = "{\"id\": \"no number at all\"}";
+    assert_eq!(status(&unchecked, JSON, wrong).await, 200);
+    assert_eq!(status(&unchecked, JSON, "{\"id\": \"1\"}").await, 400);
+}
+
+#[tokio::test]
+async fn what_is_only_noted_passes() {
+    let stage = stage(&json!({"action": "detect"})).await;
+    for (kind, body) in [(JSON, "{}"), ("text/plain", "x"), (JSON, "no json")] {
+        assert_eq!(status(&stage, kind, body).await, 200, "{body}");
+    }
+    let kinds = json!({"unspecifiedContentType": "ignore"});
+    let other = self::stage(&kinds).await;
+    assert_eq!(status(&other, "text/plain", "x").await, 200);
+    assert_eq!(status(&other, JSON, "{}").await, 400);
+}
+
+#[tokio::test]
+async fn fields_that_the_document_does_not_name_are_refused_where_the_config_says_so() {
+    let config = json!({"content": [
+        {"type": "application/json", "validateAs": "json", "allowAdditionalProperties": false},
+    ]});
+    let stage = stage(&config).await;
+    assert_eq!(
+        status(&stage, JSON, "{\"id\": 1, \"name\": \"a\"}").await,
+        200
+    );
+    assert_eq!(
+        status(&stage, JSON, "{\"id\": 1, \"more\": true}").await,
+        400
+    );
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_what_the_document_says_is_not_handed_on() {
+    let stage = stage(&json!({"request": false, "response": true})).await;
+    let kind = [("content-type", "application/json")];
+    stage
+        .world
+        .answers(move |_| Some(reply(200, &kind, "{\"id\": 1}")));
+    // Requests are not looked at.
+    assert_eq!(status(&stage, "text/plain", "x").await, 200);
+    stage
+        .world
+        .answers(move |_| Some(reply(200, &kind, "{\"id\": \"secret\"}")));
+    let answer = stage.post(JSON, "{}").send().await;
+    assert_eq!(answer.status, 502);
+    assert!(!answer.body.contains("from the backend"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn the_spec_block_switches_requests_and_responses() {
+    let block = json!({"requestEnabled": true, "responseEnabled": false});
+    let api = Api::usual()
+        .annotated("plugins", "validate-content")
+        .document(&document())
+        .spec("OASValidation", block);
+    let stage = Stage::of(api).await;
+    assert_eq!(status(&stage, JSON, "{}").await, 400);
+    assert_eq!(status(&stage, JSON, "{\"id\": 1}").await, 200);
+}
