@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use apim_simulator::SimulatorConfig;
-use e2e::{PATIENCE, Stage, exposed_api};
+use e2e::{PATIENCE, PolicyPlugins as _, Stage, config_map, exposed_api, greeting, policy_plugin};
 use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 use test_harness::wait_until;
@@ -69,6 +69,20 @@ impl Caller {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Waits until an answer has a header of this value.
+    async fn until_header(&self, path: &str, token: &str, name: &str, value: &str) {
+        wait_until(&format!("{name}: {value}"), PATIENCE, async || {
+            let request = self.client.get(format!("{}{path}", self.gateway));
+            let answer = request.bearer_auth(token).send().await.unwrap();
+            match answer.headers().get(name) {
+                Some(found) if found == value => Ok(()),
+                found => Err(format!("{}: {found:?}", answer.status())),
+            }
+        })
+        .await
+        .unwrap();
+    }
+
     async fn until(&self, path: &str, token: Option<&str>, status: u16) {
         wait_until(
             &format!("{path} answers {status}"),
@@ -108,6 +122,14 @@ impl Hammer {
     async fn stop(self) -> BTreeMap<u16, usize> {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap()
+    }
+
+    /// Ends it: some calls were refused, and none passed.
+    async fn nothing_passed(self) {
+        let statuses = self.stop().await;
+        assert!(statuses[&401] > 10, "{statuses:?}");
+        let passed: Vec<_> = statuses.keys().filter(|status| **status < 400).collect();
+        assert_eq!(passed, [&0_u16; 0], "{statuses:?}");
     }
 }
 
@@ -166,10 +188,116 @@ async fn no_request_passes_unprotected_from_the_first_moment_on_and_through_kill
     }
     stage.settled().await.unwrap();
     stage.until_ready("catalog").await.unwrap();
-    let statuses = hammer.stop().await;
-    assert!(statuses[&401] > 10, "{statuses:?}");
-    let passed: Vec<_> = statuses.keys().filter(|status| **status < 400).collect();
-    assert_eq!(passed, [&0_u16; 0], "{statuses:?}");
+    hammer.nothing_passed().await;
+}
+
+/// The next write to Azure is begun, and the operator killed.
+async fn kill_at_the_next_write(stage: &mut Stage, written: usize) {
+    wait_until("a call to Azure", PATIENCE, async || {
+        (stage.journal().len() > written)
+            .then_some(())
+            .ok_or("none")
+    })
+    .await
+    .unwrap();
+    stage.kill_operator().unwrap();
+    stage.start_operator().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_passes_unprotected_while_plugins_are_replaced() {
+    let test = "no_request_passes_unprotected_while_plugins_are_replaced";
+    let backend = backend().await;
+    let stage = Stage::builder().simulator(|config| with_gateway(config, backend));
+    let Some(mut stage) = stage.start(test).await else {
+        return;
+    };
+    let caller = Arc::new(Caller::of(&stage));
+    let token = caller.token(json!({})).await;
+    let reader = caller.token(json!({"roles": ["Catalog.Read"]})).await;
+    let path = "/catalog/items";
+    // A plugin by file beside the one that protects, and that one by the
+    // platform's word.
+    let source = json!({"configMap": {"name": "greeting", "key": "plugin.wasm"}});
+    let built_in = json!({"builtIn": {"name": "jwt-entra"}});
+    let everywhere = json!({"mandatory": {"namespaceSelector": {}}});
+    for object in [
+        config_map("greeting", &greeting("1.0.0", "hello").unwrap()),
+        policy_plugin("greeting", &source, &json!({})),
+        policy_plugin("jwt-entra", &built_in, &everywhere),
+    ] {
+        stage.apply(&object).await.unwrap();
+    }
+    stage.until_serves("greeting", "1.0.0").await.unwrap();
+    let hammer = Hammer::start(Arc::clone(&caller), path);
+    // It lists nothing that protects it.
+    let api = exposed_api("catalog", |object| {
+        object["metadata"]["annotations"]["apim.oda.tmforum.org/plugins"] = "greeting".into();
+    });
+    stage.apply(&api).await.unwrap();
+    stage.until_ready("catalog").await.unwrap();
+    let header = "x-greeting";
+    caller.until_header(path, &token, header, "hello").await;
+
+    // Another file, with a kill as soon as it begins to be written.
+    let written = stage.journal().len();
+    let newer = config_map("greeting", &greeting("1.1.0", "howdy").unwrap());
+    stage.apply(&newer).await.unwrap();
+    kill_at_the_next_write(&mut stage, written).await;
+    caller.until_header(path, &token, header, "howdy").await;
+
+    // A file that is no plugin leaves the last good one, also after a restart.
+    stage
+        .apply(&config_map("greeting", b"no plugin"))
+        .await
+        .unwrap();
+    let broken = stage.until_plugin_reason("greeting", "Ready", "NotAPlugin");
+    broken.await.unwrap();
+    assert_eq!(caller.get(path, Some(&token)).await.0, 200);
+    stage.kill_operator().unwrap();
+    stage.start_operator().await.unwrap();
+    assert_eq!(caller.get(path, Some(&token)).await.0, 200);
+
+    // The plugin that protects asks for more, in the middle of which the
+    // operator dies.
+    let written = stage.journal().len();
+    let stricter = json!({"spec": {"defaults": {"requiredRoles": ["Catalog.Read"]}}});
+    stage.patch_plugin("jwt-entra", &stricter).await.unwrap();
+    kill_at_the_next_write(&mut stage, written).await;
+    caller.until(path, Some(&token), 401).await;
+    assert_eq!(caller.get(path, Some(&reader)).await.0, 200);
+
+    // It comes from nowhere from now on, and the API changes.
+    let nowhere =
+        json!({"spec": {"source": {"builtIn": null, "configMap": {"name": "none", "key": "x"}}}});
+    stage.patch_plugin("jwt-entra", &nowhere).await.unwrap();
+    let lost = stage.until_plugin("jwt-entra", "its source is gone", |status| {
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        conditions
+            .into_iter()
+            .any(|one| one["type"] == "Ready" && one["status"] == "False")
+    });
+    lost.await.unwrap();
+    stage.kill_operator().unwrap();
+    stage.start_operator().await.unwrap();
+    let other = e2e::document("changed", &["get", "put"]).to_string();
+    let change = json!({"spec": {"specification": other}});
+    stage.patch("shop", "catalog", &change).await.unwrap();
+    assert_eq!(caller.get(path, Some(&token)).await.0, 401);
+
+    // And is there again.
+    let back = json!({"spec": {"source": {"builtIn": {"name": "jwt-entra"}, "configMap": null}, "defaults": null}});
+    stage.patch_plugin("jwt-entra", &back).await.unwrap();
+    caller.until(path, Some(&token), 200).await;
+    stage
+        .apply(&config_map(
+            "greeting",
+            &greeting("1.1.0", "howdy").unwrap(),
+        ))
+        .await
+        .unwrap();
+    stage.until_ready("catalog").await.unwrap();
+    hammer.nothing_passed().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
