@@ -83,6 +83,8 @@ impl LocalAzure {
                 "--port",
                 "0",
                 "--no-throttle",
+                // It ends with this process, however that ends.
+                "--end-with-stdin",
                 "--echo-listen",
                 "127.0.0.1:0",
                 "--trace-requests",
@@ -91,7 +93,7 @@ impl LocalAzure {
             .arg(gateway.to_string())
             .arg("--data-dir")
             .arg(dir.path())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| program.display().to_string())?;
@@ -103,7 +105,10 @@ impl LocalAzure {
         }
         if line.is_empty() {
             let status = child.wait()?;
-            bail!("{} ended with {status}", program.display());
+            bail!(
+                "{} says nothing and ended with {status}: is it the {PROGRAM} of this version?",
+                program.display()
+            );
         }
         let endpoints = serde_json::from_str(&line).with_context(|| {
             format!("{} is not the {PROGRAM} of this version", program.display())

@@ -26,7 +26,7 @@ use operator_core::policy_plugin::spec::ConfigMapKey;
 use operator_core::problem::Problem;
 use operator_core::status::{Step, reasons::Reason};
 use operator_core::validate::ValidatedApi;
-use operator_plugin_host::{CallError, LoadError, Plugin, PluginHost};
+use operator_plugin_host::{CallError, LoadError, Plugin, PluginHost, builtin_plugins};
 
 pub use registry::{Registry, Version, View};
 
@@ -165,11 +165,20 @@ impl Plugins {
 
     /// Loads the plugins in the binary. Blocks.
     pub fn load_builtin(&self) -> Vec<Unusable> {
-        let loaded = self.host.load_builtin();
-        loaded
-            .into_iter()
-            .filter_map(|(folder, plugin)| self.add(folder, plugin).err())
-            .collect()
+        self.load_builtin_telling(|_, _| ())
+    }
+
+    /// The same, and says before and after each how many of how many are
+    /// loaded. Blocks.
+    pub fn load_builtin_telling(&self, tell: impl Fn(usize, usize)) -> Vec<Unusable> {
+        let all = builtin_plugins().len();
+        tell(0, all);
+        let mut unusable = Vec::new();
+        for (done, (folder, plugin)) in (1..).zip(self.host.each_builtin()) {
+            unusable.extend(self.add(folder, plugin).err());
+            tell(done, all);
+        }
+        unusable
     }
 
     /// Loads every `*.wasm` of a folder and calls `each` after each of them.

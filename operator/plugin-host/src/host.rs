@@ -156,12 +156,17 @@ impl PluginHost {
     /// Loads the plugins that come with the operator.
     #[must_use]
     pub fn load_builtin(&self) -> Vec<(&'static str, Result<Plugin, LoadError>)> {
-        builtin::with_digests()
-            .map(|(name, bytes, digest)| {
-                let source = PluginSource::BuiltIn(name.to_owned());
-                (name, self.load_known(bytes, digest, source))
-            })
-            .collect()
+        self.each_builtin().collect()
+    }
+
+    /// The same, each when it is asked for.
+    pub fn each_builtin(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, Result<Plugin, LoadError>)> + '_ {
+        builtin::with_digests().map(|(name, bytes, digest)| {
+            let source = PluginSource::BuiltIn(name.to_owned());
+            (name, self.load_known(bytes, digest, source))
+        })
     }
 
     /// Loads every `*.wasm` in a folder, in the order of their names. One that

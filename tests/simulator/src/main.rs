@@ -55,6 +55,7 @@ Exit codes: 0 stopped by a signal, 1 it cannot start, 2 wrong usage.";
 
 /// A strict local Azure: Entra ID, managed identity, Key Vault and the ARM
 /// interface of API Management on one port.
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag")]
 #[derive(Parser)]
 #[command(version, about, after_long_help = EXAMPLES)]
 struct Arguments {
@@ -108,6 +109,10 @@ struct Arguments {
     /// Switches ARM's throttling off.
     #[arg(long)]
     no_throttle: bool,
+    /// Ends when standard input does: a program that starts this one and holds
+    /// the other end leaves it behind in no case.
+    #[arg(long)]
+    end_with_stdin: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -195,9 +200,23 @@ async fn stop() {
     let _ = interrupt.await;
 }
 
+/// Ready when standard input has ended.
+async fn end_of_stdin() {
+    let (sender, ended) = tokio::sync::oneshot::channel::<()>();
+    // A read of standard input cannot be given up, and must not hold up the
+    // end of the process.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        drop(sender);
+    });
+    let _ = ended.await;
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let config = Arguments::parse().config()?;
+    let arguments = Arguments::parse();
+    let end_with_stdin = arguments.end_with_stdin;
+    let config = arguments.config()?;
     let simulator = Simulator::start(config)
         .await
         .context("the simulator does not start")?;
@@ -206,6 +225,16 @@ async fn main() -> anyhow::Result<()> {
     if std::io::stdout().is_terminal() {
         eprintln!("everything at a glance: {}", simulator.endpoints.page);
     }
-    simulator.serve_until(stop()).await?;
+    let asked = async move {
+        if end_with_stdin {
+            tokio::select! {
+                () = stop() => {}
+                () = end_of_stdin() => {}
+            }
+        } else {
+            stop().await;
+        }
+    };
+    simulator.serve_until(asked).await?;
     Ok(())
 }

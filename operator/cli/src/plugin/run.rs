@@ -1,5 +1,6 @@
 //! `plugin run`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ use crate::render::{self, Setting};
 const PREFIX: &str = "apim.oda.tmforum.org/";
 
 /// Arguments of `plugin run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   apim-operator plugin run . -f api.yaml --config 'team: catalog'
@@ -125,6 +126,41 @@ pub(super) fn desired(args: &RunArgs, setting: &Setting) -> anyhow::Result<Optio
     Ok(render::shown(&document, &plugins, setting))
 }
 
+/// Says how far the built-in plugins are where they have to be compiled, which
+/// takes some seconds.
+struct Progress {
+    needed: bool,
+    begun: std::time::Instant,
+}
+
+impl Progress {
+    fn of(cache: Option<&Path>) -> Self {
+        let kept = cache.and_then(|cache| std::fs::read_dir(cache).ok());
+        Self {
+            needed: kept.is_none_or(|mut entries| entries.next().is_none()),
+            begun: std::time::Instant::now(),
+        }
+    }
+
+    fn tell(&self, done: usize, all: usize) {
+        if !self.needed {
+            return;
+        }
+        let rewritten = std::io::stderr().is_terminal();
+        if done == all {
+            let took = self.begun.elapsed().as_secs_f64();
+            let before = if rewritten { "\r" } else { "" };
+            eprintln!(
+                "{before}compiled {all} built-in plugins in {took:.1} s; --cache-dir keeps them"
+            );
+        } else if rewritten {
+            eprint!("\rcompiling the built-in plugins: {done} of {all}");
+        } else if done == 0 {
+            eprintln!("compiling the {all} built-in plugins");
+        }
+    }
+}
+
 /// Loads the plugins of the chain. What is given as a file takes the place of
 /// a built-in plugin of the same name.
 fn chain(args: &RunArgs) -> anyhow::Result<(Plugins, Vec<PluginName>)> {
@@ -157,7 +193,8 @@ fn chain(args: &RunArgs) -> anyhow::Result<(Plugins, Vec<PluginName>)> {
     }
     if named {
         // Those whose place is taken are refused, and that is what is wanted.
-        plugins.load_builtin();
+        let progress = Progress::of(args.cache_dir.as_deref());
+        plugins.load_builtin_telling(|done, all| progress.tell(done, all));
     }
     Ok((plugins, chain))
 }

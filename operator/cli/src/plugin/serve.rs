@@ -4,10 +4,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use operator_core::desired::Desired;
+use tempfile::TempDir;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::run::{RunArgs, desired};
@@ -22,54 +26,97 @@ const MADE: [&str; 5] = ["target", "node_modules", "dist", "__pycache__", ".git"
 /// A folder has more files than that only by mistake.
 const MOST_FILES: usize = 5_000;
 
+/// Asked to end. It listens from the moment it is made: until then a signal
+/// would end the process at once, with all that it leaves behind.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("Ctrl-C cannot be heard")?,
+            terminate: signal(SignalKind::terminate()).context("SIGTERM cannot be heard")?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// Serves until Ctrl-C.
 pub(crate) fn serve(args: &RunArgs) -> anyhow::Result<Done> {
-    let azure = LocalAzure::start(args.listen)?;
+    if args.file == Path::new("-") {
+        bail!(
+            "--serve reads the ExposedAPI again when it changes: name a file in the place of `-`"
+        );
+    }
+    // What was compiled once is not compiled again at every change.
+    let kept = TempDir::new().context("a folder for compiled plugins")?;
+    let mut args = args.clone();
+    args.cache_dir
+        .get_or_insert_with(|| kept.path().join("compiled"));
+    let args = Arc::new(args);
+    crate::cluster::block_on(async {
+        let mut stop = Stop::listen()?;
+        tokio::select! {
+            () = stop.asked() => Ok(Done::Fine),
+            ended = until_it_fails(args) => ended,
+        }
+    })
+}
+
+/// Serves, and ends only where nothing can ever be served.
+async fn until_it_fails(args: Arc<RunArgs>) -> anyhow::Result<Done> {
+    let listen = args.listen;
+    let azure = spawn_blocking(move || LocalAzure::start(listen)).await??;
     let backend = match (&args.backend_url, &azure.endpoints.echo) {
         (Some(url), _) => url.clone(),
         (None, Some(echo)) => Url::parse(echo).with_context(|| echo.clone())?,
         (None, None) => {
-            anyhow::bail!("the local Azure has no echo: name a backend with --backend-url")
+            bail!("the local Azure has no echo: name a backend with --backend-url")
         }
     };
     let setting = Setting::local(args.instance.as_deref(), &backend, &azure)?;
-    crate::cluster::block_on(async {
-        let mut publisher = azure.publisher(setting.instance()).await?;
-        let mut served = false;
-        loop {
-            let before = fingerprint(args);
-            match once(args, &setting, &mut publisher).await {
-                Ok(Some((desired, writes))) => {
-                    if served {
-                        eprintln!("served again after {writes} writes");
-                    } else {
-                        introduce(&desired, &azure, &backend);
-                        served = true;
-                    }
+    let setting = Arc::new(setting);
+    let mut publisher = azure.publisher(setting.instance()).await?;
+    let mut served = false;
+    loop {
+        let before = fingerprint(&args);
+        match once(&args, &setting, &mut publisher).await {
+            Ok(Some((desired, writes))) => {
+                if served {
+                    eprintln!("served again after {writes} writes");
+                } else {
+                    introduce(&desired, &azure, &backend);
+                    served = true;
                 }
-                // What is wrong was said.
-                Ok(None) => {}
-                Err(error) => eprintln!("{}", sentence(&error)),
             }
-            if !served {
-                eprintln!("nothing is served yet; waiting for a change of the files");
-            }
-            tokio::select! {
-                () = changed(args, &before) => {}
-                () = crate::run::shutdown() => return Ok(Done::Fine),
-            }
+            // What is wrong was said.
+            Ok(None) => {}
+            Err(error) => eprintln!("{}", sentence(&error)),
         }
-    })
+        if !served {
+            eprintln!("nothing is served yet; waiting for a change of the files");
+        }
+        changed(&args, &before).await;
+    }
 }
 
 /// Makes the policy and publishes it; nothing where the input has problems,
 /// which were told.
 async fn once(
-    args: &RunArgs,
-    setting: &Setting,
+    args: &Arc<RunArgs>,
+    setting: &Arc<Setting>,
     publisher: &mut Publisher,
 ) -> anyhow::Result<Option<(Desired, u32)>> {
-    let made = tokio::task::block_in_place(|| desired(args, setting))?;
+    let (args, setting) = (Arc::clone(args), Arc::clone(setting));
+    let made = spawn_blocking(move || desired(&args, &setting)).await??;
     let Some(made) = made else {
         return Ok(None);
     };

@@ -139,6 +139,76 @@ fn a_case_that_gives_something_else_is_shown_and_can_be_blessed() {
 }
 
 #[test]
+fn requests_of_a_case_are_sent_and_what_came_instead_is_said() {
+    let author = Author::new("sent");
+    let case = |requests: &str| {
+        let case = author.plugin.join("cases/requests.yaml");
+        fs::write(case, format!("config: {{team: stock}}\n{requests}")).unwrap();
+    };
+    let good = "\
+requests:
+  - request: {path: '/catalog?page=1', headers: {X-A: '1'}}
+    expect:
+      status: 200
+      headers: {x-team: stock, x-other: null}
+      backend: {method: GET, query: page=1, headers: {x-a: '1', x-team: null}}
+  - request: {method: POST, path: /catalog, body: {id: 1}, times: 2}
+    expect: {status: 200, backend: {method: POST, body: '{\"id\":1}'}}
+  - request: {path: /nowhere}
+    expect: {status: 404, body: Resource not found}
+";
+    case(good);
+    author
+        .run(&["plugin", "test", "--bless", "--sandbox-only"])
+        .fine();
+    let test = ["plugin", "test", "--sandbox-only"];
+    let tested = author.run(&test).fine();
+    let line = tested.stdout.lines().find(|line| line.contains("requests"));
+    let line = stable(line.unwrap_or_default());
+    assert!(
+        line.starts_with("ok      requests") && line.ends_with(", 3 requests"),
+        "{tested:#?}"
+    );
+
+    // What is not so is said for each request, with what came instead.
+    author.change("cases/requests.yaml", "x-team: stock, x", "x-team: shop, x");
+    author.change("cases/requests.yaml", "query: page=1", "query: page=2");
+    author.change("cases/requests.yaml", "{status: 404", "{status: 200");
+    let tested = author.run(&test);
+    assert_eq!(tested.code, 1, "{tested:#?}");
+    let failed: Vec<&str> = tested
+        .stdout
+        .lines()
+        .skip_while(|line| !line.starts_with("FAILED"))
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .collect();
+    insta::assert_snapshot!("requests-failed", failed.join("\n"));
+
+    // Without a local Azure they are not sent, where the author says so.
+    let without = [&test[..], &["--no-requests"]].concat();
+    let tested = author.run(&without).fine();
+    assert!(
+        tested
+            .stderr
+            .contains("note: --no-requests: 3 requests of the cases are not sent"),
+        "{tested:#?}"
+    );
+    let nowhere = run_in(
+        &author.plugin,
+        &test,
+        &[("APIM_SIMULATOR", "/no/such/program")],
+    );
+    assert_eq!(nowhere.code, 1);
+    assert!(
+        nowhere
+            .stderr
+            .ends_with("APIM_SIMULATOR names /no/such/program, and there is no such file\n"),
+        "{nowhere:#?}"
+    );
+}
+
+#[test]
 fn a_plugin_that_panics_says_in_which_line() {
     let author = Author::new("panics");
     author.change(

@@ -16,3 +16,4 @@ mod program;
 mod registry;
 mod render;
 mod run;
+mod serve;

@@ -93,6 +93,17 @@ pub(crate) fn help(command: &[&str]) -> Ended {
 /// Runs the program in a folder, with what cargo needs.
 pub(crate) fn run_in(folder: &Path, args: &[&str], environment: &[(&str, &str)]) -> Ended {
     let mut program = program();
+    with_tools(&mut program);
+    program
+        .envs(environment.iter().copied())
+        .current_dir(folder)
+        .args(args)
+        .stdin(Stdio::null());
+    ended(program.output().unwrap())
+}
+
+/// With what cargo needs.
+pub(crate) fn with_tools(program: &mut Command) {
     for variable in [
         "PATH",
         "HOME",
@@ -111,12 +122,7 @@ pub(crate) fn run_in(folder: &Path, args: &[&str], environment: &[(&str, &str)])
         .env(
             "CARGO_TARGET_DIR",
             Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-plugins"),
-        )
-        .envs(environment.iter().copied())
-        .current_dir(folder)
-        .args(args)
-        .stdin(Stdio::null());
-    ended(program.output().unwrap())
+        );
 }
 
 /// Runs the program.
