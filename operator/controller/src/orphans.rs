@@ -103,14 +103,16 @@ impl Orphans {
         let objects = self.ready.context.objects.state();
         let objects: HashMap<String, Option<AppliedRecord>> = objects
             .iter()
-            .filter_map(|object| {
-                let subject = Subject::open(object).ok()?;
-                let mark = OwnershipMark::new(cluster, &subject.key);
-                let record = subject
-                    .status
+            .map(|object| {
+                let mark = OwnershipMark::new(cluster, &object.key());
+                // One that cannot be read is there all the same, and may be
+                // published anywhere.
+                let record = Subject::open(object)
+                    .ok()
+                    .and_then(|subject| subject.status)
                     .as_ref()
                     .and_then(operator_core::status::applied);
-                Some((mark.as_str().to_owned(), record))
+                (mark.as_str().to_owned(), record)
             })
             .collect();
         let mut pages = reader.apis();
