@@ -56,9 +56,10 @@ chaos-defects: setup ## build operators with known mistakes, each of which chaos
 	@$(BUILD) --features chaos/defects --bin chaos
 	@$(KUBE) $(BUILT)/chaos --defects --seeds 100 $(ARGS)
 
-fuzz: setup ## 10000 generated and damaged plugins against the host; CASES=n for more
+fuzz: setup ## 10000 damaged plugins against the host, and documents against the gateway; CASES=n for more
 	@FUZZ_CASES='$(or $(CASES),10000)' cargo test --locked --workspace --test host -- \
 	  --ignored --nocapture many_generated_plugins
+	@FUZZ_CASES='$(or $(CASES),10000)' cargo test --locked --workspace --test gateway -- fuzzed::
 
 lint: setup ## check the format, and clippy with warnings denied
 	@cargo fmt --all --check

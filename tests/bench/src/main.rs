@@ -8,6 +8,7 @@
 mod bare;
 mod failing;
 mod floor;
+mod gateway;
 mod plugins;
 mod publish;
 mod rest;
@@ -29,9 +30,10 @@ use table::Table;
 #[derive(Debug, Parser)]
 #[command(after_help = "\
 A floor is what the same work costs without the operator: WebAssembly calls
-without the host around them, Kubernetes writes without the rest of a reconcile.
-A ratio says how many floors the measured work is, or, for objects per second,
-which share of the floor's speed it reaches.
+without the host around them, Kubernetes writes without the rest of a reconcile,
+a reverse proxy without policies. A ratio says how many floors the measured work
+is, or, for objects and requests per second, which share of the floor's speed it
+reaches.
 
 Examples:
   make bench                                     everything, in release mode
@@ -77,6 +79,8 @@ enum Measurement {
     Calls,
     /// Plugins from the disk cache, against reading the files and one call.
     Load,
+    /// The local gateway with the default chain, against a bare reverse proxy.
+    Gateway,
     /// From the start of the process to /readyz, against the same first reads.
     Start,
     /// ExposedAPIs until they are ready, against a client that only writes.
@@ -136,6 +140,10 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
     if wanted(Measurement::Load) {
         eprintln!("load …");
         plugins::load(table, (args.samples / 50).max(5))?;
+    }
+    if wanted(Measurement::Gateway) {
+        eprintln!("gateway …");
+        gateway::gateway(table)?;
     }
     let clustered = [
         Measurement::Start,

@@ -85,6 +85,19 @@ fn validated(plugins: &Plugins) -> Result<(ValidatedApi, Desired)> {
     Ok((validated, desired))
 }
 
+/// The document of the default chain.
+pub(crate) fn default_chain() -> Result<String> {
+    let plugins = Plugins::new(PluginHost::new(HostConfig::default())?, None);
+    if let Some(unusable) = plugins.load_builtin().first() {
+        bail!("{}: {}", unusable.origin, unusable.error);
+    }
+    let (validated, desired) = validated(&plugins)?;
+    let rendered = plugins
+        .render(&validated, &desired)
+        .map_err(|error| anyhow::anyhow!("{:?}", error.problems))?;
+    Ok(rendered.policy.api.text)
+}
+
 /// One plugin's part of a rendering, as the three ways to call it want it.
 struct Call<'a> {
     bare: &'a Bare,

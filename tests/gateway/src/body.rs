@@ -117,8 +117,7 @@ pub(crate) async fn peek(mut body: Body, enough: usize) -> Result<Body, BodyErro
     let mut length = 0;
     while length < enough {
         let Some(frame) = body.frame().await else {
-            let frames = futures::stream::iter(start.into_iter().map(Ok));
-            return Ok(http_body_util::StreamBody::new(frames).boxed_unsync());
+            return Ok(whole(start));
         };
         let frame = frame?;
         length += frame.data_ref().map_or(0, Bytes::len);
@@ -129,6 +128,24 @@ pub(crate) async fn peek(mut body: Body, enough: usize) -> Result<Body, BodyErro
         rest: body,
     }
     .boxed_unsync())
+}
+
+/// A body that came whole. Its length is known then, unless trailers follow.
+fn whole(mut frames: Vec<Frame<Bytes>>) -> Body {
+    if frames.iter().any(Frame::is_trailers) {
+        let frames = futures::stream::iter(frames.into_iter().map(Ok));
+        return http_body_util::StreamBody::new(frames).boxed_unsync();
+    }
+    if frames.len() == 1
+        && let Some(Ok(only)) = frames.pop().map(Frame::into_data)
+    {
+        return full(only);
+    }
+    let data = frames.iter().filter_map(Frame::data_ref);
+    full(data.fold(BytesMut::new(), |mut all, data| {
+        all.extend_from_slice(data);
+        all
+    }))
 }
 
 struct Resumed {
@@ -171,8 +188,15 @@ impl hyper::body::Body for Resumed {
     }
 }
 
-/// A body that fails when nothing comes for `patience`.
-pub(crate) fn impatient<B>(body: B, patience: Duration) -> Body
+/// The slowest that a client may send, in bytes per second: what ASP.NET Core
+/// asks for by default (`MinRequestBodyDataRate`). What API Management asks
+/// for is not documented.
+pub(crate) const SLOWEST: u32 = 240;
+
+/// A body that fails when nothing comes for `patience`; with a `slowest` rate,
+/// in bytes per second, also when it has been waited for longer in all than
+/// its bytes are worth. Time in which nobody asks for more does not count.
+pub(crate) fn impatient<B>(body: B, patience: Duration, slowest: Option<u32>) -> Body
 where
     B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::fmt::Display,
@@ -180,6 +204,9 @@ where
     Impatient {
         body,
         patience,
+        slowest,
+        bytes: 0,
+        waited: Duration::ZERO,
         timer: None,
     }
     .boxed_unsync()
@@ -188,7 +215,25 @@ where
 struct Impatient<B> {
     body: B,
     patience: Duration,
-    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+    slowest: Option<u32>,
+    /// What has come so far.
+    bytes: u64,
+    /// How long it was waited for before the current wait.
+    waited: Duration,
+    /// The current wait: since when, and until when.
+    timer: Option<(tokio::time::Instant, Pin<Box<tokio::time::Sleep>>)>,
+}
+
+impl<B> Impatient<B> {
+    /// How much longer may be waited.
+    fn left(&self) -> Duration {
+        let Some(slowest) = self.slowest else {
+            return self.patience;
+        };
+        let worth = Duration::from_millis(self.bytes.saturating_mul(1000) / u64::from(slowest));
+        let left = (self.patience + worth).saturating_sub(self.waited);
+        self.patience.min(left)
+    }
 }
 
 impl<B> hyper::body::Body for Impatient<B>
@@ -204,15 +249,21 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.timer = None;
+            if let Some((since, _)) = self.timer.take() {
+                self.waited += since.elapsed();
+            }
+            if let Some(Ok(frame)) = &frame {
+                self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
             return Poll::Ready(
                 frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.to_string()))),
             );
         }
-        let patience = self.patience;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        let left = self.left();
+        let (_, timer) = self.timer.get_or_insert_with(|| {
+            let now = tokio::time::Instant::now();
+            (now, Box::pin(tokio::time::sleep_until(now + left)))
+        });
         timer
             .as_mut()
             .poll(context)

@@ -11,8 +11,10 @@ use std::sync::Arc;
 const RESPONSES: u64 = 64 * 1024 * 1024;
 /// The largest response that is kept: 2 MiB, as documented.
 pub(crate) const LARGEST_RESPONSE: usize = 2 * 1024 * 1024;
-/// How many values are kept.
-const VALUES: u64 = 100_000;
+/// Bytes of values that are kept.
+const VALUES: u64 = 64 * 1024 * 1024;
+/// What a value costs at least, in bytes.
+const VALUE: usize = 256;
 
 /// A response that was kept.
 #[derive(Clone)]
@@ -83,7 +85,11 @@ pub(crate) struct ValueCache(Cache<String, (Value, Timestamp)>);
 
 impl Default for ValueCache {
     fn default() -> Self {
-        Self(Cache::new(VALUES))
+        let weigh = |key: &String, (value, _): &(Value, Timestamp)| {
+            let bytes = VALUE + key.len() + value.to_string().len();
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(VALUES).weigher(weigh).build())
     }
 }
 

@@ -108,7 +108,7 @@ impl HyperClient {
 impl HttpClient for HyperClient {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ClientError> {
         match self.0.request(request).await {
-            Ok(response) => Ok(response.map(|body| impatient(body, PATIENCE))),
+            Ok(response) => Ok(response.map(|body| impatient(body, PATIENCE, None))),
             Err(error) => Err(ClientError::Connection(chain(&error))),
         }
     }

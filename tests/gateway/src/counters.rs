@@ -2,8 +2,11 @@
 //! passed in, in bounded memory.
 
 use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::hash::{Hash as _, Hasher as _};
 
 const SHARDS: usize = 16;
@@ -12,6 +15,24 @@ const KEYS_PER_SHARD: usize = 65_536;
 /// A window is told apart into at most this many parts, so that a key costs
 /// the same whatever its limit.
 const PARTS: i64 = 64;
+
+/// A key is held as it is up to this many bytes. What is longer, as what a
+/// client sends may be, is held as its digest.
+const LONGEST_KEY: usize = 256;
+
+/// A key as it is held.
+fn held(key: &str) -> Cow<'_, str> {
+    if key.len() <= LONGEST_KEY {
+        return Cow::Borrowed(key);
+    }
+    let digest = Sha256::digest(key.as_bytes());
+    let hex = digest.iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a text does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    Cow::Owned(format!("sha256:{hex}"))
+}
 
 /// Calls of the last so many seconds, by key.
 #[derive(Default)]
@@ -58,6 +79,7 @@ impl RateCounters {
         now: i64,
         amount: u64,
     ) -> Admission {
+        let key = &held(key);
         let mut shard = self.shard(key).lock();
         let window = Self::window(&mut shard, key, now);
         let admission = window.ask(limit, period, now);
@@ -74,6 +96,7 @@ impl RateCounters {
 
     /// Counts what is known only afterwards.
     pub(crate) fn add(&self, key: &str, period: i64, now: i64, amount: u64) {
+        let key = &held(key);
         let mut shard = self.shard(key).lock();
         let window = Self::window(&mut shard, key, now);
         window.period = window.period.max(period);
@@ -204,6 +227,7 @@ pub(crate) enum OutOf {
 impl QuotaCounters {
     /// Asks for a call and counts `calls` if it is admitted.
     pub(crate) fn take(&self, key: &str, quota: &Quota, now: i64, calls: u64) -> Result<(), OutOf> {
+        let key = &held(key);
         let mut all = self.used.lock();
         let used = Self::entry(&mut all, key, quota, now);
         let wait = used.ends.saturating_sub(now);
@@ -219,6 +243,7 @@ impl QuotaCounters {
 
     /// Counts what is known only afterwards.
     pub(crate) fn add(&self, key: &str, quota: &Quota, now: i64, calls: u64, bytes: u64) {
+        let key = &held(key);
         let mut all = self.used.lock();
         let used = Self::entry(&mut all, key, quota, now);
         used.calls += calls;
@@ -273,6 +298,28 @@ mod tests {
         assert_eq!(take(34_000), Admission::Refused { wait: 26_000 });
         assert_eq!(take(60_000), Admission::Admitted { remaining: 0 });
         assert_eq!(take(60_001), Admission::Refused { wait: 29_999 });
+    }
+
+    #[test]
+    fn a_long_key_costs_no_more_than_a_short_one_and_is_still_its_own() {
+        let counters = RateCounters::default();
+        let long = "x".repeat(60_000);
+        let other = format!("{long}y");
+        for key in [&long, &other] {
+            assert_eq!(
+                counters.take(key, 1, 60_000, 0, 1),
+                Admission::Admitted { remaining: 0 }
+            );
+        }
+        assert_eq!(
+            counters.take(&long, 1, 60_000, 1, 1),
+            Admission::Refused { wait: 59_999 }
+        );
+        let held = counters.shards.iter().flat_map(|shard| {
+            let shard = shard.lock();
+            shard.keys().map(String::len).collect::<Vec<_>>()
+        });
+        assert_eq!(held.collect::<Vec<_>>(), [71, 71]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::policies::{self, Flow};
 use crate::routing::{best, normalise};
 use crate::shared::Shared;
 use crate::subscriptions::{self, Access};
-use crate::target::{Base, Target, parameters};
+use crate::target::{Target, parameters};
 use crate::trace;
 use apim_expressions::{self as expressions, MultiMap};
 use bytes::Bytes;
@@ -134,10 +134,9 @@ async fn process(exchange: &mut Exchange, path: &str, query: &str) {
     };
     exchange.api = Some(found.api);
     note_tracing(exchange);
-    let api = &apis[found.api];
     let rest = &segments[found.consumed..];
     exchange.target = Target {
-        base: api.service_url.as_deref().and_then(Base::parse),
+        base: service.apis[found.api].base.clone(),
         path: if rest.is_empty() {
             String::new()
         } else {

@@ -50,7 +50,8 @@ impl Exchange {
         caller: IpAddr,
     ) -> Self {
         let now = shared.clock.now();
-        let id = uuid::Uuid::new_v4();
+        // Random enough to be told apart; it opens nothing.
+        let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
         let seed = id.as_u64_pair().1;
         Self {
             context: Context {
@@ -234,7 +235,7 @@ impl Exchange {
                 response.body = expressions::Body::new(body);
             }
         }
-        self.fill();
+        self.fill(expression);
         let limits = self.shared.expression_limits;
         let result = expression.evaluate(&mut self.context, &limits);
         for message in self.context.traces.drain(..) {
@@ -266,17 +267,19 @@ impl Exchange {
         })
     }
 
-    /// Fills in what expressions see besides headers and variables.
-    fn fill(&mut self) {
+    /// Fills in what an expression may see besides headers and variables.
+    fn fill(&mut self, expression: &Expression) {
         let now = self.now();
         self.context.now = now;
         self.context.elapsed = now
             .duration_since(self.context.timestamp)
             .try_into()
             .unwrap_or_default();
-        self.context.request.url = self.target.url(&self.context.request.original_url);
         self.context.tracing = self.trace.is_some();
-        if self.filled {
+        if may_read(expression, &["Url"]) {
+            self.context.request.url = self.target.url(&self.context.request.original_url);
+        }
+        if self.filled || !may_read(expression, &DESCRIPTIONS) {
             return;
         }
         self.filled = true;
@@ -289,7 +292,7 @@ impl Exchange {
         };
         self.context.request.certificate =
             self.certificate.as_ref().map(|found| found.seen.clone());
-        self.context.api = self.api().map(seen_api);
+        self.context.api = self.api.map(|place| service.apis[place].seen.clone());
         self.context.operation = self.operation().map(|operation| expressions::Operation {
             id: operation.id.clone(),
             method: operation.method.clone(),
@@ -302,8 +305,9 @@ impl Exchange {
                 apis: configuration
                     .apis
                     .iter()
-                    .filter(|api| api.current && product.apis.contains(&api.id))
-                    .map(seen_api)
+                    .zip(&service.apis)
+                    .filter(|(api, _)| api.current && product.apis.contains(&api.id))
+                    .map(|(_, compiled)| compiled.seen.clone())
                     .collect(),
                 id: product.id.clone(),
                 name: product.name.clone(),
@@ -333,7 +337,26 @@ impl Exchange {
     }
 }
 
-fn seen_api(api: &configuration::Api) -> expressions::Api {
+/// Members of the context that say what was configured.
+const DESCRIPTIONS: [&str; 7] = [
+    "Api",
+    "Operation",
+    "Product",
+    "Subscription",
+    "User",
+    "Deployment",
+    "Certificate",
+];
+
+/// Whether an expression may read a member of one of these names: they stand in
+/// its text then, unless an escape writes their letters otherwise.
+fn may_read(expression: &Expression, names: &[&str]) -> bool {
+    let source = expression.source();
+    names.iter().any(|name| source.contains(name)) || source.contains('\\')
+}
+
+/// What expressions see of an API.
+pub(crate) fn seen_api(api: &configuration::Api) -> expressions::Api {
     expressions::Api {
         id: api.id.clone(),
         is_current_revision: api.current,

@@ -126,6 +126,7 @@ impl Gateway {
             responses: crate::cache::ResponseCache::default(),
             values: crate::cache::ValueCache::default(),
             keys: crate::tokens::KeyCache::default(),
+            tokens: crate::tokens::TokenCache::default(),
             identity_tokens: crate::tokens::IdentityTokens::default(),
             traces: crate::trace::TraceStore::default(),
             debug: crate::debug::DebugTokens::default(),

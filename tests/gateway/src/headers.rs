@@ -39,14 +39,16 @@ pub(crate) fn from_wire(headers: &HeaderMap) -> MultiMap {
 /// Header names reach the gateway in lower case; policies that list headers
 /// show them as they are usually written.
 fn canonical(name: &str) -> String {
+    let mut name = name.to_owned();
     let mut up = true;
-    name.chars()
-        .map(|c| {
-            let c = if up { c.to_ascii_uppercase() } else { c };
-            up = c == '-';
-            c
-        })
-        .collect()
+    // Names of headers are ASCII.
+    for at in 0..name.len() {
+        if up && let Some(letter) = name.get_mut(at..=at) {
+            letter.make_ascii_uppercase();
+        }
+        up = name.as_bytes()[at] == b'-';
+    }
+    name
 }
 
 /// A value as text: UTF-8 where it is that, else byte by byte.

@@ -1,6 +1,6 @@
 //! The listener: TLS, HTTP/1.1 and HTTP/2, slow and broken clients.
 
-use crate::body::impatient;
+use crate::body::{SLOWEST, impatient};
 use crate::certificate;
 use crate::client::certificates;
 use crate::engine::{self, Peer};
@@ -187,7 +187,7 @@ where
         let (shared, peer) = (Arc::clone(&shared), peer.clone());
         async move {
             let patience = shared.limits.body_timeout;
-            let request = request.map(|body| impatient(body, patience));
+            let request = request.map(|body| impatient(body, patience, Some(SLOWEST)));
             Ok::<_, Infallible>(engine::handle(&shared, request, &peer).await)
         }
     });

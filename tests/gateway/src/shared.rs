@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::compile::Snapshot;
 use crate::counters::{QuotaCounters, RateCounters};
 use crate::debug::DebugTokens;
-use crate::tokens::KeyCache;
+use crate::tokens::{KeyCache, TokenCache};
 use crate::trace::TraceStore;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ pub struct Limits {
     pub url: usize,
     /// How long a client may take to send a request's head.
     pub head_timeout: Duration,
-    /// How long a client may pause while it sends a body.
+    /// How long a client may pause while it sends a body, and how far it may
+    /// fall behind 240 bytes a second.
     pub body_timeout: Duration,
     /// Connections that are served at once.
     pub connections: usize,
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) responses: ResponseCache,
     pub(crate) values: ValueCache,
     pub(crate) keys: KeyCache,
+    pub(crate) tokens: TokenCache,
     pub(crate) identity_tokens: crate::tokens::IdentityTokens,
     pub(crate) traces: TraceStore,
     pub(crate) debug: DebugTokens,

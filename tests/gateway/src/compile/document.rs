@@ -70,6 +70,14 @@ impl Document {
                     "Policy section is not allowed in the specified scope",
                 ));
             };
+            // The last of two would take the place of the first, and of what
+            // that protects.
+            if document.sections[place].is_some() {
+                return Err(CompileError::new(
+                    element,
+                    "Policy section must not be specified more than once",
+                ));
+            }
             compiler.section = SECTIONS[place];
             document.sections[place] = Some(Self::section(element, compiler)?);
         }

@@ -2,7 +2,9 @@
 
 use super::{Chain, CompileError, Compiler, Document, Scope};
 use crate::configuration::{self, Configuration};
+use crate::exchange::seen_api;
 use crate::routing::{ApiIndex, Template};
+use crate::target::Base;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -31,6 +33,10 @@ pub(crate) struct CompiledService {
 /// One revision of an API.
 pub(crate) struct CompiledApi {
     document: Option<Arc<Document>>,
+    /// Its backend's address, where it has a good one.
+    pub(crate) base: Option<Base>,
+    /// What expressions see of it.
+    pub(crate) seen: apim_expressions::Api,
     /// In the order of the API's operations.
     pub(crate) operations: Vec<CompiledOperation>,
     /// Schemas that were asked for, ready to validate.
@@ -111,6 +117,8 @@ impl CompiledService {
             .iter()
             .map(|api| CompiledApi {
                 document: document(&api.policy, Scope::Api),
+                base: api.service_url.as_deref().and_then(Base::parse),
+                seen: seen_api(api),
                 operations: api
                     .operations
                     .iter()

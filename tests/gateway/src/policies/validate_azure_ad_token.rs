@@ -8,7 +8,7 @@ use super::{Flow, Policy};
 use crate::compile::{CompileError, Compiler, Reader, Value};
 use crate::error::PolicyError;
 use crate::exchange::Exchange;
-use crate::tokens::{Refusal, Rules, key_id, verify};
+use crate::tokens::{Refusal, Rules, verify};
 use async_trait::async_trait;
 use policy_document::Element;
 use std::sync::Arc;
@@ -67,7 +67,8 @@ impl ValidateAzureAdToken {
         };
         let authority = authority.trim().trim_end_matches('/');
         let tenant = tenant.trim();
-        let key_id = key_id(&token);
+        let token = shared.tokens.read(&token);
+        let key_id = token.as_ref().ok().and_then(|token| token.key_id());
         let unreachable = |reason: String| {
             Failure::Refused(Refusal {
                 reason: "TokenSignatureKeyNotFound",
@@ -79,7 +80,7 @@ impl ValidateAzureAdToken {
         let mut keys = Vec::new();
         for version in ["v2.0/", ""] {
             let url = format!("{authority}/{tenant}/{version}.well-known/openid-configuration");
-            let provider = shared.keys.get(&shared, &url, key_id.as_deref()).await;
+            let provider = shared.keys.get(&shared, &url, key_id).await;
             let provider = provider.map_err(unreachable)?;
             issuers.push(provider.issuer);
             keys.extend(provider.keys.iter().cloned());
@@ -93,7 +94,8 @@ impl ValidateAzureAdToken {
             claims: self.rules.claims(exchange).await?,
         };
         let now = exchange.now().as_second();
-        let token = verify(&token, &keys, &rules, now).map_err(Failure::Refused)?;
+        let token = token.and_then(|token| verify(token, &keys, &rules, now));
+        let token = token.map_err(Failure::Refused)?;
         let seen = token.seen();
         let claim = |name: &str| seen.claims.get(name).and_then(|values| values.first());
         let clients = trimmed(exchange, &self.clients).await?;

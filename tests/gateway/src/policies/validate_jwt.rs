@@ -6,7 +6,7 @@ use super::{Flow, Policy};
 use crate::compile::{CompileError, Compiler, Reader, Value};
 use crate::error::PolicyError;
 use crate::exchange::Exchange;
-use crate::tokens::{KeyKind, Refusal, Rules, VerificationKey, key_id, verify};
+use crate::tokens::{KeyKind, Refusal, Rules, Serial, VerificationKey, verify};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -96,6 +96,7 @@ fn read_key(reader: &Reader<'_, '_, '_>) -> Result<Key, CompileError> {
     if let Some(certificate) = reader.text_of("certificate-id")? {
         let key = certificate_key(reader, &certificate)?;
         return Ok(Key::Known(VerificationKey {
+            serial: Serial::next(),
             id,
             kind: KeyKind::Rsa,
             key,
@@ -112,6 +113,7 @@ fn read_key(reader: &Reader<'_, '_, '_>) -> Result<Key, CompileError> {
         };
         return match DecodingKey::from_rsa_components(&url_safe(&n), &url_safe(&e)) {
             Ok(key) => Ok(Key::Known(VerificationKey {
+                serial: Serial::next(),
                 id,
                 kind: KeyKind::Rsa,
                 key,
@@ -163,6 +165,7 @@ fn certificate_key(reader: &Reader<'_, '_, '_>, id: &str) -> Result<DecodingKey,
 fn secret(text: &str) -> Option<VerificationKey> {
     let bytes = STANDARD.decode(text.trim()).ok()?;
     Some(VerificationKey {
+        serial: Serial::next(),
         id: None,
         kind: KeyKind::Symmetric,
         key: DecodingKey::from_secret(&bytes),
@@ -218,8 +221,10 @@ impl ValidateJwt {
         let Some(token) = self.rules.token(exchange).await? else {
             return Err(Failure::Refused(missing()));
         };
-        let key_id = key_id(&token);
-        let (keys, owners) = self.keys(exchange, key_id.as_deref()).await?;
+        let shared = std::sync::Arc::clone(&exchange.shared);
+        let token = shared.tokens.read(&token);
+        let key_id = token.as_ref().ok().and_then(|token| token.key_id());
+        let (keys, owners) = self.keys(exchange, key_id).await?;
         let mut issuers = trimmed(exchange, &self.issuers).await?;
         // Documented: without issuers, those of the OpenID configurations.
         if issuers.is_empty() {
@@ -240,7 +245,8 @@ impl ValidateJwt {
             claims: self.rules.claims(exchange).await?,
         };
         let now = exchange.now().as_second();
-        let token = verify(&token, &keys, &rules, now).map_err(Failure::Refused)?;
+        let token = token.and_then(|token| verify(token, &keys, &rules, now));
+        let token = token.map_err(Failure::Refused)?;
         if let Some(variable) = &self.rules.output {
             let variables = &mut exchange.context.variables;
             variables.insert(variable.clone(), token.seen().into());

@@ -1,12 +1,14 @@
 //! Whether a JSON Web Token is good. Signatures are the library's matter; what
 //! the claims must say is decided here, on a time that is passed in.
 
-use super::keys::VerificationKey;
+use super::keys::{Serial, VerificationKey};
 use apim_expressions::Jwt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, Validation};
+use jsonwebtoken::Algorithm;
+use moka::sync::Cache;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// The longest token that is looked at, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -55,14 +57,62 @@ fn refuse<T>(reason: &'static str, message: impl Into<String>) -> Result<T, Refu
 }
 
 /// A token that was accepted.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct VerifiedToken {
-    pub(crate) algorithm: String,
-    pub(crate) kind: String,
-    pub(crate) claims: Claims,
+#[derive(Debug, Clone)]
+pub(crate) struct VerifiedToken(Arc<Parts>);
+
+/// Bytes of tokens that are kept.
+const KEPT: u64 = 16 * 1024 * 1024;
+
+/// Tokens whose signatures were good, and the key that showed it. That never
+/// changes; what can (time, the keys that are trusted now, what a policy asks
+/// for) is looked at for every request. Tokens that nobody signed are not
+/// kept, so nobody without a key can fill it.
+pub(crate) struct TokenCache(Cache<String, (Arc<Parts>, Serial)>);
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        // The text, and about as much again for its claims as they are read.
+        let weigh = |token: &String, _: &(Arc<Parts>, Serial)| {
+            u32::try_from(token.len().saturating_mul(3)).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(KEPT).weigher(weigh).build())
+    }
+}
+
+impl TokenCache {
+    /// Reads a token; nothing of it is to be believed yet.
+    pub(crate) fn read<'t>(&'t self, text: &'t str) -> Result<ReadToken<'t>, Refusal> {
+        let (parts, signed_by) = match self.0.get(text) {
+            Some((parts, key)) => (parts, Some(key)),
+            None => (Arc::new(parts(text)?), None),
+        };
+        Ok(ReadToken {
+            text,
+            parts,
+            signed_by,
+            cache: self,
+        })
+    }
+}
+
+/// A token that was read and not verified.
+pub(crate) struct ReadToken<'t> {
+    text: &'t str,
+    parts: Arc<Parts>,
+    /// The key that verified its signature before.
+    signed_by: Option<Serial>,
+    cache: &'t TokenCache,
+}
+
+impl ReadToken<'_> {
+    /// The key id that it names.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.parts.key_id.as_deref()
+    }
 }
 
 /// The parts of a token, not verified.
+#[derive(Debug)]
 struct Parts {
     algorithm: String,
     key_id: Option<String>,
@@ -110,38 +160,29 @@ fn parts(token: &str) -> Result<Parts, Refusal> {
     })
 }
 
-/// The key id that a token names, without looking at anything else.
-pub(crate) fn key_id(token: &str) -> Option<String> {
-    parts(token).ok()?.key_id
-}
-
 /// Whether a token is good now (in seconds since 1970).
 pub(crate) fn verify(
-    token: &str,
+    token: ReadToken<'_>,
     keys: &[VerificationKey],
     rules: &Rules,
     now: i64,
 ) -> Result<VerifiedToken, Refusal> {
-    let parts = parts(token)?;
-    check_signature(token, &parts, keys, rules)?;
-    check_times(&parts.claims, rules, now)?;
-    check_names(&parts.claims, rules)?;
+    check_signature(&token, keys, rules)?;
+    let claims = &token.parts.claims;
+    check_times(claims, rules, now)?;
+    check_names(claims, rules)?;
     for claim in &rules.claims {
-        check_claim(&parts.claims, claim)?;
+        check_claim(claims, claim)?;
     }
-    Ok(VerifiedToken {
-        algorithm: parts.algorithm,
-        kind: parts.kind,
-        claims: parts.claims,
-    })
+    Ok(VerifiedToken(token.parts))
 }
 
 fn check_signature(
-    token: &str,
-    parts: &Parts,
+    token: &ReadToken<'_>,
     keys: &[VerificationKey],
     rules: &Rules,
 ) -> Result<(), Refusal> {
+    let parts = &token.parts;
     if parts.algorithm.eq_ignore_ascii_case("none") || !parts.signed {
         // Only a token that claims no signature may go without one.
         let honest = parts.algorithm.eq_ignore_ascii_case("none") && !parts.signed;
@@ -174,21 +215,26 @@ fn check_signature(
             "JWT signature verification key not found.",
         );
     }
-    let mut validation = Validation::new(algorithm);
-    validation.algorithms = vec![algorithm];
-    // Time, audience and issuer are checked on what policies say.
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    let good = named
-        .into_iter()
-        .filter(fits)
-        .any(|key| jsonwebtoken::decode::<Claims>(token, &key.key, &validation).is_ok());
-    if good {
-        Ok(())
-    } else {
-        refuse("TokenSignatureInvalid", "JWT signature validation failed.")
+    let mut fitting = named.into_iter().filter(fits);
+    if let Some(known) = token.signed_by
+        && fitting.clone().any(|key| key.serial == known)
+    {
+        return Ok(());
+    }
+    let Some((message, signature)) = token.text.rsplit_once('.') else {
+        return refuse("JwtInvalid", "JWT is malformed.");
+    };
+    let good = fitting.find(|key| {
+        let message = message.as_bytes();
+        jsonwebtoken::crypto::verify(signature, message, &key.key, algorithm).unwrap_or(false)
+    });
+    match good {
+        Some(key) => {
+            let kept = (Arc::clone(parts), key.serial);
+            token.cache.0.insert(token.text.to_owned(), kept);
+            Ok(())
+        }
+        None => refuse("TokenSignatureInvalid", "JWT signature validation failed."),
     }
 }
 
@@ -301,17 +347,18 @@ impl VerifiedToken {
     /// What expressions see of it.
     pub(crate) fn seen(&self) -> Jwt {
         let text = |name: &str| {
-            let found = values(self.claims.get(name));
+            let found = values(self.0.claims.get(name));
             found.into_iter().next().unwrap_or_default()
         };
         let moment = |name: &str| {
-            let seconds = time(&self.claims, name).ok().flatten()?;
+            let seconds = time(&self.0.claims, name).ok().flatten()?;
             jiff::Timestamp::from_second(seconds).ok()
         };
         Jwt {
-            algorithm: self.algorithm.clone(),
-            audiences: values(self.claims.get("aud")),
+            algorithm: self.0.algorithm.clone(),
+            audiences: values(self.0.claims.get("aud")),
             claims: self
+                .0
                 .claims
                 .iter()
                 .map(|(name, value)| (name.clone(), values(Some(value))))
@@ -322,7 +369,7 @@ impl VerifiedToken {
             issued_at: moment("iat"),
             not_before: moment("nbf"),
             subject: text("sub"),
-            token_type: self.kind.clone(),
+            token_type: self.0.kind.clone(),
         }
     }
 }
@@ -340,6 +387,7 @@ mod tests {
 
     fn keys() -> Vec<VerificationKey> {
         vec![VerificationKey {
+            serial: Serial::next(),
             id: Some("k1".to_owned()),
             kind: KeyKind::Symmetric,
             key: DecodingKey::from_secret(SECRET),
@@ -362,10 +410,71 @@ mod tests {
     }
 
     fn reason(token: &str, rules: &Rules) -> &'static str {
-        match verify(token, &keys(), rules, NOW) {
+        match checked(token, rules) {
             Ok(_) => "accepted",
             Err(refusal) => refusal.reason,
         }
+    }
+
+    /// By a gateway that has never seen the token.
+    fn checked(token: &str, rules: &Rules) -> Result<VerifiedToken, Refusal> {
+        let cache = TokenCache::default();
+        verify(cache.read(token)?, &keys(), rules, NOW)
+    }
+
+    #[test]
+    fn a_token_that_was_good_once_is_measured_again_by_time_rules_and_todays_keys() {
+        let cache = TokenCache::default();
+        let token = signed(Some("k1"), &json!({"exp": NOW + 60, "aud": "a"}));
+        let keys = keys();
+        let check = |keys: &[VerificationKey], rules: &Rules, now: i64| {
+            let read = cache.read(&token).expect("a token");
+            let known = read.signed_by.is_some();
+            let verified = verify(read, keys, rules, now);
+            (
+                known,
+                verified.map_or_else(|refusal| refusal.reason, |_| "accepted"),
+            )
+        };
+        assert_eq!(check(&keys, &rules(), NOW), (false, "accepted"));
+        assert_eq!(check(&keys, &rules(), NOW), (true, "accepted"));
+        assert_eq!(check(&keys, &rules(), NOW + 60), (true, "TokenExpired"));
+        let other = Rules {
+            audiences: vec!["b".to_owned()],
+            ..rules()
+        };
+        assert_eq!(check(&keys, &other, NOW), (true, "TokenAudienceNotAllowed"));
+        let stranger = VerificationKey {
+            serial: Serial::next(),
+            key: DecodingKey::from_secret(b"another secret, as long as that"),
+            ..keys[0].clone()
+        };
+        assert_eq!(
+            check(&[stranger], &rules(), NOW),
+            (true, "TokenSignatureInvalid")
+        );
+        let revoked = VerificationKey {
+            id: Some("k2".to_owned()),
+            ..keys[0].clone()
+        };
+        assert_eq!(
+            check(&[revoked], &rules(), NOW),
+            (true, "TokenSignatureKeyNotFound")
+        );
+        let narrowed = VerificationKey {
+            only: Some(Algorithm::HS512),
+            ..keys[0].clone()
+        };
+        assert_eq!(
+            check(&[narrowed], &rules(), NOW),
+            (true, "TokenSignatureInvalid")
+        );
+        // Read anew after an hour: the same key, another serial number.
+        let again = VerificationKey {
+            serial: Serial::next(),
+            ..keys[0].clone()
+        };
+        assert_eq!(check(&[again], &rules(), NOW), (true, "accepted"));
     }
 
     #[test]
@@ -489,7 +598,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_token_that_nobody_signed_is_accepted(token in ".{0,200}") {
-            prop_assert!(verify(&token, &keys(), &rules(), NOW).is_err());
+            prop_assert!(checked(&token, &rules()).is_err());
         }
 
         #[test]
@@ -501,7 +610,7 @@ mod tests {
             if let Ok(changed) = String::from_utf8(bytes)
                 && changed != token
             {
-                prop_assert!(verify(&changed, &keys(), &rules(), NOW).is_err());
+                prop_assert!(checked(&changed, &rules()).is_err());
             }
         }
     }

@@ -9,6 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// "Keys are refreshed every hour."
 const REFRESH: SignedDuration = SignedDuration::from_hours(1);
@@ -20,11 +21,24 @@ const AFTER_FAILURE: SignedDuration = SignedDuration::from_secs(10);
 /// A key that verifies tokens.
 #[derive(Clone)]
 pub(crate) struct VerificationKey {
+    /// Tells keys apart: no two are made with the same.
+    pub(crate) serial: Serial,
     pub(crate) id: Option<String>,
     pub(crate) kind: KeyKind,
     pub(crate) key: DecodingKey,
     /// The only algorithm that the key's owner allows, where it says so.
     pub(crate) only: Option<Algorithm>,
+}
+
+/// The number of a key that was read: one that is read again gets another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Serial(u64);
+
+impl Serial {
+    pub(crate) fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// Which algorithms a key can be used with: a public key is never a secret.
@@ -58,6 +72,7 @@ impl VerificationKey {
             return None;
         };
         Some(Self {
+            serial: Serial::next(),
             id: jwk.common.key_id.clone(),
             kind: KeyKind::Rsa,
             key: DecodingKey::from_jwk(jwk).ok()?,

@@ -5,8 +5,8 @@ mod jwt;
 mod keys;
 
 pub(crate) use identity::IdentityTokens;
-pub(crate) use jwt::{Refusal, RequiredClaim, Rules, key_id, verify};
-pub(crate) use keys::{KeyCache, KeyKind, VerificationKey};
+pub(crate) use jwt::{Refusal, RequiredClaim, Rules, TokenCache, verify};
+pub(crate) use keys::{KeyCache, KeyKind, Serial, VerificationKey};
 
 use crate::body::collect;
 use crate::client::{ClientError, HttpClient};

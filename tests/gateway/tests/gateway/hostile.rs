@@ -151,6 +151,183 @@ async fn clients_that_are_slow_or_send_too_much_are_cut_off() {
     assert_eq!(stage.backend.calls(), 0);
 }
 
+#[tokio::test]
+async fn chunks_that_servers_count_differently_are_refused() {
+    let stage = Stage::new("").await;
+    let hidden = "GET /shop/items/hidden HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let heads = [
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: \u{b}chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding : chunked",
+        "Content-Length: 3, 3",
+        "Content-Length: 3 3",
+        "Content-Length: -1",
+        "Content-Length: 18446744073709551616",
+        "X: a\rb",
+        "X: a\u{0}b",
+        "X\u{b}: a",
+        ": a",
+        "X",
+    ];
+    for head in heads {
+        let request =
+            format!("POST /shop/items HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n0\r\n\r\n{hidden}");
+        let answer = raw(&stage, request.as_bytes()).await;
+        assert_eq!(statuses(&answer), ["400"], "{head:?}\n{answer}");
+    }
+    for chunks in [
+        "0x3\r\nabc\r\n0\r\n\r\n",
+        "+3\r\nabc\r\n0\r\n\r\n",
+        "-1\r\nabc\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "3\nabc\r\n0\r\n\r\n",
+        "\r\n0\r\n\r\n",
+    ] {
+        let request = format!(
+            "POST /shop/items HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{hidden}"
+        );
+        let answer = raw(&stage, request.as_bytes()).await;
+        let told = statuses(&answer);
+        assert!(told.len() == 1 && told[0] != "200", "{chunks:?}\n{answer}");
+    }
+    assert!(
+        stage
+            .backend
+            .seen()
+            .iter()
+            .all(|seen| !seen.target.contains("hidden"))
+    );
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_sends_becomes_a_line_of_a_message() {
+    let from_query = "@(context.Request.OriginalUrl.Query.GetValueOrDefault(\"q\", \"\"))";
+    let header = format!("<set-header name=\"X-Sent\"><value>{from_query}</value></set-header>");
+    let request = Stage::new(&inbound(&header)).await;
+    let response = Stage::new(&format!("<outbound><base />{header}</outbound>")).await;
+    let query = Stage::new(&inbound(&format!(
+        "<set-query-parameter name=\"sent\"><value>{from_query}</value></set-query-parameter>"
+    )))
+    .await;
+    let broken = [
+        "a%0d%0aX-Injected:%201",
+        "a%0aX-Injected:%201",
+        "a%0dX-Injected:%201",
+        "a%00b",
+        "a%0d%0a%0d%0aGET%20/shop/items/hidden%20HTTP/1.1",
+    ];
+    for sent in broken {
+        let path = format!("/shop/items/7?q={sent}");
+        for stage in [&request, &response] {
+            let answer = stage.get(&path).await;
+            assert_eq!(answer.status, 500, "{sent}");
+            assert_eq!(answer.header("x-injected"), None);
+            assert_eq!(answer.header("x-sent"), None);
+        }
+        assert_eq!(query.get(&path).await.whole(), (200, "ok"), "{sent}");
+        let seen = query.backend.last();
+        assert_eq!(seen.header("x-injected"), None);
+        assert!(seen.target.starts_with("/items/7?q=a%0"), "{}", seen.target);
+        let lines = ['\r', '\n', '\0', ' '];
+        assert!(!seen.target.contains(lines), "{}", seen.target);
+    }
+    assert_eq!(request.backend.calls(), 0);
+    assert_eq!(query.backend.calls(), broken.len());
+    // Text that is no line break stays.
+    let path = "/shop/items/7?q=a%20b";
+    assert_eq!(response.get(path).await.header("x-sent"), Some("a b"));
+    request.get(path).await;
+    assert_eq!(request.backend.last().header("x-sent"), Some("a b"));
+}
+
+/// Sends bytes one at a time, with a pause before each, until nobody listens or
+/// all are sent; then what was answered.
+async fn drip(stage: &Stage, start: &[u8], drop: u8, most: usize) -> String {
+    let mut stream = TcpStream::connect(stage.gateway.address())
+        .await
+        .expect("a connection");
+    stream.write_all(start).await.expect("sent");
+    let (mut read, mut write) = stream.split();
+    let mut answer = Vec::new();
+    let dripping = async {
+        for _ in 0..most {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if write.write_all(&[drop]).await.is_err() {
+                break;
+            }
+        }
+        // Whoever is still waited for is waited for to the end.
+        std::future::pending::<()>().await;
+    };
+    let reading = read.read_to_end(&mut answer);
+    let ended = tokio::time::timeout(Duration::from_mins(1), async {
+        tokio::select! {
+            _ = reading => {}
+            () = dripping => {}
+        }
+    });
+    ended.await.expect("the gateway ends it");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_client_that_never_stops_dripping_is_cut_off() {
+    let options = Options {
+        listen: LOOPBACK,
+        limits: Limits {
+            head_timeout: Duration::from_millis(300),
+            body_timeout: Duration::from_millis(300),
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
+    let buffering = inbound("<set-body>@(context.Request.Body.As<string>())</set-body>");
+    let stage = Stage::as_said(Backend::ok().await, &buffering, options, |_| {}).await;
+    // Far more than can be sent within the limits.
+    let head = b"GET /shop/items/7 HTTP/1.1\r\nHost: a\r\nX: ";
+    let slow_head = drip(&stage, head, b'x', 10_000).await;
+    assert!(
+        ["", "408"].contains(&statuses(&slow_head).concat().as_str()),
+        "{slow_head}"
+    );
+    let body = b"POST /shop/items HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\n";
+    let slow_body = drip(&stage, body, b'x', 10_000).await;
+    assert_eq!(statuses(&slow_body), ["408"], "{slow_body}");
+    let chunks = b"POST /shop/items HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1";
+    let endless_size = drip(&stage, chunks, b';', 10_000).await;
+    assert!(
+        ["", "400", "408"].contains(&statuses(&endless_size).concat().as_str()),
+        "{endless_size}"
+    );
+    assert_eq!(stage.backend.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_cut_at_the_limit() {
+    let options = Options {
+        listen: LOOPBACK,
+        limits: Limits {
+            buffered_body: 1000,
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
+    let buffering = inbound("<set-body>@(context.Request.Body.As<string>())</set-body>");
+    let stage = Stage::as_said(Backend::ok().await, &buffering, options, |_| {}).await;
+    let head = "POST /shop/items HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    let chunk = format!("{:x}\r\n{}\r\n", 400, "x".repeat(400));
+    for (count, status) in [(2, "200"), (3, "413"), (500, "413")] {
+        let request = format!("{head}{}0\r\n\r\n", chunk.repeat(count));
+        let answer = raw(&stage, request.as_bytes()).await;
+        assert_eq!(statuses(&answer), [status], "{count} chunks: {answer}");
+    }
+    assert_eq!(stage.backend.calls(), 1);
+    assert_eq!(stage.backend.last().body.len(), 800);
+}
+
 fn any_request() -> impl Strategy<Value = Vec<u8>> {
     let header = ("[A-Za-z-]{1,12}", "[ -~\\x80-\\xff]{0,30}");
     let headers = proptest::collection::vec(header, 0..6);

@@ -8,6 +8,8 @@ mod caching;
 mod certificates;
 mod documents;
 mod expressions;
+mod forged;
+mod fuzzed;
 mod hostile;
 mod limits;
 mod routing;

@@ -14,16 +14,16 @@ use std::sync::{Arc, OnceLock};
 /// 32 bytes.
 const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-fn hs256(claims: &Value) -> String {
+pub(crate) fn hs256(claims: &Value) -> String {
     let key = EncodingKey::from_base64_secret(SECRET).expect("a key");
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).expect("a token")
 }
 
-fn bearer(token: &str) -> String {
+pub(crate) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-fn with_secret(attributes: &str, rest: &str) -> String {
+pub(crate) fn with_secret(attributes: &str, rest: &str) -> String {
     inbound(&format!(
         "<validate-jwt {attributes}><issuer-signing-keys><key>{SECRET}</key></issuer-signing-keys>{rest}</validate-jwt>"
     ))
@@ -139,13 +139,13 @@ async fn a_policy_says_what_is_answered_and_where_the_token_is() {
     assert_eq!(other.get_with(&[("x-token", &forever)]).await.status, 200);
 }
 
-struct RsaKey {
-    id: &'static str,
-    encoding: EncodingKey,
-    jwk: Value,
+pub(crate) struct RsaKey {
+    pub(crate) id: &'static str,
+    pub(crate) encoding: EncodingKey,
+    pub(crate) jwk: Value,
 }
 
-fn rsa_keys() -> &'static [RsaKey; 2] {
+pub(crate) fn rsa_keys() -> &'static [RsaKey; 2] {
     static KEYS: OnceLock<[RsaKey; 2]> = OnceLock::new();
     KEYS.get_or_init(|| {
         ["k1", "k2"].map(|id| {
@@ -158,14 +158,14 @@ fn rsa_keys() -> &'static [RsaKey; 2] {
     })
 }
 
-fn rs256(key: &RsaKey, algorithm: Algorithm, claims: &Value) -> String {
+pub(crate) fn rs256(key: &RsaKey, algorithm: Algorithm, claims: &Value) -> String {
     let mut header = Header::new(algorithm);
     header.kid = Some(key.id.to_owned());
     jsonwebtoken::encode(&header, claims, &key.encoding).expect("a token")
 }
 
 /// An OpenID provider whose keys can be changed.
-async fn provider(keys: Arc<Mutex<Vec<Value>>>) -> Backend {
+pub(crate) async fn provider(keys: Arc<Mutex<Vec<Value>>>) -> Backend {
     let url: Arc<OnceLock<String>> = Arc::default();
     let base = Arc::clone(&url);
     let provider = Backend::start(move |seen: &Seen| {
