@@ -160,6 +160,10 @@ struct Follower(Arc<ConfigMaps>);
 impl Follow for Follower {
     type Kind = ConfigMap;
 
+    fn kind(&self) -> &'static str {
+        "ConfigMap"
+    }
+
     fn seen(&self, object: &ConfigMap) {
         let texts = object.data.iter().flatten();
         let bytes = object.binary_data.iter().flatten();

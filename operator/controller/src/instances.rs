@@ -560,6 +560,10 @@ struct Follower(Arc<Instances>);
 impl Follow for Follower {
     type Kind = ApimInstance;
 
+    fn kind(&self) -> &'static str {
+        "ApimInstance"
+    }
+
     fn seen(&self, object: &ApimInstance) {
         self.0.changed(object);
     }

@@ -288,6 +288,10 @@ struct Follower(Arc<PolicyPlugins>);
 impl Follow for Follower {
     type Kind = PolicyPlugin;
 
+    fn kind(&self) -> &'static str {
+        "PolicyPlugin"
+    }
+
     fn seen(&self, object: &PolicyPlugin) {
         self.0.changed(object);
     }

@@ -26,7 +26,7 @@ use kube::runtime::controller::Action;
 use operator_core::apim::PlanSummary;
 use operator_core::build::build;
 use operator_core::class::ErrorClass;
-use operator_core::desired::{Desired, Exposure};
+use operator_core::desired::Desired;
 use operator_core::names::{ContentHash, FINALIZER, InstanceName};
 use operator_core::pace::Pace;
 use operator_core::retry::{Next, Outcome};
@@ -285,7 +285,7 @@ async fn run(ctx: &Context, subject: &Subject, mut seat: Seat) -> Result<End, Er
         }
     } else {
         if !ingress.left_alone {
-            stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
+            stages.exposure = exposure::step(ctx, subject, &mut desired, &claim, &mut facts).await;
         }
         monitor::step(ctx, subject, &desired).await?;
 
@@ -309,10 +309,11 @@ async fn run(ctx: &Context, subject: &Subject, mut seat: Seat) -> Result<End, Er
             stages.apim = publish::read_back(ctx, &desired, &claim).await;
         }
         if stages.apim == Step::Done || stages.apim == Step::NotNeeded {
-            exposure::remove_unused(ctx, subject, &desired).await?;
+            exposure::remove_unused(ctx, subject, &desired).await;
             if stages.exposure == Step::Done && !ingress.left_alone {
                 // The old path, should there be one, is not called any more.
-                stages.exposure = exposure::step(ctx, subject, &desired, &claim, &mut facts).await;
+                stages.exposure =
+                    exposure::step(ctx, subject, &mut desired, &claim, &mut facts).await;
             }
         }
     }
@@ -506,11 +507,8 @@ fn input_hash(desired: &Desired, retry: Option<&str>) -> ContentHash {
         .policy
         .as_ref()
         .map(|policy| (&policy.api.hash, policy.hash()));
-    let ingress = match &desired.exposure {
-        Exposure::Ingress(ingress) => Some(ingress),
-        Exposure::InCluster { .. } | Exposure::External { .. } => None,
-    };
-    ContentHash::of_json(&(&desired.instance, &desired.api, policy, ingress, retry))
+    let object = desired.exposure.object().map(|_| &desired.exposure);
+    ContentHash::of_json(&(&desired.instance, &desired.api, policy, object, retry))
 }
 
 /// Turns the stages into what happens next.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher::watcher};
@@ -17,12 +16,16 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
 use crate::metrics::Metrics;
-use crate::world::{IngressNews, World};
+use crate::world::World;
 
-/// The label of every Ingress that the operator makes.
+mod kinds;
+
+pub(crate) use kinds::{is_installed, resource};
+
+/// The label of every object that the operator makes.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "apim-operator");
 
-/// The cause where an Ingress got its address, or another.
+/// The cause where an object of ours got its address, or another.
 pub(crate) const ADDRESS: &str = "Address";
 
 /// What must be reconciled, and why.
@@ -83,51 +86,87 @@ impl Synced {
 
 /// Follows one kind of object.
 pub(crate) trait Follow: Send + Sync + 'static {
-    type Kind: Resource<DynamicType: Default> + Clone + DeserializeOwned + Debug + Send + 'static;
+    type Kind: Resource + Clone + DeserializeOwned + Debug + Send + 'static;
+    /// For messages.
+    fn kind(&self) -> &'static str;
     fn seen(&self, object: &Self::Kind);
     fn gone(&self, key: &ObjectKey);
     fn known(&self) -> Vec<ObjectKey>;
 }
 
+/// A kind that is followed.
+struct Watched {
+    /// Whether everything was seen that was there when it started.
+    done: watch::Sender<bool>,
+    /// Whether not every cluster has it.
+    optional: bool,
+}
+
 pub(crate) fn follow<F: Follow>(api: Api<F::Kind>, config: watcher::Config, follower: F) -> Synced {
     let (done, synced) = watch::channel(false);
     tokio::spawn(async move {
-        let stream = watcher(api, config).default_backoff();
-        pin_mut!(stream);
-        // What a new list holds, while it is being read: what is known but not
-        // in it was deleted while nobody watched.
-        let mut listed: HashSet<ObjectKey> = HashSet::new();
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(Event::Init) => listed.clear(),
-                Ok(Event::InitApply(object)) => {
-                    listed.insert(key_of(&object));
-                    follower.seen(&object);
-                }
-                Ok(Event::InitDone) => {
-                    for key in follower.known() {
-                        if !listed.contains(&key) {
-                            follower.gone(&key);
-                        }
+        let watched = Watched {
+            done,
+            optional: false,
+        };
+        run(api, config, &watched, &follower).await;
+    });
+    Synced(synced)
+}
+
+/// Follows a kind; ends where it is optional and turns out not to be installed.
+async fn run<F: Follow>(
+    api: Api<F::Kind>,
+    config: watcher::Config,
+    watched: &Watched,
+    follower: &F,
+) {
+    let stream = watcher(api, config).default_backoff();
+    pin_mut!(stream);
+    // What a new list holds, while it is being read: what is known but not
+    // in it was deleted while nobody watched.
+    let mut listed: HashSet<ObjectKey> = HashSet::new();
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(object)) => {
+                listed.insert(key_of(&object));
+                follower.seen(&object);
+            }
+            Ok(Event::InitDone) => {
+                for key in follower.known() {
+                    if !listed.contains(&key) {
+                        follower.gone(&key);
                     }
-                    listed.clear();
-                    done.send_replace(true);
                 }
-                Ok(Event::Apply(object)) => follower.seen(&object),
-                Ok(Event::Delete(object)) => follower.gone(&key_of(&object)),
-                Err(error) => {
-                    let kind = F::Kind::kind(&Default::default()).into_owned();
-                    tracing::warn!(%error, kind, "a watch failed and is started again");
-                    // Where the kind is not installed there is nothing to wait
-                    // for; should it be installed later, the watch finds it.
-                    if is_not_installed(&error) {
-                        done.send_replace(true);
-                    }
+                listed.clear();
+                watched.done.send_replace(true);
+            }
+            Ok(Event::Apply(object)) => follower.seen(&object),
+            Ok(Event::Delete(object)) => follower.gone(&key_of(&object)),
+            Err(error) if watched.optional && is_out_of_reach(&error) => return,
+            Err(error) => {
+                let kind = follower.kind();
+                tracing::warn!(%error, kind, "a watch failed and is started again");
+                // Where the kind is not installed there is nothing to wait
+                // for; should it be installed later, the watch finds it.
+                if is_not_installed(&error) {
+                    watched.done.send_replace(true);
                 }
             }
         }
-    });
-    Synced(synced)
+    }
+}
+
+/// Whether the kind is not installed, or this process may not read it.
+fn is_out_of_reach(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
+    let (InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))) =
+        error
+    else {
+        return false;
+    };
+    status.code == 404 || status.is_forbidden()
 }
 
 fn is_not_installed(error: &watcher::Error) -> bool {
@@ -136,30 +175,6 @@ fn is_not_installed(error: &watcher::Error) -> bool {
 
 pub(crate) fn key_of<K: Resource>(object: &K) -> ObjectKey {
     ObjectKey::new(object.namespace().unwrap_or_default(), object.name_any())
-}
-
-struct Ingresses(Arc<World>, Triggers);
-
-impl Follow for Ingresses {
-    type Kind = Ingress;
-
-    fn seen(&self, object: &Ingress) {
-        match self.0.ingress_seen(object) {
-            Some((key, IngressNews::Content)) => self.1.one(key, "Ingress"),
-            Some((key, IngressNews::Address)) => self.1.one(key, ADDRESS),
-            None => {}
-        }
-    }
-
-    fn gone(&self, key: &ObjectKey) {
-        if let Some(key) = self.0.ingress_gone(key) {
-            self.1.one(key, "Ingress");
-        }
-    }
-
-    fn known(&self) -> Vec<ObjectKey> {
-        self.0.ingresses()
-    }
 }
 
 struct Slices(Arc<World>, Triggers);
@@ -174,6 +189,10 @@ impl Slices {
 
 impl Follow for Slices {
     type Kind = EndpointSlice;
+
+    fn kind(&self) -> &'static str {
+        "EndpointSlice"
+    }
 
     fn seen(&self, object: &EndpointSlice) {
         self.trigger(self.0.slice_seen(object));
@@ -201,6 +220,10 @@ impl Services {
 impl Follow for Services {
     type Kind = PartialObjectMeta<Service>;
 
+    fn kind(&self) -> &'static str {
+        "Service"
+    }
+
     fn seen(&self, object: &PartialObjectMeta<Service>) {
         self.trigger(self.0.service_seen(&key_of(object)));
     }
@@ -218,6 +241,10 @@ struct Namespaces(Arc<World>, Triggers);
 
 impl Follow for Namespaces {
     type Kind = PartialObjectMeta<Namespace>;
+
+    fn kind(&self) -> &'static str {
+        "Namespace"
+    }
 
     fn seen(&self, object: &PartialObjectMeta<Namespace>) {
         if self.0.namespace_seen(&object.name_any(), object.labels()) {
@@ -241,14 +268,9 @@ impl Follow for Namespaces {
 /// Starts the watches of everything but ExposedAPIs and instances.
 #[must_use]
 pub fn start(client: &Client, world: &Arc<World>, triggers: &Triggers) -> Vec<Synced> {
-    let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
     let plain = watcher::Config::default;
-    vec![
-        follow(
-            Api::all(client.clone()),
-            plain().labels(&ours),
-            Ingresses(Arc::clone(world), triggers.clone()),
-        ),
+    let mut synced = kinds::start(client, world, triggers);
+    synced.extend([
         follow(
             Api::all(client.clone()),
             plain(),
@@ -264,5 +286,6 @@ pub fn start(client: &Client, world: &Arc<World>, triggers: &Triggers) -> Vec<Sy
             plain(),
             Namespaces(Arc::clone(world), triggers.clone()),
         ),
-    ]
+    ]);
+    synced
 }

@@ -1,5 +1,5 @@
 //! What the operator knows of the cluster besides the ExposedAPIs: addresses of
-//! its Ingresses, readiness of Services, labels of namespaces.
+//! what it made to expose them, readiness of Services, labels of namespaces.
 //!
 //! The world takes no part in I/O: watches feed it, and each change answers
 //! which ExposedAPIs it concerns. A change that concerns nobody, such as the
@@ -8,124 +8,30 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::{Ingress, IngressSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use operator_core::exposure::{GatewayFacts, ObjectFacts, ObjectKind};
 use operator_core::names::ObjectKey;
 use parking_lot::RwLock;
 
 use crate::links::Links;
 
+mod seen;
+
+pub use seen::{News, Seen};
+
+/// What is routed through Gateways.
+const ROUTE: &str = "HTTPRoute";
+
 /// The label by which EndpointSlices name their Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
-/// An Ingress as last seen.
-#[derive(Debug, Clone, PartialEq)]
-pub struct IngressSeen {
-    /// Its uid; empty until the API server has answered.
-    pub uid: String,
-    /// The uid of the ExposedAPI that owns it.
-    pub owner_uid: Option<String>,
-    /// The load balancer's host name.
-    pub hostname: Option<String>,
-    /// The load balancer's IP address.
-    pub ip: Option<String>,
-    /// As JSON, which takes a fraction of the tree.
-    spec: Option<Box<str>>,
-    annotations: BTreeMap<String, String>,
-}
-
-fn text(spec: Option<&IngressSpec>) -> Option<Box<str>> {
-    // A type of names and texts always serializes.
-    spec.and_then(|spec| serde_json::to_string(spec).ok())
-        .map(Into::into)
-}
-
-impl IngressSeen {
-    /// Reads what matters of an Ingress.
-    #[must_use]
-    pub fn of(ingress: &Ingress) -> Self {
-        let point = ingress
-            .status
-            .as_ref()
-            .and_then(|status| status.load_balancer.as_ref())
-            .and_then(|balancer| balancer.ingress.as_ref())
-            .and_then(|points| points.first());
-        let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        Self {
-            uid: ingress.uid().unwrap_or_default(),
-            owner_uid: owner(ingress).map(|owner| owner.uid.clone()),
-            hostname: point.and_then(|point| filled(&point.hostname)),
-            ip: point.and_then(|point| filled(&point.ip)),
-            spec: text(ingress.spec.as_ref()),
-            annotations: ingress.annotations().clone(),
-        }
-    }
-
-    /// Its spec.
-    #[must_use]
-    pub fn spec(&self) -> Option<IngressSpec> {
-        let text = self.spec.as_deref()?;
-        serde_json::from_str(text).ok()
-    }
-
-    /// The value of an annotation.
-    #[must_use]
-    pub fn annotation(&self, name: &str) -> Option<&String> {
-        self.annotations.get(name)
-    }
-
-    /// The paths of its rules.
-    #[must_use]
-    pub fn paths(&self) -> Vec<String> {
-        let spec = self.spec().unwrap_or_default();
-        let rules = spec.rules.iter().flatten();
-        let paths = rules.flat_map(|rule| rule.http.iter().flat_map(|http| &http.paths));
-        paths.filter_map(|path| path.path.clone()).collect()
-    }
-
-    /// Whether all that the operator wants of the Ingress is there. Others may
-    /// have added annotations.
-    #[must_use]
-    pub fn has(&self, wanted: &Ingress) -> bool {
-        self.spec == text(wanted.spec.as_ref())
-            && wanted
-                .annotations()
-                .iter()
-                .all(|(name, value)| self.annotations.get(name) == Some(value))
-    }
-
-    /// Whether a change from `self` to `now` is worth a reconcile: an address,
-    /// or something that the operator wrote. Annotations of others are not.
-    fn news(&self, now: &Self) -> Option<IngressNews> {
-        let lost = |name: &String, value: &String| now.annotations.get(name) != Some(value);
-        let content = self.spec != now.spec
-            || self.owner_uid != now.owner_uid
-            || self
-                .annotations
-                .iter()
-                .any(|(name, value)| lost(name, value));
-        let address = self.hostname != now.hostname || self.ip != now.ip;
-        match (content, address) {
-            (true, _) => Some(IngressNews::Content),
-            (false, true) => Some(IngressNews::Address),
-            (false, false) => None,
-        }
-    }
-}
-
-/// What is new about an Ingress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IngressNews {
-    /// Something that the operator wrote, or all of it.
-    Content,
-    /// Only the address that the ingress controller gave it.
-    Address,
-}
-
 #[derive(Debug, Default)]
 struct Inner {
-    ingresses: HashMap<ObjectKey, (IngressSeen, ObjectKey)>,
+    objects: HashMap<(&'static str, ObjectKey), (Seen, ObjectKey)>,
+    gateways: BTreeMap<ObjectKey, GatewayFacts>,
+    /// Those whose exposure depends on what their Service is like.
+    readers: BTreeSet<ObjectKey>,
     slices: HashMap<ObjectKey, (ObjectKey, bool)>,
     slices_of: Links<ObjectKey, ObjectKey>,
     services: BTreeSet<ObjectKey>,
@@ -159,85 +65,131 @@ impl World {
 
     /// Forgets an ExposedAPI.
     pub fn exposed_api_gone(&self, key: &ObjectKey) {
-        self.inner.write().forget_implementation(key);
+        let mut inner = self.inner.write();
+        inner.forget_implementation(key);
+        inner.readers.remove(key);
     }
 
-    /// Records an Ingress and answers the ExposedAPI that must look at it, and
-    /// for what.
-    pub fn ingress_seen(&self, ingress: &Ingress) -> Option<(ObjectKey, IngressNews)> {
-        let (key, owner) = ingress_keys(ingress)?;
-        let seen = IngressSeen::of(ingress);
+    /// Records an object of ours and answers the ExposedAPI that must look at
+    /// it, and for what.
+    pub fn object_seen(
+        &self,
+        kind: &'static ObjectKind,
+        object: &DynamicObject,
+    ) -> Option<(ObjectKey, News)> {
+        let (key, owner) = seen::keys(object)?;
+        let seen = Seen::of(kind, object);
         let before = self
             .inner
             .write()
-            .ingresses
-            .insert(key, (seen.clone(), owner.clone()));
+            .objects
+            .insert((kind.kind, key), (seen.clone(), owner.clone()));
         let news = match before {
             Some((before, _)) => before.news(&seen)?,
-            None => IngressNews::Content,
+            None => News::Content,
         };
         Some((owner, news))
     }
 
     /// Records what the operator is about to write, keeping the address that is
     /// known: the echo of the write may come before its answer.
-    pub fn ingress_expected(&self, ingress: &Ingress) {
-        let Some((key, owner)) = ingress_keys(ingress) else {
+    pub fn object_expected(&self, kind: &'static ObjectKind, object: &DynamicObject) {
+        let Some((key, owner)) = seen::keys(object) else {
             return;
         };
-        let mut expected = IngressSeen::of(ingress);
+        let mut expected = Seen::of(kind, object);
         let mut inner = self.inner.write();
-        if let Some((before, _)) = inner.ingresses.get(&key) {
-            expected.uid.clone_from(&before.uid);
-            expected.hostname.clone_from(&before.hostname);
-            expected.ip.clone_from(&before.ip);
+        if let Some((before, _)) = inner.objects.get(&(kind.kind, key.clone())) {
+            expected.facts = before.facts.clone();
         }
-        inner.ingresses.insert(key, (expected, owner));
+        inner.objects.insert((kind.kind, key), (expected, owner));
     }
 
     /// Records what the operator itself wrote, so that the echo of its own
     /// write is no news.
-    pub fn ingress_written(&self, ingress: &Ingress) -> IngressSeen {
-        let mut seen = IngressSeen::of(ingress);
-        if let Some((key, owner)) = ingress_keys(ingress) {
+    pub fn object_written(&self, kind: &'static ObjectKind, object: &DynamicObject) -> Seen {
+        let mut seen = Seen::of(kind, object);
+        if let Some((key, owner)) = seen::keys(object) {
             let mut inner = self.inner.write();
             // The answer shows the object as it was when it was written; the
             // watch may have brought an address since.
-            if let Some((before, _)) = inner.ingresses.get(&key)
-                && seen.hostname.is_none()
-                && seen.ip.is_none()
+            if let Some((before, _)) = inner.objects.get(&(kind.kind, key.clone()))
+                && seen.facts.address().is_none()
+                && seen.facts.accepted.is_none()
             {
-                seen.hostname.clone_from(&before.hostname);
-                seen.ip.clone_from(&before.ip);
+                let uid = std::mem::take(&mut seen.facts.uid);
+                let port = seen.facts.port;
+                seen.facts = ObjectFacts {
+                    uid,
+                    port: port.or(before.facts.port),
+                    ..before.facts.clone()
+                };
             }
-            inner.ingresses.insert(key, (seen.clone(), owner));
+            inner
+                .objects
+                .insert((kind.kind, key), (seen.clone(), owner));
         }
         seen
     }
 
-    /// Forgets an Ingress and answers the ExposedAPI that must look at it.
-    pub fn ingress_gone(&self, key: &ObjectKey) -> Option<ObjectKey> {
-        self.inner
-            .write()
-            .ingresses
-            .remove(key)
-            .map(|(_, owner)| owner)
+    /// Forgets an object of ours and answers the ExposedAPI that must look at
+    /// it.
+    pub fn object_gone(&self, kind: &ObjectKind, key: &ObjectKey) -> Option<ObjectKey> {
+        let mut inner = self.inner.write();
+        let gone = inner.objects.remove(&(kind.kind, key.clone()));
+        gone.map(|(_, owner)| owner)
     }
 
-    /// The Ingress of an ExposedAPI.
+    /// An object of ours.
     #[must_use]
-    pub fn ingress(&self, namespace: &str, ingress: &str) -> Option<IngressSeen> {
+    pub fn object(&self, kind: &ObjectKind, namespace: &str, name: &str) -> Option<Seen> {
         let inner = self.inner.read();
-        inner
-            .ingresses
-            .get(&ObjectKey::new(namespace, ingress))
-            .map(|(seen, _)| seen.clone())
+        let key = (kind.kind, ObjectKey::new(namespace, name));
+        inner.objects.get(&key).map(|(seen, _)| seen.clone())
     }
 
-    /// All known Ingresses.
+    /// All known objects of a kind.
     #[must_use]
-    pub fn ingresses(&self) -> Vec<ObjectKey> {
-        self.inner.read().ingresses.keys().cloned().collect()
+    pub fn objects(&self, kind: &ObjectKind) -> Vec<ObjectKey> {
+        let inner = self.inner.read();
+        let keys = inner.objects.keys().filter(|(of, _)| *of == kind.kind);
+        keys.map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Records a Gateway, or that it is gone, and answers the ExposedAPIs that
+    /// are routed through Gateways, if it changed.
+    pub fn gateway_seen(&self, key: &ObjectKey, now: Option<GatewayFacts>) -> Vec<ObjectKey> {
+        let mut inner = self.inner.write();
+        let changed = match now {
+            Some(now) => inner.gateways.insert(key.clone(), now.clone()) != Some(now),
+            None => inner.gateways.remove(key).is_some(),
+        };
+        if !changed {
+            return Vec::new();
+        }
+        let routes = inner.objects.iter().filter(|((kind, _), _)| *kind == ROUTE);
+        routes.map(|(_, (_, owner))| owner.clone()).collect()
+    }
+
+    /// All known Gateways.
+    #[must_use]
+    pub fn gateways(&self) -> BTreeMap<ObjectKey, GatewayFacts> {
+        self.inner.read().gateways.clone()
+    }
+
+    /// Records whether the exposure of an ExposedAPI depends on what its
+    /// Service is like.
+    pub fn reads_service(&self, key: &ObjectKey, reads: bool) {
+        let known = self.inner.read().readers.contains(key);
+        if known == reads {
+            return;
+        }
+        let mut inner = self.inner.write();
+        if reads {
+            inner.readers.insert(key.clone());
+        } else {
+            inner.readers.remove(key);
+        }
     }
 
     /// Records an EndpointSlice and answers the ExposedAPIs whose readiness
@@ -274,14 +226,16 @@ impl World {
         self.inner.read().slices.keys().cloned().collect()
     }
 
-    /// Records a Service and answers the ExposedAPIs that waited for it.
+    /// Records a Service and answers the ExposedAPIs that waited for it, or
+    /// that depend on what it is like.
     pub fn service_seen(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let mut inner = self.inner.write();
-        if inner.services.insert(key.clone()) {
-            inner.users_of(key)
-        } else {
-            Vec::new()
+        let is_new = inner.services.insert(key.clone());
+        let mut users = inner.users_of(key);
+        if !is_new {
+            users.retain(|user| inner.readers.contains(user));
         }
+        users
     }
 
     /// Forgets a Service and answers the ExposedAPIs that lose it.
@@ -406,24 +360,6 @@ impl Inner {
     }
 }
 
-/// The key of an Ingress of ours and of the ExposedAPI it belongs to.
-fn ingress_keys(ingress: &Ingress) -> Option<(ObjectKey, ObjectKey)> {
-    let namespace = ingress.namespace()?;
-    let name = ingress.name_any();
-    // The owner reference rather than the name: a long name is cut.
-    Some((
-        ObjectKey::new(&namespace, name),
-        ObjectKey::new(&namespace, &owner(ingress)?.name),
-    ))
-}
-
-fn owner(ingress: &Ingress) -> Option<&OwnerReference> {
-    ingress
-        .owner_references()
-        .iter()
-        .find(|owner| owner.kind == crate::crd::exposed_api::KIND)
-}
-
 fn slice_keys(slice: &EndpointSlice) -> Option<(ObjectKey, ObjectKey)> {
     let service = slice.labels().get(SERVICE_LABEL)?;
     let namespace = slice.namespace()?;
@@ -438,9 +374,10 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn ingress(address: Option<&str>, path: &str) -> Ingress {
+    fn ingress(address: Option<&str>, path: &str) -> DynamicObject {
         let points: Vec<Value> = address.map(|ip| json!({"ip": ip})).into_iter().collect();
         serde_json::from_value(json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
             "metadata": {
                 "namespace": "shop", "name": "apim-api-ingress-catalog", "uid": "u-1",
                 "ownerReferences": [{"apiVersion": "oda.tmforum.org/v1", "kind": "ExposedAPI", "name": "catalog", "uid": "u-0"}],
@@ -449,6 +386,10 @@ mod tests {
             "status": {"loadBalancer": {"ingress": points}},
         }))
         .unwrap()
+    }
+
+    fn kind() -> &'static ObjectKind {
+        operator_core::exposure::KINDS[0]
     }
 
     fn slice(ready: bool) -> EndpointSlice {
@@ -463,35 +404,40 @@ mod tests {
     #[test]
     fn the_echo_of_an_own_write_triggers_nothing() {
         let world = World::default();
-        world.ingress_written(&ingress(None, "/a"));
-        assert_eq!(world.ingress_seen(&ingress(None, "/a")), None);
+        world.object_written(kind(), &ingress(None, "/a"));
+        assert_eq!(world.object_seen(kind(), &ingress(None, "/a")), None);
     }
 
     #[test]
     fn an_address_triggers_the_owner_once() {
         let world = World::default();
-        world.ingress_written(&ingress(None, "/a"));
-        let news = (ObjectKey::new("shop", "catalog"), IngressNews::Address);
+        world.object_written(kind(), &ingress(None, "/a"));
+        let news = (ObjectKey::new("shop", "catalog"), News::Address);
         assert_eq!(
-            world.ingress_seen(&ingress(Some("192.0.2.1"), "/a")),
+            world.object_seen(kind(), &ingress(Some("192.0.2.1"), "/a")),
             Some(news)
         );
-        assert_eq!(world.ingress_seen(&ingress(Some("192.0.2.1"), "/a")), None);
-        let seen = world.ingress("shop", "apim-api-ingress-catalog").unwrap();
-        assert_eq!(seen.ip.as_deref(), Some("192.0.2.1"));
+        assert_eq!(
+            world.object_seen(kind(), &ingress(Some("192.0.2.1"), "/a")),
+            None
+        );
+        let seen = world
+            .object(kind(), "shop", "apim-api-ingress-catalog")
+            .unwrap();
+        assert_eq!(seen.facts.ip.as_deref(), Some("192.0.2.1"));
     }
 
     #[test]
     fn a_change_by_hand_and_a_deletion_trigger_the_owner() {
         let world = World::default();
-        world.ingress_written(&ingress(None, "/a"));
+        world.object_written(kind(), &ingress(None, "/a"));
         let owner = ObjectKey::new("shop", "catalog");
-        let news = (owner.clone(), IngressNews::Content);
+        let news = (owner.clone(), News::Content);
         let owner = Some(owner);
-        assert_eq!(world.ingress_seen(&ingress(None, "/b")), Some(news));
+        assert_eq!(world.object_seen(kind(), &ingress(None, "/b")), Some(news));
         let key = ObjectKey::new("shop", "apim-api-ingress-catalog");
-        assert_eq!(world.ingress_gone(&key), owner);
-        assert_eq!(world.ingress_gone(&key), None);
+        assert_eq!(world.object_gone(kind(), &key), owner);
+        assert_eq!(world.object_gone(kind(), &key), None);
     }
 
     #[test]

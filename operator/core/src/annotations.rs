@@ -19,13 +19,14 @@ use serde_json::Value;
 
 pub use operations::OperationPlugins;
 
+use crate::exposure::Way;
 use crate::instance::empty_object;
 use crate::names::{ApiId, InstanceName, PREFIX, PluginName};
 use crate::problem::Problem;
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "plugins",
     "plugin.",
     "operation-plugins",
@@ -35,6 +36,7 @@ const KEYS: [&str; 15] = [
     "drift",
     "instance",
     "api-id",
+    "exposure",
     "ingress-class",
     "ingress-host",
     "ingress-tls-secret",
@@ -44,8 +46,7 @@ const KEYS: [&str; 15] = [
 ];
 
 /// The keys that have a meaning which this version does not implement.
-const RESERVED: [&str; 9] = [
-    "exposure",
+const RESERVED: [&str; 8] = [
     "products",
     "profiles",
     "routes",
@@ -77,6 +78,8 @@ pub struct Annotations {
     pub instance: Option<InstanceName>,
     /// `api-id`.
     pub api_id: Option<ApiId>,
+    /// `exposure`: instead of the instance's.
+    pub exposure: Option<Way>,
     /// `ingress-class`.
     pub ingress_class: Option<String>,
     /// `ingress-host`.
@@ -224,7 +227,7 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
                 }
             }
         }
-        "instance" | "api-id" if text.is_empty() => {}
+        "instance" | "api-id" | "exposure" if text.is_empty() => {}
         "instance" => {
             read.instance =
                 Some(InstanceName::parse(text).map_err(|error| wrong(error.to_string()))?);
@@ -232,6 +235,7 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
         "api-id" => {
             read.api_id = Some(ApiId::parse(text).map_err(|error| wrong(error.to_string()))?);
         }
+        "exposure" => read.exposure = Some(choice(text, Way::ALL).map_err(wrong)?),
         "ingress-class" => read.ingress_class = dns_name(given()).map_err(wrong)?,
         "ingress-host" => read.ingress_host = host(given()).map_err(wrong)?,
         "ingress-tls-secret" => read.ingress_tls_secret = dns_name(given()).map_err(wrong)?,

@@ -1,11 +1,13 @@
 //! The desired state of one ExposedAPI as one value: what `render` prints,
 //! what the controller applies, what tests compare.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::annotations::Adoption;
+use crate::exposure::ExposureObject;
+use crate::instance::spec::GatewayRef;
 use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey};
 use crate::policy::{Documents, PolicyDocument, Section, Target};
 use crate::problem::Problem;
@@ -38,6 +40,15 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// Whether API Management knows where to send requests, or need not: what
+    /// exposed the API before is not needed any more.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.api
+            .as_ref()
+            .is_none_or(|api| api.service_url.is_some())
+    }
+
     /// One hash for everything that is to exist. Warnings do not count: they
     /// are about the object, not about the world.
     #[must_use]
@@ -59,7 +70,14 @@ impl Desired {
 pub enum Exposure {
     /// Through an Ingress that the operator makes.
     Ingress(DesiredIngress),
-    /// Straight to the Service: the API is not published in APIM.
+    /// Through an HTTPRoute that the operator makes.
+    HttpRoute(DesiredHttpRoute),
+    /// Through a VirtualService that the operator makes.
+    VirtualService(DesiredVirtualService),
+    /// Through a Service that the operator makes.
+    Service(DesiredService),
+    /// Straight to the Service: the API is not published in APIM, or by a
+    /// gateway that runs in the cluster.
     InCluster {
         /// `http://<svc>.<ns>.svc:<port><path>`.
         url: String,
@@ -70,6 +88,20 @@ pub enum Exposure {
         /// allows; absent when there is none.
         url: Option<String>,
     },
+}
+
+impl Exposure {
+    /// The object that the operator makes for it, if it needs one.
+    #[must_use]
+    pub fn object(&self) -> Option<&dyn ExposureObject> {
+        match self {
+            Self::Ingress(object) => Some(object),
+            Self::HttpRoute(object) => Some(object),
+            Self::VirtualService(object) => Some(object),
+            Self::Service(object) => Some(object),
+            Self::InCluster { .. } | Self::External { .. } => None,
+        }
+    }
 }
 
 /// A ServiceMonitor of the Prometheus Operator.
@@ -104,13 +136,75 @@ pub struct DesiredIngress {
     pub annotations: BTreeMap<String, String>,
     /// The path, matched as a prefix.
     pub path: String,
-    /// Earlier paths, to which API Management still sends callers.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub also: BTreeSet<String>,
     /// The Service.
     pub service: String,
     /// The Service's port.
     pub port: u16,
+}
+
+/// An HTTPRoute of the Gateway API, with the fields that the operator owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredHttpRoute {
+    /// `apim-api-<name>`.
+    pub name: String,
+    /// The Gateways that take it.
+    pub parents: Vec<GatewayRef>,
+    /// The host that it takes; absent: those of the Gateway.
+    pub host: Option<String>,
+    /// Annotations, from instance and object.
+    pub annotations: BTreeMap<String, String>,
+    /// The path, matched as a prefix.
+    pub path: String,
+    /// The Service.
+    pub service: String,
+    /// The Service's port.
+    pub port: u16,
+}
+
+/// A VirtualService of Istio, with the fields that the operator owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredVirtualService {
+    /// `apim-api-<name>`.
+    pub name: String,
+    /// Istio's Gateways, as `<namespace>/<name>`.
+    pub gateways: Vec<String>,
+    /// The host that it takes.
+    pub host: String,
+    /// Whether the Gateways speak TLS there.
+    pub tls: bool,
+    /// Annotations, from instance and object.
+    pub annotations: BTreeMap<String, String>,
+    /// The path, matched as a prefix.
+    pub path: String,
+    /// The Service, with its namespace: the Gateway is in another.
+    pub service: String,
+    /// The Service's port.
+    pub port: u16,
+}
+
+/// A Service of our own beside the implementation's, with the fields that the
+/// operator owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredService {
+    /// `apim-api-<name>`.
+    pub name: String,
+    /// Annotations, from instance and object, and those that ask Azure for an
+    /// internal load balancer.
+    pub annotations: BTreeMap<String, String>,
+    /// Where the nodes are reached, for a port of every node; absent: behind a
+    /// load balancer.
+    pub node_address: Option<String>,
+    /// The labels of the pods.
+    pub selector: BTreeMap<String, String>,
+    /// The port.
+    pub port: u16,
+    /// Where the pods listen.
+    pub target_port: serde_json::Value,
+    /// What is spoken there.
+    pub app_protocol: Option<String>,
 }
 
 /// An API in API Management.

@@ -134,6 +134,7 @@ impl Instance {
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         check_texts(&spec, &mut problems);
+        check_ways(&spec.exposure, &mut problems);
         let plugins = spec.plugins.as_ref().map_or_else(
             || defaults.plugins.clone(),
             |specs| default_plugins(specs, "plugins", &mut problems),
@@ -226,6 +227,54 @@ impl Instance {
         self.authority
             .port()
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
+/// What the ways into the cluster name: it becomes part of URLs, or names
+/// objects.
+fn check_ways(exposure: &spec::ExposureSpec, problems: &mut Vec<Problem>) {
+    let mut check = |field: String, value: &str, right: bool, what: &str| {
+        if !right {
+            problems.push(Problem::new(
+                field,
+                format!("`{}` is not {what}", shown(value)),
+            ));
+        }
+    };
+    let is_name = crate::exposed_api::is_dns_subdomain;
+    for (i, parent) in exposure.http_route.parents.iter().enumerate() {
+        let at = |field| format!("exposure.httpRoute.parents[{i}].{field}");
+        for (field, value) in [("namespace", &parent.namespace), ("name", &parent.name)] {
+            check(at(field), value, is_name(value), "the name of an object");
+        }
+        if let Some(section) = &parent.section {
+            check(
+                at("section"),
+                section,
+                is_name(section),
+                "the name of a listener",
+            );
+        }
+    }
+    for (i, gateway) in exposure.istio.gateways.iter().enumerate() {
+        let right = gateway
+            .split_once('/')
+            .is_some_and(|(namespace, name)| is_name(namespace) && is_name(name));
+        check(
+            format!("exposure.istio.gateways[{i}]"),
+            gateway,
+            right,
+            "a Gateway; write `<namespace>/<name>`",
+        );
+    }
+    if let Some(address) = &exposure.node_port.address {
+        let right = is_name(address) || address.parse::<std::net::IpAddr>().is_ok();
+        check(
+            "exposure.nodePort.address".into(),
+            address,
+            right,
+            "a host name or an address",
+        );
     }
 }
 

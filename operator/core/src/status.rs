@@ -23,10 +23,10 @@ pub(crate) use summary::cut;
 pub use summary::summary;
 
 use crate::apim::{AppliedRecord, PlanSummary};
-use crate::desired::{Desired, Exposure};
+use crate::desired::Desired;
 use crate::drift::DriftReport;
 use crate::exposed_api::{ApiPath, ObjectMeta};
-use crate::exposure::ExposureFacts;
+use crate::exposure::{self, ExposureFacts};
 use crate::problem::Problem;
 use crate::validate::{Rejection, ValidatedApi};
 
@@ -165,12 +165,10 @@ fn api_status(observation: &Observation<'_>) -> Value {
     let api = validated.api();
     let mut status = Map::new();
     status.insert("name".into(), meta.name.clone().into());
-    let ingress = match desired.exposure {
-        Exposure::Ingress(_) => observation.facts.ingress.as_ref(),
-        Exposure::InCluster { .. } | Exposure::External { .. } => None,
-    };
-    if let Some(ingress) = ingress.filter(|i| !i.uid.is_empty()) {
-        status.insert("uid".into(), ingress.uid.clone().into());
+    let object = desired.exposure.object();
+    let object = object.and_then(|object| observation.facts.object(object.kind()));
+    if let Some(object) = object.filter(|object| !object.uid.is_empty()) {
+        status.insert("uid".into(), object.uid.clone().into());
     }
     status.insert("path".into(), api.path.to_string().into());
     status.insert("port".into(), api.port.into());
@@ -185,8 +183,8 @@ fn api_status(observation: &Observation<'_>) -> Value {
         }
         status.insert("url".into(), url.into());
     }
-    if let Some(address) = ingress.and_then(|i| i.address()) {
-        status.insert("ip".into(), address.into());
+    if let Some(Ok(origin)) = exposure::origin(&desired.exposure, observation.facts) {
+        status.insert("ip".into(), origin.address.into());
     }
     Value::Object(status)
 }

@@ -26,6 +26,7 @@ use crate::exposure::{self, ExposureFacts};
 use crate::instance::{Instance, InstanceContext};
 use crate::mark::{self, OwnershipMark};
 use crate::names::ApiId;
+use crate::openapi::Document;
 use crate::paths::{self, PathClaim};
 use crate::policy::{Grants, Phase};
 use crate::problem::Problem;
@@ -117,9 +118,9 @@ impl ValidatedApi {
     #[must_use]
     pub fn url(&self) -> Option<String> {
         match (&self.exposure, &self.context) {
-            (Exposure::InCluster { url }, _) => Some(url.clone()),
             (_, Some(context)) => Some(exposure::below(&context.gateway_url, &self.api.path)),
-            (Exposure::Ingress(_) | Exposure::External { .. }, None) => None,
+            (Exposure::InCluster { url }, None) => Some(url.clone()),
+            (_, None) => None,
         }
     }
 }
@@ -169,14 +170,15 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         return Err(Rejection::of(findings));
     };
     let instance = inquiry.instance.clone();
-    let exposure = exposure::exposure(
-        api,
-        &inquiry.annotations,
-        instance.as_deref(),
-        read.as_ref().and_then(|r| r.document.as_ref()),
-        published,
-    );
-    let backend_url = exposure::backend_url(&exposure, &api.path, &input.exposure);
+    let document = read.as_ref().and_then(|r| r.document.as_ref());
+    let exposure = match exposed(input, api, document) {
+        Ok(exposure) => exposure,
+        Err(finding) => {
+            findings.push(finding);
+            return Err(Rejection::of(findings));
+        }
+    };
+    let backend_url = exposure::backend_url(&exposure, &api.path, &input.exposure, published);
     if let Some(url) = backend_url
         .as_ref()
         .filter(|url| url.len() > MAX_SERVICE_URL)
@@ -219,6 +221,29 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         exposure,
         backend_url,
         warnings,
+    })
+}
+
+fn exposed(
+    input: &Dereferenced,
+    api: &ExposedApi,
+    document: Option<&Document>,
+) -> Result<Exposure, Finding> {
+    let inquiry = &input.inquiry;
+    let exposure = exposure::exposure(
+        api,
+        &inquiry.annotations,
+        inquiry.instance.as_deref(),
+        document,
+        inquiry.in_api_management(),
+        &input.exposure,
+    );
+    exposure.map_err(|unfit| {
+        let problem = Problem::new(unfit.path, unfit.message);
+        match unfit.waits {
+            Some(reason) => Finding::waiting(reason, problem),
+            None => Finding::invalid(Reason::InvalidSpec, problem),
+        }
     })
 }
 

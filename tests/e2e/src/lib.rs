@@ -15,6 +15,7 @@ mod monitors;
 mod objects;
 mod policy_plugins;
 mod proxy;
+pub mod routes;
 mod stage;
 
 pub use documents::Documents;

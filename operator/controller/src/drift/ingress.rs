@@ -1,14 +1,14 @@
-//! What others changed of an Ingress.
+//! What others changed of the object that exposes an API.
 //!
 //! The watch shows a change at once; a sweep has nothing to do here. Whether it
-//! was somebody else's is known by the Ingress that was last in place: where the
+//! was somebody else's is known by the object that was last in place: where the
 //! same is still wanted, nobody but others can have changed it.
 
-use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::DynamicObject;
 use operator_core::drift::{Difference, Kind, redacted};
 use serde_json::Value;
 
-use crate::world::IngressSeen;
+use crate::world::Seen;
 
 /// What is shown of something that is not there.
 const ABSENT: &str = "(absent)";
@@ -17,30 +17,27 @@ const MAX: usize = 160;
 
 /// Where what is there differs from what is wanted; what others added beside
 /// it, such as annotations, does not count.
-pub(crate) fn differences(wanted: &Ingress, seen: Option<&IngressSeen>) -> Vec<Difference> {
+pub(crate) fn differences(wanted: &DynamicObject, seen: Option<&Seen>) -> Vec<Difference> {
+    let kind = wanted.types.as_ref().map(|types| types.kind.to_lowercase());
+    let kind = kind.unwrap_or_default();
     let Some(seen) = seen else {
         let name = wanted.metadata.name.as_deref().unwrap_or_default();
         return vec![Difference::new(
             Kind::Ingress,
-            "ingress",
+            kind,
             format!("`{name}`"),
             ABSENT,
         )];
     };
     let mut out = Vec::new();
-    let json = |spec| serde_json::to_value(spec).unwrap_or_default();
-    walk(
-        "ingress/spec",
-        &json(wanted.spec.as_ref()),
-        &json(seen.spec().as_ref()),
-        &mut out,
-    );
+    let spec = wanted.data.get("spec").unwrap_or(&Value::Null);
+    walk(&format!("{kind}/spec"), spec, &seen.spec(), &mut out);
     for (name, value) in wanted.metadata.annotations.iter().flatten() {
         let there = seen.annotation(name);
         if there != Some(value) {
             out.push(Difference::new(
                 Kind::Ingress,
-                format!("ingress/annotations/{name}"),
+                format!("{kind}/annotations/{name}"),
                 quoted(value),
                 there.map_or_else(|| ABSENT.to_owned(), |there| quoted(there)),
             ));
@@ -49,15 +46,14 @@ pub(crate) fn differences(wanted: &Ingress, seen: Option<&IngressSeen>) -> Vec<D
     out
 }
 
+/// What others add to an object, or the API server's defaults, is no
+/// difference; a list is owned whole.
 fn walk(path: &str, wanted: &Value, there: &Value, out: &mut Vec<Difference>) {
     match (wanted, there) {
         (Value::Object(a), Value::Object(b)) => {
-            let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            for name in names {
-                let side = |map: &serde_json::Map<String, Value>| {
-                    map.get(name).cloned().unwrap_or_default()
-                };
-                walk(&format!("{path}/{name}"), &side(a), &side(b), out);
+            for (name, wanted) in a {
+                let there = b.get(name).unwrap_or(&Value::Null);
+                walk(&format!("{path}/{name}"), wanted, there, out);
             }
         }
         (Value::Array(a), Value::Array(b)) => {
@@ -90,8 +86,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn ingress(class: &str, path: &str) -> Ingress {
+    fn ingress(class: &str, path: &str) -> DynamicObject {
         serde_json::from_value(json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
             "metadata": {"name": "apim-api-ingress-catalog", "annotations": {"a": "b"}},
             "spec": {
                 "ingressClassName": class,
@@ -101,8 +98,8 @@ mod tests {
         .unwrap()
     }
 
-    fn told(seen: Option<&Ingress>) -> Vec<String> {
-        let seen = seen.map(IngressSeen::of);
+    fn told(seen: Option<&DynamicObject>) -> Vec<String> {
+        let seen = seen.map(|seen| Seen::of(operator_core::exposure::KINDS[0], seen));
         differences(&ingress("istio", "/catalog"), seen.as_ref())
             .iter()
             .map(ToString::to_string)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use operator_core::annotations::Drift;
 use operator_core::apim::{self, Published};
-use operator_core::desired::{Desired, Exposure};
+use operator_core::desired::Desired;
 use operator_core::drift::{Area, DriftReport, compare, forget};
 use operator_core::names::ContentHash;
 use operator_core::status::Step;
@@ -131,18 +131,21 @@ pub(crate) fn ingress(
     desired: &Desired,
 ) -> JudgedIngress {
     let key = &subject.key;
-    let Exposure::Ingress(wanted) = &desired.exposure else {
+    let Some(wanted) = desired.exposure.object() else {
         return JudgedIngress::default();
     };
     let why = why(validated);
-    if ctx.drift.ingress(key) != Some(ContentHash::of_json(wanted))
+    if ctx.drift.ingress(key) != Some(ContentHash::of_json(&desired.exposure))
         || validated.annotations().drift == Drift::Off
     {
         return JudgedIngress::default();
     }
-    let seen = ctx.world.ingress(&key.namespace, &wanted.name);
+    let seen = ctx
+        .world
+        .object(wanted.kind(), &key.namespace, wanted.name());
     let owner = owner_reference(subject.version(), &key.name, &subject.meta.uid);
-    let found = differences(&exposure::ingress(wanted, &owner, key), seen.as_ref());
+    let manifest = exposure::manifest(wanted, &BTreeSet::new(), &owner, key);
+    let found = differences(&manifest, seen.as_ref());
     let differs = !found.is_empty();
     let (report, changed) = ctx
         .drift
@@ -171,19 +174,23 @@ pub(crate) fn exposed(
     exposure: &Step,
 ) {
     let key = &subject.key;
-    let Exposure::Ingress(wanted) = &desired.exposure else {
+    let Some(wanted) = desired.exposure.object() else {
         return;
     };
     if *exposure != Step::Done || judged.left_alone {
         return;
     }
     let owner = owner_reference(subject.version(), &key.name, &subject.meta.uid);
-    let seen = ctx.world.ingress(&key.namespace, &wanted.name);
+    let seen = ctx
+        .world
+        .object(wanted.kind(), &key.namespace, wanted.name());
+    let manifest = exposure::manifest(wanted, &BTreeSet::new(), &owner, key);
     // Not while it still holds an earlier path.
-    if !differences(&exposure::ingress(wanted, &owner, key), seen.as_ref()).is_empty() {
+    if !differences(&manifest, seen.as_ref()).is_empty() {
         return;
     }
-    ctx.drift.exposed(key, ContentHash::of_json(wanted));
+    ctx.drift
+        .exposed(key, ContentHash::of_json(&desired.exposure));
     if !judged.put_back.is_empty() {
         ctx.drift.report(
             key,

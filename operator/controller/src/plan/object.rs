@@ -7,8 +7,8 @@ use operator_core::annotations::{self, DeletionPolicy};
 use operator_core::apim::{AppliedRecord, ArmCall, Move, Place, Published};
 use operator_core::build::build;
 use operator_core::class::ErrorClass;
-use operator_core::desired::{Desired, Exposure};
-use operator_core::exposure::ingress_name;
+use operator_core::desired::Desired;
+use operator_core::exposure::KINDS;
 use operator_core::status::reasons::Reason;
 use operator_core::status::summary;
 use operator_core::validate::validate;
@@ -44,14 +44,7 @@ async fn change(
     if let Some(instance) = input.inquiry.instance() {
         plan.instance = Some(instance.name.to_string());
     }
-    let addressed = input
-        .exposure
-        .ingress
-        .as_ref()
-        .is_some_and(|ingress| ingress.address().is_some());
-    if !addressed {
-        input.exposure.assumed_origin = Some(NO_ADDRESS.to_owned());
-    }
+    input.exposure.assumed_origin = Some(NO_ADDRESS.to_owned());
     let validated =
         match tokio::task::spawn_blocking(move || validate(&input)).await? {
             Ok(validated) => validated,
@@ -100,10 +93,11 @@ async fn change(
     if let Err(failure) = azure(ctx, &desired, claim.clone(), &mut plan).await {
         return Ok(refused(plan, &failure));
     }
-    if !addressed {
+    if let Some(object) = desired.exposure.object() {
+        let address = format!("http://<address that the {} will get>", object.kind().kind);
         for field in &mut plan.changes.settings {
             if let Some(to) = field.to.as_mut().filter(|to| to.contains(NO_ADDRESS)) {
-                *to = to.replace(NO_ADDRESS, "http://<address that the Ingress will get>");
+                *to = to.replace(NO_ADDRESS, &address);
             }
         }
     }
@@ -184,19 +178,17 @@ fn kubernetes(
     claim: &Claim,
     plan: &mut ObjectPlan,
 ) {
-    let name = ingress_name(&subject.key);
-    let there = ctx.world.ingress(&subject.key.namespace, &name);
-    match &desired.exposure {
-        Exposure::Ingress(wanted) => {
-            let wanted = exposure::wanted(ctx, subject, desired, wanted, claim);
-            plan.kubernetes
-                .extend(ingress::change(there.as_ref(), &wanted));
-        }
-        Exposure::InCluster { .. } | Exposure::External { .. } => {
-            plan.kubernetes
-                .extend(there.map(|_| ingress::removal(&name)));
-        }
+    if let Some(object) = desired.exposure.object() {
+        let there = ctx
+            .world
+            .object(object.kind(), &subject.key.namespace, object.name());
+        let wanted = exposure::wanted(ctx, subject, desired, object, claim);
+        plan.kubernetes
+            .extend(ingress::change(there.as_ref(), &wanted));
     }
+    let unused = exposure::unused(ctx, subject, desired).into_iter();
+    plan.kubernetes
+        .extend(unused.map(|(kind, name)| ingress::removal(kind, &name)));
 }
 
 /// What is left to do for an object that is being deleted.
@@ -220,9 +212,10 @@ fn deletion(ctx: &Context, subject: &Subject, mut plan: ObjectPlan) -> ObjectPla
             },
         });
     }
-    let name = ingress_name(&subject.key);
-    if ctx.world.ingress(&subject.key.namespace, &name).is_some() {
-        plan.kubernetes.push(ingress::removal(&name));
+    for kind in KINDS {
+        let made = exposure::made(ctx, subject, kind);
+        plan.kubernetes
+            .extend(made.map(|name| ingress::removal(kind, &name)));
     }
     plan.kubernetes.push(KubeCall {
         verb: "change",

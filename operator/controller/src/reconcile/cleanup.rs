@@ -10,7 +10,7 @@ use operator_apim::{Deleted, Released};
 use operator_core::annotations::{self, Annotations, DeletionPolicy};
 use operator_core::apim::{AppliedRecord, Place};
 use operator_core::class::ErrorClass;
-use operator_core::exposure::ingress_name;
+use operator_core::exposure::{KINDS, name_of};
 use operator_core::mark::{self, OwnershipMark};
 use operator_core::names::{ContentHash, FINALIZER};
 use operator_core::retry::{Next, Outcome};
@@ -80,13 +80,8 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
             return Ok(End { failed: true, next });
         }
     }
-    let name = ingress_name(&subject.key);
-    match exposure::delete(&ctx.client, &subject.key, &name, &subject.meta.uid).await {
-        Ok(deleted) => {
-            if deleted {
-                ctx.metrics.kube_write("Ingress");
-            }
-        }
+    match unexpose(ctx, subject).await {
+        Ok(()) => {}
         Err(error) => {
             let step = Step::failed(ErrorClass::Transient, error.to_string());
             report::deleting(ctx, subject, &claim, &step).await?;
@@ -107,6 +102,24 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
     release(ctx, subject).await?;
     forget(ctx, subject);
     Ok(End::DONE)
+}
+
+/// Deletes what exposes the API. An Ingress is looked for even where none is
+/// known: a cluster's view can be behind.
+async fn unexpose(ctx: &Context, subject: &Subject) -> Result<(), exposure::ExposureError> {
+    for kind in KINDS {
+        let name = name_of(kind, &subject.key);
+        let known = exposure::made(ctx, subject, kind).is_some();
+        if !known && kind.kind != "Ingress" {
+            continue;
+        }
+        let deleted =
+            exposure::delete(&ctx.client, kind, &subject.key, &name, &subject.meta.uid).await?;
+        if deleted {
+            ctx.metrics.kube_write(kind.kind);
+        }
+    }
+    Ok(())
 }
 
 fn is_connected(ctx: &Context, place: &Place) -> bool {

@@ -12,7 +12,7 @@ use operator_core::validate::{
 };
 
 use super::claim::Claim;
-use super::facts::facts;
+use super::facts::all_facts;
 use super::subject::Subject;
 use super::{Context, Error, report};
 use crate::paths::Held;
@@ -60,10 +60,11 @@ pub(crate) async fn dereference(
     let context = inquiry
         .instance()
         .and_then(|instance| ctx.instances.context(&instance.name));
+    let exposure = seat.away(all_facts(ctx, subject, &inquiry)).await?;
     Ok(Dereferenced {
         readings,
         document,
-        exposure: facts(ctx, subject),
+        exposure,
         path_holder: path_holder(ctx, subject, &inquiry, claim, &instances),
         context,
         cluster: ctx.cluster.clone(),

@@ -1,94 +1,138 @@
-//! Step: apply the exposure. The only code that writes Ingresses.
+//! Step: apply the exposure. The only code that writes the objects that expose
+//! APIs.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use k8s_openapi::api::networking::v1::{
-    HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule,
-    IngressServiceBackend, IngressSpec, IngressTLS, ServiceBackendPort,
-};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, TypeMeta};
 use operator_core::class::ErrorClass;
-use operator_core::desired::{Desired, DesiredIngress, Exposure};
-use operator_core::exposure::{ExposureFacts, IngressFacts, ingress_name};
+use operator_core::desired::Desired;
+use operator_core::exposure::{ExposureFacts, ExposureObject, KINDS, ObjectKind, name_of};
 use operator_core::names::ObjectKey;
 use operator_core::status::Step;
+use operator_core::status::reasons::Reason;
+use serde_json::json;
 
+use super::Context;
 use super::claim::Claim;
 use super::subject::Subject;
-use super::{Context, Error};
 use crate::crd::exposed_api::{GROUP, KIND};
 use crate::resource::FIELD_MANAGER;
-use crate::watch::MANAGED_BY;
-use crate::world::{IngressSeen, World};
+use crate::watch::{MANAGED_BY, is_installed, resource};
+use crate::world::{Seen, World};
 
 /// Why the exposure is not in place.
 #[derive(Debug, thiserror::Error)]
 pub enum ExposureError {
     /// The API server refused or did not answer.
-    #[error("Ingress {name}: {source}")]
+    #[error("{kind} {name}: {source}")]
     Kube {
-        /// The Ingress.
+        /// The kind of object.
+        kind: &'static str,
+        /// The object.
         name: String,
         /// What it said.
         source: kube::Error,
     },
-    /// Somebody else's Ingress has the name.
+    /// Somebody else's object has the name.
     #[error(
-        "Ingress {name} exists and belongs to somebody else; delete or rename it, the operator makes its own of that name"
+        "{kind} {name} exists and belongs to somebody else; delete or rename it, the operator makes its own of that name"
     )]
     NotOurs {
-        /// The Ingress.
+        /// The kind of object.
+        kind: &'static str,
+        /// The object.
         name: String,
+    },
+    /// The cluster does not have the kind.
+    #[error(
+        "this cluster has no {kind}: install {comes_with}, or choose another exposure (`exposure.way` of the instance, annotation `exposure`)"
+    )]
+    NotInstalled {
+        /// The kind of object.
+        kind: &'static str,
+        /// What brings it.
+        comes_with: &'static str,
+    },
+    /// The operator lacks the rights.
+    #[error(
+        "{kind} {name}: the operator may not do this: {message}; apply the part of `deploy/rbac-exposures.yaml` for this exposure"
+    )]
+    Denied {
+        /// The kind of object.
+        kind: &'static str,
+        /// The object.
+        name: String,
+        /// What the API server said.
+        message: String,
+    },
+    /// What the API server was asked for, it does not accept.
+    #[error("{kind} {name} is refused: {message}")]
+    Refused {
+        /// The kind of object.
+        kind: &'static str,
+        /// The object.
+        name: String,
+        /// What it said.
+        message: String,
     },
 }
 
-/// Applies the exposure and learns what it is now.
-///
-/// While API Management still sends callers to an earlier path, the Ingress
-/// holds that one too.
-pub(super) async fn step(
-    ctx: &Context,
-    subject: &Subject,
-    desired: &Desired,
-    claim: &Claim,
-    facts: &mut ExposureFacts,
-) -> Step {
-    let Exposure::Ingress(wanted) = &desired.exposure else {
-        return Step::NotNeeded;
-    };
-    let wanted = &with_earlier_paths(ctx, subject, desired, wanted, claim);
-    let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
-    match apply(&ctx.client, &ctx.world, wanted, &owner, &subject.key).await {
-        Ok((seen, written)) => {
-            if written {
-                ctx.metrics.kube_write("Ingress");
-            }
-            facts.ingress = Some(IngressFacts {
-                uid: seen.uid,
-                hostname: seen.hostname,
-                ip: seen.ip,
-            });
-            Step::Done
-        }
-        Err(error @ ExposureError::NotOurs { .. }) => {
-            Step::failed(ErrorClass::Invalid, error.to_string())
-        }
-        Err(error @ ExposureError::Kube { .. }) => {
-            Step::failed(ErrorClass::Transient, error.to_string())
+impl ExposureError {
+    fn step(&self) -> Step {
+        let (reason, class) = match self {
+            Self::Kube { .. } => (Reason::Failed, ErrorClass::Transient),
+            Self::Denied { .. } => (Reason::Denied, ErrorClass::Denied),
+            Self::NotInstalled { .. } => (Reason::NotAccepted, ErrorClass::Waiting),
+            Self::NotOurs { .. } | Self::Refused { .. } => (Reason::Rejected, ErrorClass::Invalid),
+        };
+        Step::Failed {
+            reason,
+            class,
+            message: self.to_string(),
         }
     }
 }
 
-/// The Ingress, with what it still holds of earlier paths.
-fn with_earlier_paths(
+/// Applies the exposure and learns what it is now.
+///
+/// While API Management still sends callers to an earlier path, the object
+/// holds that one too.
+pub(super) async fn step(
+    ctx: &Context,
+    subject: &Subject,
+    desired: &mut Desired,
+    claim: &Claim,
+    facts: &mut ExposureFacts,
+) -> Step {
+    let Some(wanted) = desired.exposure.object() else {
+        return Step::NotNeeded;
+    };
+    let kind = wanted.kind();
+    let also = earlier_paths(ctx, subject, desired, wanted, claim);
+    let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
+    match apply(&ctx.client, &ctx.world, wanted, &also, &owner, &subject.key).await {
+        Ok((seen, written)) => {
+            if written {
+                ctx.metrics.kube_write(kind.kind);
+            }
+            facts.objects.insert(kind.kind, seen.facts);
+            desired.exposed(facts);
+            Step::Done
+        }
+        Err(error) => error.step(),
+    }
+}
+
+/// What the object still holds of earlier paths.
+fn earlier_paths(
     ctx: &Context,
     subject: &Subject,
     desired: &Desired,
-    wanted: &DesiredIngress,
+    wanted: &dyn ExposureObject,
     claim: &Claim,
-) -> DesiredIngress {
+) -> BTreeSet<String> {
     let settled = desired.api.as_ref().is_none_or(|api| {
         claim.believed
             && claim
@@ -96,109 +140,96 @@ fn with_earlier_paths(
                 .as_ref()
                 .is_some_and(|record| record.path.as_deref() == Some(api.settings.path.as_str()))
     });
-    let there = ctx.world.ingress(&subject.key.namespace, &wanted.name);
-    DesiredIngress {
-        also: there
-            .filter(|there| !settled && there.owner_uid.as_deref() == Some(&subject.meta.uid))
-            .map(|there| there.paths().into_iter())
-            .into_iter()
-            .flatten()
-            .filter(|path| *path != wanted.path)
-            .collect(),
-        ..wanted.clone()
-    }
+    let namespace = &subject.key.namespace;
+    let there = ctx.world.object(wanted.kind(), namespace, wanted.name());
+    there
+        .filter(|there| !settled && there.owner_uid.as_deref() == Some(&subject.meta.uid))
+        .map(|there| (wanted.kind().paths)(&there.spec()))
+        .into_iter()
+        .flatten()
+        .filter(|path| Some(path.as_str()) != wanted.path())
+        .collect()
 }
 
-/// The Ingress as the next reconcile would write it.
+/// The object as the next reconcile would write it.
 pub(crate) fn wanted(
     ctx: &Context,
     subject: &Subject,
     desired: &Desired,
-    wanted: &DesiredIngress,
+    wanted: &dyn ExposureObject,
     claim: &Claim,
-) -> Ingress {
+) -> DynamicObject {
     let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
-    let wanted = with_earlier_paths(ctx, subject, desired, wanted, claim);
-    ingress(&wanted, &owner, &subject.key)
+    let also = earlier_paths(ctx, subject, desired, wanted, claim);
+    manifest(wanted, &also, &owner, &subject.key)
 }
 
-/// Deletes an Ingress that the object does not need any more. Comes after API
-/// Management, which may still send callers to it.
-pub(super) async fn remove_unused(
+/// Deletes what the object does not need any more. Comes after API Management,
+/// which may still send callers to it until it was told of another address.
+pub(super) async fn remove_unused(ctx: &Context, subject: &Subject, desired: &Desired) {
+    if !desired.is_reachable() {
+        return;
+    }
+    for (kind, name) in unused(ctx, subject, desired) {
+        match delete(&ctx.client, kind, &subject.key, &name, &subject.meta.uid).await {
+            Ok(true) => ctx.metrics.kube_write(kind.kind),
+            Ok(false) => {}
+            // The next reconcile tries again; nothing else depends on it.
+            Err(error) => {
+                tracing::warn!(%error, "what does not expose an API any more could not be deleted");
+            }
+        }
+    }
+}
+
+/// What is there of the object's and not needed any more.
+pub(crate) fn unused(
     ctx: &Context,
     subject: &Subject,
     desired: &Desired,
-) -> Result<(), Error> {
-    let name = ingress_name(&subject.key);
-    let needed = matches!(desired.exposure, Exposure::Ingress(_));
-    if needed || ctx.world.ingress(&subject.key.namespace, &name).is_none() {
-        return Ok(());
-    }
-    if let Err(error) = delete(&ctx.client, &subject.key, &name, &subject.meta.uid).await {
-        // The next reconcile tries again; nothing else depends on it.
-        tracing::warn!(%error, "an Ingress that is not needed any more could not be deleted");
-    }
-    Ok(())
+) -> Vec<(&'static ObjectKind, String)> {
+    let needed = desired.exposure.object().map(ExposureObject::kind);
+    let of_kind = |kind| made(ctx, subject, kind).map(|name| (kind, name));
+    let kinds = KINDS.into_iter().filter(|kind| Some(*kind) != needed);
+    kinds.filter_map(of_kind).collect()
 }
 
-/// The Ingress as it should be: only what the operator owns.
-pub(crate) fn ingress(
-    desired: &DesiredIngress,
+/// The name of what was made of a kind for the object, if it is there.
+pub(crate) fn made(ctx: &Context, subject: &Subject, kind: &ObjectKind) -> Option<String> {
+    let name = name_of(kind, &subject.key);
+    let seen = ctx.world.object(kind, &subject.key.namespace, &name)?;
+    (seen.owner_uid.as_deref() == Some(&subject.meta.uid)).then_some(name)
+}
+
+/// The object as it should be: only what the operator owns.
+pub(crate) fn manifest(
+    desired: &dyn ExposureObject,
+    also: &BTreeSet<String>,
     owner: &OwnerReference,
     key: &ObjectKey,
-) -> Ingress {
-    let backend = IngressBackend {
-        service: Some(IngressServiceBackend {
-            name: desired.service.clone(),
-            port: Some(ServiceBackendPort {
-                number: Some(i32::from(desired.port)),
-                name: None,
-            }),
+) -> DynamicObject {
+    let kind = desired.kind();
+    let annotations = desired.annotations();
+    DynamicObject {
+        types: Some(TypeMeta {
+            api_version: kind.api_version(),
+            kind: kind.kind.to_owned(),
         }),
-        resource: None,
-    };
-    let paths = std::iter::once(&desired.path).chain(&desired.also);
-    let paths = paths.map(|path| HTTPIngressPath {
-        path: Some(path.clone()),
-        path_type: "Prefix".into(),
-        backend: backend.clone(),
-    });
-    let tls = desired.tls_secret.as_ref().map(|secret| {
-        vec![IngressTLS {
-            hosts: desired.host.as_ref().map(|host| vec![host.clone()]),
-            secret_name: Some(secret.clone()),
-        }]
-    });
-    Ingress {
         metadata: ObjectMeta {
-            name: Some(desired.name.clone()),
+            name: Some(desired.name().to_owned()),
             namespace: Some(key.namespace.clone()),
-            labels: Some(BTreeMap::from([(
-                MANAGED_BY.0.to_owned(),
-                MANAGED_BY.1.to_owned(),
-            )])),
-            annotations: (!desired.annotations.is_empty()).then(|| desired.annotations.clone()),
+            labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
+            annotations: (!annotations.is_empty()).then(|| annotations.clone()),
             owner_references: Some(vec![owner.clone()]),
             ..ObjectMeta::default()
         },
-        spec: Some(IngressSpec {
-            ingress_class_name: Some(desired.class.clone()),
-            rules: Some(vec![IngressRule {
-                host: desired.host.clone(),
-                http: Some(HTTPIngressRuleValue {
-                    paths: paths.collect(),
-                }),
-            }]),
-            tls,
-            default_backend: None,
-        }),
-        status: None,
+        data: json!({"spec": desired.spec(also)}),
     }
 }
 
-/// The reference that ties an Ingress to its ExposedAPI. It does not block the
+/// The reference that ties an object to its ExposedAPI. It does not block the
 /// owner's deletion: in a foreground deletion the API must leave API Management
-/// first, while its Ingress still stands.
+/// first, while what exposes it still stands.
 #[must_use]
 pub fn owner_reference(version: &str, name: &str, uid: &str) -> OwnerReference {
     OwnerReference {
@@ -211,17 +242,19 @@ pub fn owner_reference(version: &str, name: &str, uid: &str) -> OwnerReference {
     }
 }
 
-/// Applies the Ingress unless it already is as desired, and answers how it is
+/// Applies the object unless it already is as desired, and answers how it is
 /// now with whether it was written.
 pub async fn apply(
     client: &Client,
     world: &World,
-    desired: &DesiredIngress,
+    desired: &dyn ExposureObject,
+    also: &BTreeSet<String>,
     owner: &OwnerReference,
     key: &ObjectKey,
-) -> Result<(IngressSeen, bool), ExposureError> {
-    let wanted = ingress(desired, owner, key);
-    let known = world.ingress(&key.namespace, &desired.name);
+) -> Result<(Seen, bool), ExposureError> {
+    let (kind, name) = (desired.kind(), desired.name());
+    let wanted = manifest(desired, also, owner, key);
+    let known = world.object(kind, &key.namespace, name);
     let ours = known
         .as_ref()
         .is_some_and(|seen| seen.owner_uid.as_deref() == Some(owner.uid.as_str()));
@@ -231,40 +264,46 @@ pub async fn apply(
     {
         return Ok((seen, false));
     }
-    let api: Api<Ingress> = Api::namespaced(client.clone(), &key.namespace);
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &key.namespace, &resource(kind));
     // What is ours is put right by force. What is not known yet is created
-    // without: should somebody else's Ingress have the name, it is a conflict.
+    // without: should somebody else's object have the name, it is a conflict.
     let params = PatchParams {
         force: ours,
         ..PatchParams::apply(FIELD_MANAGER)
     };
     // Before the answer comes, its echo may come through the watch; it finds
     // what was recorded here and triggers nothing.
-    world.ingress_expected(&wanted);
-    match api
-        .patch(&desired.name, &params, &Patch::Apply(&wanted))
-        .await
-    {
-        Ok(applied) => Ok((world.ingress_written(&applied), true)),
+    world.object_expected(kind, &wanted);
+    match api.patch(name, &params, &Patch::Apply(&wanted)).await {
+        Ok(applied) => Ok((world.object_written(kind, &applied), true)),
         Err(source) => {
-            world.ingress_gone(&ObjectKey::new(&key.namespace, &desired.name));
-            Err(refused(&desired.name, source))
+            world.object_gone(kind, &ObjectKey::new(&key.namespace, name));
+            if let Some(comes_with) = kind.comes_with
+                && !is_installed(client, &resource(kind)).await
+            {
+                let kind = kind.kind;
+                return Err(ExposureError::NotInstalled { kind, comes_with });
+            }
+            Err(refused(kind, name, source))
         }
     }
 }
 
-/// Deletes the Ingress if it is there and ours; answers whether it was there.
+/// Deletes the object if it is there and ours; answers whether it was there.
 pub async fn delete(
     client: &Client,
+    kind: &'static ObjectKind,
     key: &ObjectKey,
     name: &str,
     owner_uid: &str,
 ) -> Result<bool, ExposureError> {
-    let api: Api<Ingress> = Api::namespaced(client.clone(), &key.namespace);
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &key.namespace, &resource(kind));
     let listed = api
         .list_metadata(&kube::api::ListParams::default().fields(&format!("metadata.name={name}")))
         .await;
-    let listed = listed.map_err(|source| refused(name, source))?;
+    let listed = listed.map_err(|source| refused(kind, name, source))?;
     let ours = listed.items.iter().any(|item| {
         item.metadata
             .owner_references
@@ -278,20 +317,37 @@ pub async fn delete(
     match api.delete(name, &DeleteParams::background()).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-        Err(source) => Err(refused(name, source)),
+        Err(source) => Err(refused(kind, name, source)),
     }
 }
 
-fn refused(name: &str, source: kube::Error) -> ExposureError {
+fn refused(kind: &'static ObjectKind, name: &str, source: kube::Error) -> ExposureError {
     let name = name.to_owned();
+    let kind = kind.kind;
     match &source {
-        kube::Error::Api(status) if status.is_conflict() => ExposureError::NotOurs { name },
-        _ => ExposureError::Kube { name, source },
+        kube::Error::Api(status) if status.is_conflict() => ExposureError::NotOurs { kind, name },
+        kube::Error::Api(status) if status.is_forbidden() && kind != "Ingress" => {
+            ExposureError::Denied {
+                kind,
+                name,
+                message: status.message.clone(),
+            }
+        }
+        kube::Error::Api(status) if status.is_invalid() => ExposureError::Refused {
+            kind,
+            name,
+            message: status.message.clone(),
+        },
+        _ => ExposureError::Kube { kind, name, source },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use operator_core::desired::DesiredIngress;
+
     use super::*;
 
     fn desired() -> DesiredIngress {
@@ -302,7 +358,6 @@ mod tests {
             tls_secret: Some("tls".into()),
             annotations: BTreeMap::new(),
             path: "/catalog".into(),
-            also: std::collections::BTreeSet::new(),
             service: "catalog-svc".into(),
             port: 8080,
         }
@@ -311,7 +366,8 @@ mod tests {
     #[test]
     fn the_ingress_holds_only_what_the_operator_owns() {
         let owner = owner_reference("v1", "catalog", "u-0");
-        let made = ingress(&desired(), &owner, &ObjectKey::new("shop", "catalog"));
+        let key = ObjectKey::new("shop", "catalog");
+        let made = manifest(&desired(), &BTreeSet::new(), &owner, &key);
         insta::assert_json_snapshot!(made, @r#"
         {
           "apiVersion": "networking.k8s.io/v1",

@@ -5,7 +5,7 @@ use operator_apim::apply::Failure;
 use operator_apim::{ApplyError, Deleted, Follow, Progress, Silent};
 use operator_core::apim::{self, AppliedRecord, Move, PlanError, PlanSummary, Published};
 use operator_core::class::ErrorClass;
-use operator_core::desired::{Desired, Exposure};
+use operator_core::desired::Desired;
 use operator_core::exposure::ExposureFacts;
 use operator_core::mark::OwnershipMark;
 use operator_core::names::InstanceName;
@@ -19,10 +19,10 @@ use super::{Context, Error, Stages, input_hash, report};
 use crate::events::EventKind;
 
 /// The state of a paused object's exposure.
-pub(super) const fn paused_exposure(desired: &Desired) -> Step {
-    match desired.exposure {
-        Exposure::Ingress(_) => Step::Done,
-        Exposure::InCluster { .. } | Exposure::External { .. } => Step::NotNeeded,
+pub(super) fn paused_exposure(desired: &Desired) -> Step {
+    match desired.exposure.object() {
+        Some(_) => Step::Done,
+        None => Step::NotNeeded,
     }
 }
 

@@ -1,8 +1,10 @@
+mod ways;
+
 use serde_json::{Value, json};
 
 use crate::build::build;
 use crate::desired::{DesiredIngress, Exposure};
-use crate::exposure::IngressFacts;
+use crate::exposure::ObjectFacts;
 use crate::validate::test_support::{World, instance, meta, spec};
 
 fn world(more: &Value) -> World {
@@ -56,11 +58,13 @@ fn annotations_override_the_instances_exposure() {
 fn the_backend_has_the_rules_host_else_the_load_balancers() {
     let with = |hostname: Option<&str>, ip: Option<&str>, exposure: Value| {
         let mut world = world(&json!({"exposure": exposure}));
-        world.exposure.ingress = Some(IngressFacts {
+        let facts = ObjectFacts {
             uid: "u".into(),
             hostname: hostname.map(str::to_owned),
             ip: ip.map(str::to_owned),
-        });
+            ..ObjectFacts::default()
+        };
+        world.exposure.objects = [("Ingress", facts)].into();
         backend(&world, &[], &json!({}))
     };
     for (hostname, ip, exposure, expected) in [
@@ -128,7 +132,7 @@ fn the_root_path_adds_nothing() {
 #[test]
 fn an_assumed_origin_takes_the_place_of_the_address() {
     let mut world = World::default();
-    world.exposure.ingress = None;
+    world.exposure.objects.clear();
     world.exposure.assumed_origin = Some("https://backend.invalid".into());
     assert_eq!(
         backend(&world, &[], &json!({})).as_deref(),

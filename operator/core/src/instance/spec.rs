@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::selector::LabelSelector;
 use crate::exposed_api::Segment;
+use crate::exposure::Way;
 
 /// One API Management instance, and what API owners may do with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -207,6 +208,10 @@ impl When {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ExposureSpec {
+    /// How traffic enters the cluster, where an object does not choose
+    /// (annotation `exposure`).
+    #[serde(skip_serializing_if = "is_default")]
+    pub way: Way,
     /// The class of the Ingresses.
     pub ingress_class: String,
     /// The host of their rules; absent: any.
@@ -219,6 +224,18 @@ pub struct ExposureSpec {
     /// Their annotations.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// For the way `http-route`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub http_route: HttpRouteSpec,
+    /// For the way `istio`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub istio: IstioSpec,
+    /// For the way `internal-load-balancer`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub load_balancer: LoadBalancerSpec,
+    /// For the way `node-port`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub node_port: NodePortSpec,
     /// How far the APIs of each segment are published.
     #[serde(skip_serializing_if = "is_default")]
     pub segments: Segments,
@@ -226,6 +243,57 @@ pub struct ExposureSpec {
     /// of type `prometheus` or `openmetrics`; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_monitor: Option<ServiceMonitorSpec>,
+}
+
+/// What HTTPRoutes are like.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HttpRouteSpec {
+    /// The Gateways that take them. API Management is sent to the first.
+    pub parents: Vec<GatewayRef>,
+}
+
+/// A Gateway of the Gateway API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewayRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// One of its listeners; absent: those that take the route, of which
+    /// API Management is sent to the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub section: Option<String>,
+}
+
+/// What VirtualServices are like.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct IstioSpec {
+    /// Istio's Gateways that take them, as `<namespace>/<name>`.
+    pub gateways: Vec<String>,
+    /// Whether those Gateways speak TLS at the host.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tls: bool,
+}
+
+/// What Services with an internal load balancer are like.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LoadBalancerSpec {
+    /// The subnet of their addresses; absent: that of the nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<String>,
+}
+
+/// What Services at a port of every node are like.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NodePortSpec {
+    /// The name or address at which API Management reaches the nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// What ServiceMonitors are like.
@@ -291,10 +359,15 @@ impl Default for ExposureSpec {
     /// The class of the original Azure operator, and nothing else.
     fn default() -> Self {
         Self {
+            way: Way::default(),
             ingress_class: "istio".to_owned(),
             host: None,
             tls_secret: None,
             annotations: BTreeMap::new(),
+            http_route: HttpRouteSpec::default(),
+            istio: IstioSpec::default(),
+            load_balancer: LoadBalancerSpec::default(),
+            node_port: NodePortSpec::default(),
             segments: Segments::default(),
             service_monitor: None,
         }

@@ -93,6 +93,18 @@ fn settings_that_make_no_sense_are_errors_with_their_field() {
             "protocols[1]: `ftp` is not one of `https`, `http`, `ws`, `wss`",
         ),
         (
+            json!({"exposure": {"httpRoute": {"parents": [{"namespace": "a", "name": "B"}]}}}),
+            "exposure.httpRoute.parents[0].name: `B` is not the name of an object",
+        ),
+        (
+            json!({"exposure": {"istio": {"gateways": ["public"]}}}),
+            "exposure.istio.gateways[0]: `public` is not a Gateway; write `<namespace>/<name>`",
+        ),
+        (
+            json!({"exposure": {"nodePort": {"address": "http://nodes"}}}),
+            "exposure.nodePort.address: `http://nodes` is not a host name or an address",
+        ),
+        (
             json!({"credentials": {}}),
             "credentials: write exactly one of `clientSecret`, `workloadIdentity`, `managedIdentity` and `cli`, or \
              leave `credentials` out",

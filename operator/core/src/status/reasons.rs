@@ -90,8 +90,10 @@ reasons! {
     TierLimit,
     /// The OpenAPI document could not be fetched.
     DocumentUnavailable,
-    /// The Ingress has no address yet.
+    /// The object that exposes the API has no address yet.
     NoAddress,
+    /// Nobody takes the route that exposes the API.
+    NotAccepted,
     /// An implementation outside the cluster has no URL that is allowed.
     NoBackend,
     /// The Service does not exist.

@@ -6,7 +6,7 @@ use super::{DriftSeen, Observation, Outcome, summary};
 use crate::class::ErrorClass;
 use crate::desired::{Desired, Exposure};
 use crate::exposed_api::Implementation;
-use crate::exposure::ExposureFacts;
+use crate::exposure::{ExposureFacts, origin};
 use crate::validate::ValidatedApi;
 
 /// How far one step with I/O came.
@@ -216,23 +216,10 @@ fn exposed(
             );
         }
         Exposure::InCluster { url } => url.clone(),
-        Exposure::Ingress(ingress) => match facts.ingress.as_ref().map(|facts| facts.address()) {
-            Some(Some(address)) => address.to_owned(),
-            Some(None) => {
-                return waits(
-                    Reason::NoAddress,
-                    format!(
-                        "Ingress `{}` has no address yet: the controller of class `{}` gives it one",
-                        ingress.name, ingress.class
-                    ),
-                );
-            }
-            None => {
-                return waits(
-                    Reason::NoAddress,
-                    format!("Ingress `{}` is not there yet", ingress.name),
-                );
-            }
+        object => match origin(object, facts) {
+            Some(Ok(origin)) => origin.address,
+            Some(Err(wait)) => return waits(wait.reason, wait.message),
+            None => String::new(),
         },
     };
     let service = match &validated.api().implementation {

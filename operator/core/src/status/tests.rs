@@ -182,7 +182,7 @@ fn an_exposure_that_does_not_hold_is_named() {
         change(&mut scene.world.exposure);
         scene
     };
-    let late = with(|facts| facts.ingress.as_mut().unwrap().hostname = None);
+    let late = with(|facts| facts.objects.get_mut("Ingress").unwrap().hostname = None);
     check(
         &late,
         "False NoAddress: Ingress `apim-api-ingress-catalog` has no address yet: the controller of class `istio` \
@@ -191,7 +191,7 @@ fn an_exposure_that_does_not_hold_is_named() {
         "False Done",
     );
     check(
-        &with(|facts| facts.ingress = None),
+        &with(|facts| facts.objects.clear()),
         "False NoAddress: Ingress `apim-api-ingress-catalog` is not there yet",
         "True NoAddress",
         "False Done",
@@ -303,7 +303,7 @@ fn metrics_follow_the_endpoints_alone() {
         applied: None,
         ..Scene::default()
     };
-    scene.world.exposure.ingress = None;
+    scene.world.exposure.objects.clear();
     let status = scene.status();
     assert!(is_ready(&status));
     assert_eq!(

@@ -11,6 +11,7 @@ use crate::annotations::{self, Annotations, nearest::listed};
 use crate::apim::AppliedRecord;
 use crate::chain::{self, Catalog, Plan, SpecRequest};
 use crate::exposed_api::{self, ExposedApi, Implementation, ObjectMeta, Segment};
+use crate::exposure::{self, Way};
 use crate::instance::spec::{Reach, Segments};
 use crate::instance::{Instance, select_instance};
 use crate::names::{ObjectKey, PluginName};
@@ -154,6 +155,13 @@ impl Inquiry {
     #[must_use]
     pub const fn in_api_management(&self) -> bool {
         self.in_api_management
+    }
+
+    /// How traffic is to reach its implementation, where API Management is to.
+    #[must_use]
+    pub fn way(&self) -> Option<Way> {
+        let instance = self.instance.as_ref().filter(|_| self.in_api_management)?;
+        Some(exposure::way(&self.annotations, instance))
     }
 
     /// The document that must be fetched, if any.

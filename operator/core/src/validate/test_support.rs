@@ -10,7 +10,7 @@ use crate::apim::AppliedRecord;
 use crate::chain::{Catalog, PluginInfo, Reading, Readings};
 use crate::descriptor::{Descriptor, SpecReading};
 use crate::exposed_api::ObjectMeta;
-use crate::exposure::{ExposureFacts, IngressFacts};
+use crate::exposure::{ExposureFacts, ObjectFacts};
 use crate::instance::spec::{ApimInstanceSpec, DefaultPluginSpec};
 use crate::instance::{Instance, InstanceContext, InstanceDefaults};
 use crate::names::{InstanceName, PREFIX, PluginName};
@@ -182,14 +182,18 @@ impl World {
             readings: Readings::new(),
             document: DocumentFacts::NotNeeded,
             exposure: ExposureFacts {
-                ingress: Some(IngressFacts {
-                    uid: "8152819f".into(),
-                    hostname: Some("lb.example.com".into()),
-                    ip: None,
-                }),
+                objects: [(
+                    "Ingress",
+                    ObjectFacts {
+                        uid: "8152819f".into(),
+                        hostname: Some("lb.example.com".into()),
+                        ..ObjectFacts::default()
+                    },
+                )]
+                .into(),
                 service_exists: true,
                 ready_endpoints: true,
-                assumed_origin: None,
+                ..ExposureFacts::default()
             },
             context: Some(InstanceContext {
                 sku: "Developer".into(),

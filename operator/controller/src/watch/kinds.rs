@@ -1,0 +1,254 @@
+//! The watches of what the operator makes to expose APIs, also of kinds that
+//! not every cluster has: those are looked for until they come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::core::GroupVersionKind;
+use kube::runtime::watcher;
+use operator_core::exposure::{GatewayFacts, KINDS, Listener, ObjectKind};
+use operator_core::names::ObjectKey;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{ADDRESS, Follow, MANAGED_BY, Synced, Triggers, Watched, key_of, run};
+use crate::world::{News, World};
+
+/// Between two looks for a kind, in a cluster without it.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How the API server calls a kind.
+pub(crate) fn resource(kind: &ObjectKind) -> ApiResource {
+    let name = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
+    ApiResource::from_gvk_with_plural(&name, kind.plural)
+}
+
+/// Starts the watches.
+pub(super) fn start(client: &Client, world: &Arc<World>, triggers: &Triggers) -> Vec<Synced> {
+    let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
+    let ours = || watcher::Config::default().labels(&ours);
+    let mut synced: Vec<Synced> = KINDS
+        .into_iter()
+        .map(|kind| {
+            let objects = Objects(kind, Arc::clone(world), triggers.clone());
+            optionally(client, resource(kind), kind.comes_with, ours(), objects)
+        })
+        .collect();
+    let gateways = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway");
+    synced.push(optionally(
+        client,
+        ApiResource::from_gvk_with_plural(&gateways, "gateways"),
+        Some("the Gateway API"),
+        watcher::Config::default(),
+        Gateways(Arc::clone(world), triggers.clone()),
+    ));
+    synced
+}
+
+fn optionally<F: Follow<Kind = DynamicObject>>(
+    client: &Client,
+    resource: ApiResource,
+    comes_with: Option<&'static str>,
+    config: watcher::Config,
+    follower: F,
+) -> Synced {
+    let (done, synced) = watch::channel(false);
+    let client = client.clone();
+    tokio::spawn(async move {
+        let watched = Watched {
+            done,
+            optional: comes_with.is_some(),
+        };
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let mut said = None;
+        loop {
+            let reach = reach(&client, &resource, &api, watched.optional).await;
+            if said.as_ref() != Some(&reach) {
+                tracing::info!(kind = follower.kind(), "{}", reach.sentence());
+                said = Some(reach.clone());
+            }
+            if reach == Reach::Open {
+                run(api.clone(), config.clone(), &watched, &follower).await;
+            }
+            for key in follower.known() {
+                follower.gone(&key);
+            }
+            watched.done.send_replace(true);
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+    Synced::new(synced)
+}
+
+/// Whether this process can follow a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reach {
+    Open,
+    NotInstalled,
+    Denied,
+}
+
+impl Reach {
+    const fn sentence(&self) -> &'static str {
+        match self {
+            Self::Open => "objects of this kind are followed",
+            Self::NotInstalled => {
+                "this cluster does not have the kind, which only some exposures need"
+            }
+            Self::Denied => {
+                "objects of this kind may not be read; exposures that need them take their part of \
+                 deploy/rbac-exposures.yaml"
+            }
+        }
+    }
+}
+
+/// Asked before a watch is started: a watch that is refused says so again and
+/// again. What cannot be told, the watch tells.
+async fn reach(
+    client: &Client,
+    resource: &ApiResource,
+    api: &Api<DynamicObject>,
+    optional: bool,
+) -> Reach {
+    if !optional {
+        return Reach::Open;
+    }
+    if !is_installed(client, resource).await {
+        return Reach::NotInstalled;
+    }
+    match api.list_metadata(&ListParams::default().limit(1)).await {
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Reach::Denied,
+        _ => Reach::Open,
+    }
+}
+
+/// Whether the cluster has a kind. Everybody may ask for that; where it cannot
+/// be told, it is assumed.
+pub(crate) async fn is_installed(client: &Client, resource: &ApiResource) -> bool {
+    match client.list_api_group_resources(&resource.api_version).await {
+        Ok(list) => list
+            .resources
+            .iter()
+            .any(|found| found.name == resource.plural),
+        // For a group that it does not have, the API server answers a text.
+        Err(kube::Error::Api(status)) => status.code != 404,
+        Err(_) => true,
+    }
+}
+
+struct Objects(&'static ObjectKind, Arc<World>, Triggers);
+
+impl Follow for Objects {
+    type Kind = DynamicObject;
+
+    fn kind(&self) -> &'static str {
+        self.0.kind
+    }
+
+    fn seen(&self, object: &DynamicObject) {
+        match self.1.object_seen(self.0, object) {
+            Some((key, News::Content)) => self.2.one(key, self.0.kind),
+            Some((key, News::Address)) => self.2.one(key, ADDRESS),
+            None => {}
+        }
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        if let Some(key) = self.1.object_gone(self.0, key) {
+            self.2.one(key, self.0.kind);
+        }
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        self.1.objects(self.0)
+    }
+}
+
+struct Gateways(Arc<World>, Triggers);
+
+impl Gateways {
+    fn changed(&self, key: &ObjectKey, now: Option<GatewayFacts>) {
+        for key in self.0.gateway_seen(key, now) {
+            self.1.one(key, ADDRESS);
+        }
+    }
+}
+
+impl Follow for Gateways {
+    type Kind = DynamicObject;
+
+    fn kind(&self) -> &'static str {
+        "Gateway"
+    }
+
+    fn seen(&self, object: &DynamicObject) {
+        self.changed(&key_of(object), Some(gateway(&object.data)));
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        self.changed(key, None);
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        self.0.gateways().into_keys().collect()
+    }
+}
+
+/// What matters of a Gateway.
+fn gateway(object: &Value) -> GatewayFacts {
+    let address = object["status"]["addresses"][0]["value"].as_str();
+    let listeners = object["spec"]["listeners"].as_array().into_iter().flatten();
+    let listeners = listeners.filter_map(|listener| {
+        Some(Listener {
+            name: listener["name"].as_str()?.to_owned(),
+            protocol: listener["protocol"].as_str()?.to_owned(),
+            port: listener["port"].as_u64()?.try_into().ok()?,
+            hostname: listener["hostname"].as_str().map(str::to_owned),
+        })
+    });
+    GatewayFacts {
+        address: address.map(str::to_owned),
+        listeners: listeners.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_gateway_is_its_first_address_and_its_listeners() {
+        let read = gateway(&json!({
+            "spec": {"listeners": [
+                {"name": "web", "protocol": "HTTP", "port": 80},
+                {"name": "tls", "protocol": "HTTPS", "port": 8443, "hostname": "*.example.org"},
+            ]},
+            "status": {"addresses": [{"type": "IPAddress", "value": "192.0.2.7"}]},
+        }));
+        assert_eq!(read.address.as_deref(), Some("192.0.2.7"));
+        let listeners: Vec<_> = read
+            .listeners
+            .iter()
+            .map(|l| {
+                (
+                    l.name.as_str(),
+                    l.protocol.as_str(),
+                    l.port,
+                    l.hostname.as_deref(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            listeners,
+            [
+                ("web", "HTTP", 80, None),
+                ("tls", "HTTPS", 8443, Some("*.example.org"))
+            ]
+        );
+        assert_eq!(gateway(&json!({"spec": {}})), GatewayFacts::default());
+    }
+}
