@@ -5,7 +5,7 @@
 //! publish as Azure is, by the calls that the operator makes.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -77,6 +77,10 @@ impl LocalAzure {
     /// Starts one whose gateway listens there.
     pub(crate) fn start(gateway: SocketAddr) -> anyhow::Result<Self> {
         let program = find()?;
+        // Said here: of a program that ends at once nobody knows why.
+        if let Err(error) = TcpListener::bind(gateway) {
+            bail!("cannot listen on {gateway}: {error}; choose another address with --listen");
+        }
         let dir = TempDir::new().context("a folder for the local Azure")?;
         let mut child = Command::new(&program)
             .args([

@@ -94,7 +94,7 @@ async fn call(show: &mut Show<'_>) -> anyhow::Result<()> {
         "./call /product-catalog/productOffering -H \"Authorization: Bearer $(./token callers)\"",
     )
     .await?;
-    show.note("A reservation may be made twice a minute by each subscription:");
+    show.note("A reservation may be made twice a minute from each address:");
     show.run("for n in 1 2 3; do ./call /stock/reservations -X POST -H \"Ocp-Apim-Subscription-Key: $(cat key)\" | head -n 1; done")
         .await?;
     show.note("A browser asks before it calls from another site:");

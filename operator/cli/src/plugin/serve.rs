@@ -102,7 +102,9 @@ async fn until_it_fails(args: Arc<RunArgs>) -> anyhow::Result<Done> {
             Err(error) => eprintln!("{}", sentence(&error)),
         }
         if !served {
-            eprintln!("nothing is served yet; waiting for a change of the files");
+            eprintln!(
+                "nothing is served yet; waiting for a change of the files (to name other plugins, start again)"
+            );
         }
         changed(&args, &before).await;
     }
