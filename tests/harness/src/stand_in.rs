@@ -4,7 +4,7 @@
 //! EndpointSlices with a ready endpoint). It serves no traffic at all: it only
 //! writes what those would write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Field manager of everything it writes, and value of the label
@@ -158,8 +158,8 @@ struct Shared {
 }
 
 /// Calls `act` for every object of one kind, now and whenever it changes, and
-/// with `gone` when it is deleted. Calls run side by side, in no order: each
-/// writes what follows from its object alone, by server-side apply.
+/// with `gone` when it is deleted. Calls for different objects run side by
+/// side; of those for one object the last decides.
 async fn follow<K, F>(
     shared: Arc<Shared>,
     ready: oneshot::Sender<()>,
@@ -175,6 +175,8 @@ async fn follow<K, F>(
 {
     let mut ready = Some(ready);
     let mut running = JoinSet::new();
+    let mut turns: HashMap<(String, String), Arc<Mutex<u64>>> = HashMap::new();
+    let mut number = 0_u64;
     let api: Api<K> = Api::all(shared.client.clone());
     let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
     while let Some(event) = events.next().await {
@@ -198,7 +200,16 @@ async fn follow<K, F>(
         let name = object.name_any();
         let namespace = object.namespace().unwrap_or_default();
         let shared = shared.clone();
+        number += 1;
+        let turn = turns.entry((namespace.clone(), name.clone())).or_default();
+        let (turn, number) = (Arc::clone(turn), number);
         running.spawn(async move {
+            let mut last = turn.lock().await;
+            // A later one came first, and wrote what is true.
+            if *last > number {
+                return;
+            }
+            *last = number;
             // As a controller does: what is not written is written later. An
             // API server under load refuses a write now and then.
             let mut pause = FIRST_PAUSE;
