@@ -139,7 +139,6 @@ fn adoption_and_drift_are_one_of_three_words() {
 #[test]
 fn reserved_keys_are_refused() {
     for key in [
-        "exposure",
         "products",
         "profiles",
         "routes",
