@@ -87,8 +87,6 @@ pub struct Listener {
 /// What is known of the Service of an implementation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServiceFacts {
-    /// `ClusterIP`, `LoadBalancer`.
-    pub kind: String,
     /// The labels of its pods.
     pub selector: BTreeMap<String, String>,
     /// Its ports.

@@ -50,10 +50,7 @@ pub(super) async fn all_facts(
 
 fn of_service(service: Service) -> ServiceFacts {
     let ServiceSpec {
-        type_,
-        selector,
-        ports,
-        ..
+        selector, ports, ..
     } = service.spec.unwrap_or_default();
     let ports = ports.into_iter().flatten().filter_map(|port| {
         Some(ServicePort {
@@ -67,7 +64,6 @@ fn of_service(service: Service) -> ServiceFacts {
         })
     });
     ServiceFacts {
-        kind: type_.unwrap_or_else(|| "ClusterIP".to_owned()),
         selector: selector.unwrap_or_default(),
         ports: ports.collect(),
     }

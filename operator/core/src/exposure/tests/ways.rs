@@ -178,7 +178,6 @@ fn istio_matches_whole_segments_and_sends_callers_to_the_host() {
 
 fn with_service(mut world: World) -> World {
     world.exposure.service = Some(ServiceFacts {
-        kind: "ClusterIP".into(),
         selector: [("app".to_owned(), "catalog".to_owned())].into(),
         ports: vec![ServicePort {
             port: 8080,
