@@ -44,7 +44,7 @@ demo: setup ## run the whole thing locally and show it; KEEP=1 leaves it up
 
 test: setup lint ## everything that CI checks: format, lints, tests, licences, CRDs
 	@$(BUILD)
-	@$(KUBE) cargo test --locked --workspace
+	@$(KUBE) cargo test --locked --workspace --no-fail-fast
 	@$(MAKE) chaos-defects ARGS='--only 1'
 	@$(MAKE) crds-check deny
 

@@ -124,6 +124,38 @@ impl Deref for ArmError {
     }
 }
 
+impl ArmError {
+    /// Takes a secret out of what the service said: it may repeat what it was
+    /// sent.
+    pub(crate) fn hide(&mut self, secret: &crate::Secret<String>) {
+        let plain = secret.expose();
+        // As it stands in a body that is quoted because it cannot be read.
+        let quoted = serde_json::to_string(plain).unwrap_or_default();
+        let quoted = quoted.trim_matches('"');
+        let hide = |text: &mut String| {
+            for written in [plain.as_str(), quoted] {
+                *text = text.replace(written, "…");
+                // Such a quotation may end in the middle of it.
+                let cut = written.char_indices().map(|(at, _)| &written[..at]);
+                let cut = cut.filter(|part| part.len() > 2);
+                if let Some(part) = cut.rev().find(|part| text.ends_with(part)) {
+                    text.truncate(text.len() - part.len());
+                    text.push('…');
+                }
+            }
+        };
+        hide(&mut self.message);
+        self.code.iter_mut().for_each(hide);
+        let missing = self.missing.as_mut();
+        missing.and_then(|missing| missing.name.as_mut()).map(hide);
+        for detail in &mut self.details {
+            hide(&mut detail.code);
+            hide(&mut detail.target);
+            hide(&mut detail.message);
+        }
+    }
+}
+
 impl DerefMut for ArmError {
     fn deref_mut(&mut self) -> &mut ErrorParts {
         &mut self.0

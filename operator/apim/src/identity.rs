@@ -20,6 +20,7 @@ use crate::gate::{OpenGate, WriteGate};
 use crate::http::{self, HttpError};
 use crate::locks::KeyedLocks;
 use crate::observer::{CallObserver, NoObserver};
+use crate::secret::Secret;
 use crate::token::{TokenCache, TokenSource};
 use crate::transport::{Http, Transport};
 
@@ -166,6 +167,23 @@ impl Azure {
         });
         principals.insert(key, principal.clone());
         Ok(principal)
+    }
+
+    /// A token of some credentials for something else than the resource
+    /// manager.
+    pub async fn token(
+        &self,
+        credentials: &Credentials,
+        scope: &str,
+    ) -> Result<Secret<String>, IdentityError> {
+        let credential = credentials.build(&self.cloud, &self.transports, &self.environment)?;
+        match credential.get_token(&[scope], None).await {
+            Ok(token) => Ok(Secret::new(token.token.secret().to_owned())),
+            Err(error) => Err(IdentityError {
+                kind: credentials.kind(),
+                message: format!("no token for {scope}: {error}"),
+            }),
+        }
     }
 
     /// A client for one APIM service.

@@ -88,7 +88,7 @@ impl ArmReader {
         claimed: &AppliedRecord,
     ) -> Result<AppliedRecord, Failure> {
         let published = Published::of(desired)?;
-        let reads = apim::confirmation(published.policy, claimed);
+        let reads = apim::confirmation(published, claimed);
         let observed = self.observe(published.api, &reads).await?;
         Ok(apim::confirmed(claimed, published, &observed))
     }
@@ -162,6 +162,10 @@ impl ArmReader {
                 _ => self.policy(id, PolicyOf::Operation(&operation)).await?,
             };
             observed.operation_policies.insert(operation, there);
+        }
+        for product in &reads.products {
+            let is_in = self.in_product(product, id).await?;
+            observed.products.insert(product.clone(), is_in);
         }
         Ok(observed)
     }

@@ -2,6 +2,8 @@
 
 use operator_core::apim::{ObservedApi, ObservedOperation, ObservedPolicy, Reading};
 
+use operator_core::names::ProductId;
+
 use crate::arm::{ArmReader, Pages, ReadCall, absent};
 use crate::error::ArmError;
 use crate::models::{
@@ -191,6 +193,15 @@ impl ArmReader {
     ) -> Result<Option<String>, ArmError> {
         self.etag(&self.head(&of.segments(id), of.kind(), of.what(id)))
             .await
+    }
+
+    /// Whether a product holds the API. Costs a HEAD; a product that does not
+    /// exist holds nothing.
+    pub async fn in_product(&self, product: &ProductId, id: &str) -> Result<bool, ArmError> {
+        let path = ["products", product.as_str(), "apis", id];
+        let what = format!("API {id} in product {product}");
+        let answer = absent(self.read(&self.head(&path, "productApi", what)).await)?;
+        Ok(answer.is_some())
     }
 
     /// An entity that is there has an ETag, by the interface's contract; one

@@ -12,6 +12,7 @@ use std::time::Duration;
 use operator_core::apim::{ObservedApi, ObservedOperation, ObservedPolicy, Reading};
 use operator_core::class::ErrorClass;
 use operator_core::drift::schedule::{Governor, Pacer};
+use operator_core::names::ProductId;
 use operator_core::tier::Resource;
 use tokio::time::Instant;
 
@@ -204,6 +205,11 @@ impl Sweeper {
     /// The operations of an API.
     pub async fn operations(&self, id: &str) -> Result<Vec<ObservedOperation>, ArmError> {
         self.paced(self.reader.operations(id)).await
+    }
+
+    /// Whether a product holds an API.
+    pub async fn in_product(&self, product: &ProductId, id: &str) -> Result<bool, ArmError> {
+        self.paced(self.reader.in_product(product, id)).await
     }
 
     /// The service itself.

@@ -2,6 +2,7 @@
 
 use operator_core::apim::SettingsPatch;
 use operator_core::desired::{DesiredApi, PolicyText};
+use operator_core::names::ProductId;
 use serde_json::json;
 
 use crate::arm::{ArmClient, Repeat, WriteVerb, absent, encode};
@@ -78,6 +79,44 @@ impl ArmClient {
         );
         call.if_match = Some(precondition(etag));
         absent(self.run(&call).await).map(|_| ())
+    }
+
+    /// Puts the API into a product, which must exist.
+    pub(crate) async fn enter_product(
+        &self,
+        product: &ProductId,
+        id: &str,
+    ) -> Result<(), ArmError> {
+        let _writer = self.lock_product(product).await;
+        let path = ["products", product.as_str(), "apis", id];
+        let what = format!("API {id} in product {product}");
+        let call = self.call(WriteVerb::Put, &path, &[], "productApi", what);
+        self.run(&call).await.map(drop).map_err(|mut error| {
+            if let Some(missing) = &mut error.missing
+                && missing.name.is_none()
+            {
+                missing.name = Some(product.to_string());
+            }
+            error
+        })
+    }
+
+    /// Takes the API out of a product; one that is not in it, or a product that
+    /// does not exist, is fine.
+    pub(crate) async fn leave_product(
+        &self,
+        product: &ProductId,
+        id: &str,
+    ) -> Result<(), ArmError> {
+        let _writer = self.lock_product(product).await;
+        let path = ["products", product.as_str(), "apis", id];
+        let what = format!("API {id} in product {product}");
+        let call = self.call(WriteVerb::Delete, &path, &[], "productApi", what);
+        match self.run(&call).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_absent() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes a policy document.

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap_complete::Shell;
 use operator_core::names::ShardName;
 use operator_core::policy_plugin::parse_duration;
 use url::Url;
 
+use crate::api::args::ApiArgs;
 use crate::compile::CompileArgs;
 use crate::plugin::args::PluginCommand;
 
@@ -24,7 +26,10 @@ use crate::plugin::args::PluginCommand;
 Examples:
   apim-operator render -f api.yaml              what would be published, without a cluster
   apim-operator render -f api.yaml -o policy    only the policy document
+  apim-operator lint openapi.yaml               what would make an import fail
   apim-operator plan -f api.yaml                what applying it would change in the cluster and in Azure
+  apim-operator api add stock --from-file openapi.yaml --service stock:8080 --path /stock
+  apim-operator api list                        which APIs there are, and how they fare
   apim-operator plugin list                     which policies there are
   apim-operator plugin inspect rate-limit       what one of them can be told
   apim-operator crd | kubectl apply -f -        the operator's own definitions
@@ -91,6 +96,9 @@ pub(crate) enum Command {
     /// Without --apply it only shows what it would do. Each API keeps its id,
     /// which the instance must allow (`ownerMay`, `allow.apiIds`).
     Migrate(Box<MigrateArgs>),
+    /// Look for what makes the import of an OpenAPI document fail, or differ
+    /// from what was written.
+    Lint(LintArgs),
     /// Print the CustomResourceDefinitions.
     Crd(CrdArgs),
     /// Compile a plugin from stdin to stdout. Only ever started by this program.
@@ -108,6 +116,18 @@ Examples:
         /// What about them.
         #[command(subcommand)]
         command: PluginCommand,
+    },
+    /// For the owners of APIs: add, list, describe, wait, diff, call, export.
+    Api(Box<ApiArgs>),
+    /// Print a script that completes this program's command line.
+    #[command(after_help = "\
+Examples:
+  source <(apim-operator completion bash)
+  apim-operator completion zsh > \"${fpath[1]}/_apim-operator\"
+  apim-operator completion fish > ~/.config/fish/completions/apim-operator.fish")]
+    Completion {
+        /// For which shell.
+        shell: Shell,
     },
 }
 
@@ -362,8 +382,9 @@ Examples:
   apim-operator plan --all -o json | jq .summary
   apim-operator plan -f api.yaml --own-credentials")]
 pub(crate) struct PlanArgs {
-    /// A file with ExposedAPIs as they are to be applied, YAML or JSON, or `-`
-    /// for stdin. May be repeated.
+    /// A file with ExposedAPIs and profiles as they are to be applied, YAML or
+    /// JSON, or `-` for stdin. Of a profile, those that name it are planned.
+    /// May be repeated.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Vec<PathBuf>,
 
@@ -428,7 +449,8 @@ Examples:
   kubectl get exposedapi catalog -o yaml | apim-operator render -f - -o policy
   apim-operator render -f api.yaml --instance deploy/examples/instance.yaml --plugin-dir ./plugins")]
 pub(crate) struct RenderArgs {
-    /// A file with ExposedAPIs, YAML or JSON, or `-` for stdin. May be repeated.
+    /// A file with ExposedAPIs and the profiles that they name, YAML or JSON, or
+    /// `-` for stdin. May be repeated.
     #[arg(short, long, required = true, value_name = "FILE")]
     pub(crate) file: Vec<PathBuf>,
 
@@ -491,6 +513,42 @@ pub(crate) struct MigrateArgs {
     /// Azure.
     #[command(flatten)]
     pub(crate) reach: ReachArgs,
+}
+
+/// Arguments of `lint`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The checks are those that run before an import; their findings are in an ExposedAPI's status, too.
+
+  syntax, refused, not-convertible, size        errors: the document is not imported
+  operation-id, number                          warnings that --fix mends
+  external-reference, dangling-reference, recursion, converted
+                                                warnings: imported otherwise than it is written
+
+Exit codes: 0 no errors, 1 errors (with --strict: or warnings), 2 wrong usage.
+
+Examples:
+  apim-operator lint openapi.yaml
+  apim-operator lint --fix services/*/openapi.yaml
+  apim-operator lint -o json openapi.json | jq '.[].findings[].rule'")]
+pub(crate) struct LintArgs {
+    /// OpenAPI documents, YAML or JSON, or `-` for stdin.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
+
+    /// Mend what can be mended without changing what a document means. Only
+    /// what is mended changes in the file; of stdin, the mended document is
+    /// printed.
+    #[arg(long)]
+    pub(crate) fix: bool,
+
+    /// Take warnings for errors.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// How to print what was found.
+    #[arg(short, long, value_enum, default_value_t = ListOutput::Text)]
+    pub(crate) output: ListOutput,
 }
 
 /// Arguments of `crd`.

@@ -1,6 +1,7 @@
 //! How commands reach the cluster and Azure.
 
 use anyhow::Context as _;
+use kube::config::KubeConfigOptions;
 use operator_apim::CloudSettings;
 use operator_controller::run::{RunError, Settings};
 use url::Url;
@@ -24,15 +25,36 @@ pub(crate) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> a
 
 /// A client of the cluster, as kubectl finds it, and the server's address.
 pub(crate) async fn client() -> anyhow::Result<(kube::Client, String)> {
-    let mut config = kube::Config::infer()
-        .await
-        .map_err(|error| no_cluster(&error))?;
+    let (client, server, _) = client_of(None).await?;
+    Ok((client, server))
+}
+
+/// The same for a context of the kubeconfig, if one is named, with the
+/// namespace that is meant where none is named.
+pub(crate) async fn client_of(
+    context: Option<&str>,
+) -> anyhow::Result<(kube::Client, String, String)> {
+    let mut config = match context {
+        None => kube::Config::infer()
+            .await
+            .map_err(|error| no_cluster(&error))?,
+        Some(context) => {
+            let options = KubeConfigOptions {
+                context: Some(context.to_owned()),
+                ..KubeConfigOptions::default()
+            };
+            kube::Config::from_kubeconfig(&options)
+                .await
+                .with_context(|| format!("context `{context}` of the kubeconfig"))?
+        }
+    };
     // Calls are repeated where it is known whether they may be.
     config.default_retry = false;
     let server = config.cluster_url.to_string();
+    let namespace = config.default_namespace.clone();
     let client =
         kube::Client::try_from(config).with_context(|| format!("the API server {server}"))?;
-    Ok((client, server))
+    Ok((client, server, namespace))
 }
 
 /// An error of the operator, with the server where that is to blame.

@@ -3,7 +3,10 @@
 use std::io::Write as _;
 
 use kube::CustomResourceExt as _;
-use operator_controller::crd::{ApimInstance, PolicyPlugin, exposed_api};
+use operator_controller::crd::{
+    ApimInstance, ApimProduct, ApimSubscription, ClusterPolicyProfile, PolicyPlugin, PolicyProfile,
+    exposed_api,
+};
 
 use crate::Done;
 use crate::args::CrdArgs;
@@ -14,7 +17,15 @@ pub(crate) fn print(args: &CrdArgs) -> anyhow::Result<Done> {
         let note = "# Only for clusters without an ODA Canvas, which brings its own.\n";
         (vec![exposed_api::definition()?], note)
     } else {
-        (vec![ApimInstance::crd(), PolicyPlugin::crd()], "")
+        let own = vec![
+            ApimInstance::crd(),
+            PolicyPlugin::crd(),
+            ApimProduct::crd(),
+            ApimSubscription::crd(),
+            PolicyProfile::crd(),
+            ClusterPolicyProfile::crd(),
+        ];
+        (own, "")
     };
     let mut out = std::io::stdout().lock();
     write!(out, "# Generated: `make crds`.\n{note}")?;

@@ -20,6 +20,7 @@ use operator_core::instance::spec::Cloud;
 use operator_core::instance::{ApimInstanceSpec, Instance};
 use operator_core::mark::OwnershipMark;
 use serde::Deserialize;
+use serde_json::{Map, json};
 use tempfile::TempDir;
 use url::Url;
 
@@ -27,6 +28,8 @@ use crate::render::NO_CLUSTER;
 
 /// The program.
 const PROGRAM: &str = "apim-simulator";
+/// Its service, unless a seed says otherwise.
+const SERVICE: &str = "apim-local";
 /// Names another file for it.
 const VARIABLE: &str = "APIM_SIMULATOR";
 
@@ -74,15 +77,27 @@ impl Drop for LocalAzure {
 }
 
 impl LocalAzure {
-    /// Starts one whose gateway listens there.
-    pub(crate) fn start(gateway: SocketAddr) -> anyhow::Result<Self> {
+    /// Starts one whose gateway listens there, and whose service has these
+    /// certificates: ids, and files as [`seed`] reads them.
+    pub(crate) fn start(
+        gateway: SocketAddr,
+        certificates: &[(String, PathBuf)],
+    ) -> anyhow::Result<Self> {
+        let seed = seed(certificates)?;
         let program = find()?;
         // Said here: of a program that ends at once nobody knows why.
         if let Err(error) = TcpListener::bind(gateway) {
             bail!("cannot listen on {gateway}: {error}; choose another address with --listen");
         }
         let dir = TempDir::new().context("a folder for the local Azure")?;
-        let mut child = Command::new(&program)
+        let mut command = Command::new(&program);
+        if let Some(seed) = seed {
+            // The folder is this user's alone.
+            let file = dir.path().join("seed.json");
+            std::fs::write(&file, seed).with_context(|| file.display().to_string())?;
+            command.arg("--seed").arg(file);
+        }
+        let mut child = command
             .args([
                 "--port",
                 "0",
@@ -218,6 +233,56 @@ impl Publisher {
     }
 }
 
+/// `ID=FILE`.
+pub(crate) fn certificate(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((id, file)) if !id.is_empty() && !file.is_empty() => Ok((id.to_owned(), file.into())),
+        _ => Err("write ID=FILE, as orders=client.pem".to_owned()),
+    }
+}
+
+/// What the program is told of certificates: nothing where there are none. A
+/// file is PEM and holds a certificate, those that signed it, and a private key
+/// where it is one that is shown to backends.
+fn seed(certificates: &[(String, PathBuf)]) -> anyhow::Result<Option<String>> {
+    if certificates.is_empty() {
+        return Ok(None);
+    }
+    let mut held = Map::new();
+    for (id, file) in certificates {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let (key, pem) = blocks(&text).partition::<Vec<&str>, _>(|block| {
+            block
+                .lines()
+                .next()
+                .is_some_and(|begin| begin.contains("PRIVATE KEY"))
+        });
+        if pem.is_empty() {
+            bail!("{}: there is no certificate in PEM in it", file.display());
+        }
+        let mut one = json!({"pem": pem.concat()});
+        if !key.is_empty() {
+            one["key"] = key.concat().into();
+        }
+        held.insert(id.clone(), one);
+    }
+    let seed = json!({"services": [{"name": SERVICE, "certificates": held}]});
+    Ok(Some(seed.to_string()))
+}
+
+/// The blocks of a PEM file, each with its first and last line.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    let starts: Vec<usize> = text
+        .match_indices("-----BEGIN ")
+        .map(|(at, _)| at)
+        .collect();
+    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([text.len()]).collect();
+    starts
+        .into_iter()
+        .zip(ends)
+        .map(|(start, end)| &text[start..end])
+}
+
 /// Finds the program: where the environment says, beside this one, on PATH; or
 /// builds it, in a checkout of this project.
 fn find() -> anyhow::Result<PathBuf> {
@@ -279,4 +344,42 @@ fn built(checkout: &Path, name: &str) -> anyhow::Result<PathBuf> {
     made.into_iter()
         .find(|path| path.file_name().is_some_and(|file| file == name))
         .with_context(|| format!("cargo built no {PROGRAM}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_a_certificate_and_its_key_is_told_apart() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("client.pem");
+        let certificate = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN EC PRIVATE KEY-----\nBB==\n-----END EC PRIVATE KEY-----\n";
+        std::fs::write(
+            &file,
+            format!("said before\n{key}{certificate}{certificate}"),
+        )
+        .unwrap();
+        let all = [("orders".to_owned(), file.clone())];
+        let seed: serde_json::Value = serde_json::from_str(&seed(&all).unwrap().unwrap()).unwrap();
+        assert_eq!(
+            seed["services"][0]["certificates"],
+            json!({"orders": {"pem": certificate.repeat(2), "key": key}})
+        );
+        std::fs::write(&file, key).unwrap();
+        let error = super::seed(&all).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("client.pem: there is no certificate in PEM in it")
+        );
+        assert_eq!(super::seed(&[]).unwrap(), None);
+        for wrong in ["orders", "=client.pem", "orders="] {
+            assert_eq!(
+                super::certificate(wrong),
+                Err("write ID=FILE, as orders=client.pem".to_owned())
+            );
+        }
+    }
 }

@@ -4,10 +4,13 @@
 //! made elsewhere; it must never decide anything about an API itself.
 #![forbid(unsafe_code)]
 
+mod api;
 mod args;
 mod cluster;
 mod compile;
+mod completion;
 mod crd;
+mod lint;
 mod local_azure;
 mod logging;
 mod manifest;
@@ -15,12 +18,11 @@ mod migrate;
 mod orphans;
 mod plan;
 mod plugin;
+mod profile;
 mod render;
 mod run;
 
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 use args::{Cli, Command};
 
@@ -35,7 +37,7 @@ pub(crate) enum Done {
 }
 
 fn main() -> ExitCode {
-    match dispatch(&Cli::parse()) {
+    match dispatch(&completion::parse()) {
         Ok(Done::Fine) => ExitCode::SUCCESS,
         Ok(Done::Problems) => ExitCode::from(1),
         Ok(Done::Changes) => ExitCode::from(3),
@@ -82,10 +84,14 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
         match &cli.command {
             Command::Run(_) => "info,kube_runtime=warn,kube_client=off",
             Command::Plugin { command } => plugin::log_filter(command),
-            Command::Plan(_) | Command::Orphans(_) | Command::Migrate(_) => {
+            Command::Plan(_) | Command::Orphans(_) | Command::Migrate(_) | Command::Api(_) => {
                 "error,kube_client=off,kube_runtime=off"
             }
-            Command::Render(_) | Command::Crd(_) | Command::CompilePlugin(_) => "error",
+            Command::Render(_)
+            | Command::Lint(_)
+            | Command::Crd(_)
+            | Command::CompilePlugin(_)
+            | Command::Completion { .. } => "error",
         },
     )?;
     match &cli.command {
@@ -94,8 +100,11 @@ fn dispatch(cli: &Cli) -> anyhow::Result<Done> {
         Command::Plan(args) => plan::plan(args),
         Command::Orphans(args) => orphans::orphans(args),
         Command::Migrate(args) => migrate::migrate(args),
+        Command::Lint(args) => lint::lint(args),
         Command::Crd(args) => crd::print(args),
         Command::CompilePlugin(args) => compile::run(args),
         Command::Plugin { command } => plugin::dispatch(command),
+        Command::Api(args) => api::dispatch(args),
+        Command::Completion { shell } => completion::print(*shell),
     }
 }

@@ -44,17 +44,7 @@ pub(crate) fn is_exposed_api(object: &Value) -> Result<(), String> {
 /// Reads all documents of a file; `-` is stdin. A document that is no YAML is
 /// an error with its line and column.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Document>> {
-    let name = if path == Path::new("-") {
-        "stdin".to_owned()
-    } else {
-        path.display().to_string()
-    };
-    let text = if path == Path::new("-") {
-        text(std::io::stdin().lock())
-    } else {
-        File::open(path).and_then(text)
-    };
-    let text = text.with_context(|| name.clone())?;
+    let (name, text) = source(path)?;
     let documents = parse(&text).map_err(|error| anyhow::anyhow!("{name}: {}", explain(&error)))?;
     let documents = documents
         .into_iter()
@@ -77,6 +67,22 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Document>> {
             object,
         })
         .collect())
+}
+
+/// Whether a path stands for stdin.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// What a file holds, or as `-` stdin, behind its name for messages.
+pub(crate) fn source(path: &Path) -> anyhow::Result<(String, String)> {
+    let (name, text) = if is_stdin(path) {
+        ("stdin".to_owned(), text(std::io::stdin().lock()))
+    } else {
+        (path.display().to_string(), File::open(path).and_then(text))
+    };
+    let text = text.with_context(|| name.clone())?;
+    Ok((name, text))
 }
 
 fn text(source: impl Read) -> std::io::Result<String> {

@@ -3,10 +3,12 @@
 pub(crate) mod args;
 mod bench;
 mod build;
+mod curl;
 mod empty;
 mod inspect;
 mod list;
 mod new;
+mod progress;
 mod project;
 mod pull;
 mod push;
@@ -22,11 +24,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use operator_controller::plugins::Plugins;
-use operator_plugin_host::{HostConfig, PluginHost};
+use operator_core::annotations::did_you_mean;
+use operator_plugin_host::{HostConfig, PluginHost, builtin_plugins};
 
 use crate::args::PluginSources;
 use crate::{Done, compile};
 use args::PluginCommand;
+use progress::Progress;
 
 /// Does what a subcommand says.
 pub(crate) fn dispatch(command: &PluginCommand) -> anyhow::Result<Done> {
@@ -55,7 +59,8 @@ pub(crate) fn log_filter(command: &PluginCommand) -> &'static str {
 /// Loads all plugins there are; what cannot be loaded is told on stderr.
 pub(crate) fn load(sources: &PluginSources) -> anyhow::Result<(Plugins, bool)> {
     let plugins = Plugins::new(host_of(sources.cache_dir.clone(), false)?, None);
-    let mut unusable = plugins.load_builtin();
+    let progress = Progress::of(plugins.host(), sources.cache_dir.as_deref(), true);
+    let mut unusable = plugins.load_builtin_telling(|done, all| progress.tell(done, all));
     if let Some(folder) = &sources.plugin_dir {
         unusable.extend(plugins.load_dir(folder, || ()));
     }
@@ -74,6 +79,23 @@ pub(crate) fn host_of(cache_dir: Option<PathBuf>, metered: bool) -> anyhow::Resu
         ..HostConfig::default()
     })
     .context("the WebAssembly host")
+}
+
+/// That there is no plugin of a name, among the built-in ones and `others`.
+fn no_such_plugin<'n>(name: &str, others: impl IntoIterator<Item = &'n str>) -> anyhow::Error {
+    let mut names: Vec<&str> = builtin_plugins().iter().map(|(name, _)| *name).collect();
+    names.extend(others);
+    names.sort_unstable();
+    names.dedup();
+    let hint = did_you_mean(name, names.iter().copied());
+    if hint.is_empty() {
+        anyhow::anyhow!(
+            "there is no plugin `{name}`; there are {}",
+            names.join(", ")
+        )
+    } else {
+        anyhow::anyhow!("there is no plugin `{name}`{hint}")
+    }
 }
 
 /// An enum as JSON spells it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -10,9 +10,13 @@ use operator_controller::plugins::{Plugins, instance_defaults};
 use operator_core::build::build;
 use operator_core::desired::Desired;
 use operator_core::exposure::ExposureFacts;
-use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, example};
+use operator_core::instance::spec::Grant;
+use operator_core::instance::{
+    ApimInstanceSpec, Instance, InstanceContext, LabelSelector, example,
+};
 use operator_core::names::InstanceName;
 use operator_core::problem::Problem;
+use operator_core::profile::Profiles;
 use operator_core::validate::{
     Dereferenced, DocumentFacts, DocumentNeed, Platform, inquire, validate,
 };
@@ -24,6 +28,7 @@ use crate::args::{RenderArgs, RenderOutput};
 use crate::local_azure::LocalAzure;
 use crate::manifest::{self, Document};
 use crate::plugin;
+use crate::profile::{self, Added};
 
 /// The cluster of ownership marks outside any cluster.
 pub(crate) const NO_CLUSTER: &str = "00000000-0000-0000-0000-000000000000";
@@ -35,23 +40,37 @@ pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
     let mut fine = complete;
     let mut seen = false;
     let mut all = Vec::new();
+    let mut documents = Vec::new();
     for path in &args.file {
-        // A file that cannot be read hides nothing of the others.
-        let documents = manifest::read(path).unwrap_or_else(|error| {
+        match manifest::read(path) {
+            Ok(read) => documents.extend(read),
+            // A file that cannot be read hides nothing of the others.
+            Err(error) => {
+                fine = false;
+                eprintln!("{}", crate::sentence(&error));
+            }
+        }
+    }
+    // An API may stand before the profile that it names.
+    let mut profiles = Profiles::default();
+    documents.retain(|document| match profile::add(&mut profiles, document) {
+        Added::No => true,
+        Added::Yes => false,
+        Added::Wrong(why) => {
             fine = false;
-            eprintln!("{}", crate::sentence(&error));
-            Vec::new()
-        });
-        for document in documents {
-            if let Err(why) = manifest::is_exposed_api(&document.object) {
-                eprintln!("{}: skipped: {why}", document.place);
-                continue;
-            }
-            seen = true;
-            match shown(&document, &plugins, &setting) {
-                Some(desired) => all.push(desired),
-                None => fine = false,
-            }
+            eprintln!("{}: {why}", document.place);
+            false
+        }
+    });
+    for document in documents {
+        if let Err(why) = manifest::is_exposed_api(&document.object) {
+            eprintln!("{}: skipped: {why}", document.place);
+            continue;
+        }
+        seen = true;
+        match shown(&document, &plugins, &profiles, &setting) {
+            Some(desired) => all.push(desired),
+            None => fine = false,
         }
     }
     if fine && !seen {
@@ -83,14 +102,23 @@ impl Setting {
 }
 
 impl Setting {
-    /// The instance of a file, or the example, moved to a local Azure.
+    /// The instance of a file, or the example, moved to a local Azure. Whoever
+    /// brings certificates may use them: it is this user's Azure.
     pub(crate) fn local(
         file: Option<&Path>,
         backend: &Url,
         azure: &LocalAzure,
+        certificates: &[(String, PathBuf)],
     ) -> anyhow::Result<Self> {
         let given = Self::new(file, backend)?;
-        let spec = azure.moved(given.instance.spec.clone())?;
+        let mut spec = azure.moved(given.instance.spec.clone())?;
+        if !certificates.is_empty() {
+            spec.grants.push(Grant {
+                namespace_selector: Some(LabelSelector::everything()),
+                kind: "certificate".to_owned(),
+                names: certificates.iter().map(|(id, _)| id.clone()).collect(),
+            });
+        }
         let name = given.instance.name.clone();
         let instance = Instance::new(name, spec, &instance_defaults()?).map_err(|problems| {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -115,14 +143,13 @@ impl Setting {
 
 /// The desired state of one ExposedAPI; warnings and problems go to stderr,
 /// and where there are problems there is no state.
-pub(crate) fn shown(document: &Document, plugins: &Plugins, setting: &Setting) -> Option<Desired> {
-    match one(
-        document,
-        plugins,
-        &setting.instance,
-        &setting.context,
-        &setting.origin,
-    ) {
+pub(crate) fn shown(
+    document: &Document,
+    plugins: &Plugins,
+    profiles: &Profiles,
+    setting: &Setting,
+) -> Option<Desired> {
+    match one(document, plugins, profiles, setting) {
         Ok(desired) => {
             for warning in &desired.warnings {
                 eprintln!("{}: warning: {warning}", document.place);
@@ -208,10 +235,14 @@ fn instance(path: Option<&Path>) -> anyhow::Result<(Arc<Instance>, InstanceConte
 fn one(
     document: &Document,
     plugins: &Plugins,
-    instance: &Arc<Instance>,
-    context: &InstanceContext,
-    origin: &str,
+    profiles: &Profiles,
+    setting: &Setting,
 ) -> Result<Desired, Vec<Problem>> {
+    let Setting {
+        instance,
+        context,
+        origin,
+    } = setting;
     let object = &document.object;
     let problems = manifest::not_text(object);
     if !problems.is_empty() {
@@ -241,6 +272,7 @@ fn one(
         instances: &instances,
         namespace_labels: &labels,
         catalog: &catalog,
+        profiles,
     };
     let inquiry = inquire(&meta, &object["spec"], platform, None);
     let facts = match inquiry.document() {
@@ -259,7 +291,7 @@ fn one(
         readings,
         document: facts,
         exposure: ExposureFacts {
-            assumed_origin: Some(origin.to_owned()),
+            assumed_origin: Some(origin.clone()),
             ..ExposureFacts::default()
         },
         path_holder: None,
@@ -272,8 +304,7 @@ fn one(
         let rendered = plugins
             .render(&validated, &desired)
             .map_err(|error| error.problems)?;
-        desired.warnings.extend(rendered.warnings);
-        desired.policy = Some(rendered.policy);
+        desired.take(rendered);
     }
     Ok(desired)
 }

@@ -128,7 +128,7 @@ impl Components {
 
     /// Sees that the Component says of an ExposedAPI what it should.
     pub async fn tell(&self, key: &ObjectKey, component: &str, publication: Publication) -> Told {
-        let component = ObjectKey::new(&key.namespace, component);
+        let component = key.beside(component);
         self.wish(key, &component, publication.clone());
         match self.try_to_tell(key, &component, &publication).await {
             Told::Done => Told::Done,
@@ -316,7 +316,7 @@ impl Components {
     /// status. Waits for a list that is being rewritten, but not for long: an
     /// entry that stays holds no deletion.
     pub async fn remove(&self, key: &ObjectKey, component: &str, uid: &str) -> Result<(), String> {
-        let component = ObjectKey::new(&key.namespace, component);
+        let component = key.beside(component);
         let (availability, resource) = self.availability.borrow().clone();
         let (Availability::Known, Some(resource)) = (availability, resource) else {
             return Ok(());
@@ -370,7 +370,7 @@ impl Components {
                     .children
                     .entry(component.clone())
                     .or_default()
-                    .insert(key.name.clone());
+                    .insert(key.name.to_string());
                 let wish = Wish {
                     component: component.clone(),
                     publication,
@@ -454,7 +454,7 @@ impl Inner {
             return;
         };
         if let Some(children) = self.children.get_mut(&wish.component) {
-            children.remove(&key.name);
+            children.remove(key.name.as_str());
             if children.is_empty() {
                 self.children.remove(&wish.component);
             }
@@ -465,7 +465,7 @@ impl Inner {
     fn concerned(&self, component: &ObjectKey, view: Option<&ComponentView>) -> Vec<ObjectKey> {
         let children = self.children.get(component).into_iter().flatten();
         children
-            .map(|name| ObjectKey::new(&component.namespace, name))
+            .map(|name| component.beside(name))
             .filter(|key| {
                 self.wishes.get(key).is_some_and(|wish| {
                     match decide(view, &wish.publication) {

@@ -2,8 +2,14 @@
 //! for a person to install and never writes one to a cluster.
 
 pub mod apim_instance;
+pub mod apim_product;
+pub mod apim_subscription;
 pub mod exposed_api;
 pub mod policy_plugin;
+pub mod policy_profile;
 
 pub use apim_instance::ApimInstance;
+pub use apim_product::ApimProduct;
+pub use apim_subscription::ApimSubscription;
 pub use policy_plugin::PolicyPlugin;
+pub use policy_profile::{ClusterPolicyProfile, PolicyProfile};

@@ -83,7 +83,7 @@ impl Events {
         let name = about.name.clone().unwrap_or_default();
         let key = ObjectKey::new(&namespace, &name);
         let said = ContentHash::of_json(&(reason, note, &about.uid));
-        if self.last.lock().insert(key, said.clone()) == Some(said) {
+        if self.last.lock().insert(key, said) == Some(said) {
             return;
         }
         let now = Timestamp::now();

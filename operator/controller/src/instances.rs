@@ -32,6 +32,8 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::watch::{Follow, Synced, Triggers, follow};
 
+pub(crate) use connect::context;
+
 /// The name of the instance that a Key Vault describes.
 const DEFAULT: &str = "default";
 /// Between the first two attempts to connect; it doubles.
@@ -251,6 +253,12 @@ impl Instances {
         let entries = self.entries.read();
         let object = entries.get(name.as_str())?.object.as_ref()?;
         object.labels().get(LABEL).cloned()
+    }
+
+    /// Hears of each attempt to connect from now on.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Whether an instance is being connected for the first time since the

@@ -31,7 +31,7 @@ struct Object {
     /// Not before this, whatever asks for a reconcile.
     not_before: Option<Instant>,
     /// How the last attempt failed, to be shown while waiting.
-    failure: Option<Step>,
+    failure: Option<Box<Step>>,
     /// When it did.
     failed_at: Option<Instant>,
     /// What is known to be in API Management.
@@ -43,6 +43,8 @@ struct Object {
     cached: u64,
     /// Whether a reconcile works on it.
     working: bool,
+    /// Whether it got its address meanwhile.
+    addressed: bool,
     /// What should stand in status, as a hash, and since which version of the
     /// object it does.
     stands: Option<(u64, u64)>,
@@ -70,13 +72,27 @@ pub struct Work<'a> {
     key: &'a ObjectKey,
 }
 
-impl Drop for Work<'_> {
-    fn drop(&mut self) {
+impl Work<'_> {
+    /// Ends it, and says whether the object got its address meanwhile.
+    #[must_use]
+    pub fn end(self) -> bool {
+        self.leave()
+    }
+
+    fn leave(&self) -> bool {
+        let mut objects = self.memory.objects.lock();
         // It may be gone, and forgotten.
-        if let Some(object) = self.memory.objects.lock().get_mut(self.key) {
+        objects.get_mut(self.key).is_some_and(|object| {
             object.working = false;
             object.drop_status();
-        }
+            std::mem::take(&mut object.addressed)
+        })
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -124,7 +140,7 @@ impl Memory {
             return None;
         }
         let left = object.not_before?.checked_duration_since(Instant::now())?;
-        Some((left, object.failure.clone()?))
+        Some((left, object.failure.as_deref()?.clone()))
     }
 
     /// Lets an object try at once that waits for something, in the words of
@@ -135,7 +151,7 @@ impl Memory {
             return;
         };
         let waits = matches!(
-            &object.failure,
+            object.failure.as_deref(),
             Some(Step::Failed { reason: Reason::WaitingForDependency, message, .. })
                 if message.starts_with(&format!("waits for {what}:"))
         );
@@ -181,14 +197,14 @@ impl Memory {
         let (history, next) = backoff.next(object.history, outcome, self.origin.elapsed(), jitter);
         let next = next.at(self.pace);
         object.history = history;
-        object.input = Some(input.clone());
+        object.input = Some(*input);
         object.failure = failure.map(|step| match (step, next) {
-            (Step::Failed { class, message, .. }, Next::Stalled(_)) => Step::Failed {
+            (Step::Failed { class, message, .. }, Next::Stalled(_)) => Box::new(Step::Failed {
                 reason: Reason::RetriesExhausted,
                 class,
                 message,
-            },
-            (step, _) => step,
+            }),
+            (step, _) => Box::new(step),
         });
         object.failed_at = object.failure.is_some().then(Instant::now);
         object.not_before = match next {
@@ -240,6 +256,17 @@ impl Memory {
         let mut objects = self.objects.lock();
         objects.entry(key.clone()).or_default().working = true;
         Work { memory: self, key }
+    }
+
+    /// An object got its address: whether a reconcile works on it, which says so
+    /// when it ends.
+    #[must_use]
+    pub fn addressed(&self, key: &ObjectKey) -> bool {
+        let mut objects = self.objects.lock();
+        objects.get_mut(key).is_some_and(|object| {
+            object.addressed |= object.working;
+            object.working
+        })
     }
 
     /// Remembers the status that was written.
@@ -369,6 +396,18 @@ mod tests {
         assert_eq!(newer(), Some(Value::from("two")), "the cache is behind");
         memory.cached(&key, Some("7"));
         assert_eq!(newer(), None);
+    }
+
+    #[test]
+    fn an_address_that_comes_during_a_reconcile_is_told_when_that_ends_and_once() {
+        let memory = Memory::default();
+        let key = ObjectKey::new("shop", "catalog");
+        assert!(!memory.addressed(&key), "nobody works on it");
+        let work = memory.work(&key);
+        assert!(memory.addressed(&key));
+        assert!(work.end());
+        assert!(!memory.addressed(&key));
+        assert!(!memory.work(&key).end());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use operator_core::apim::AppliedRecord;
 use operator_core::exposed_api::{ApiPath, in_api_management};
 use operator_core::names::{InstanceName, ObjectKey};
 use parking_lot::RwLock;
+use smol_str::{SmolStr, StrExt as _};
 
 use crate::links::Links;
 use crate::reconcile::subject::Subject;
@@ -18,13 +19,13 @@ use crate::reconcile::subject::Subject;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// When it was created.
-    pub created: String,
+    pub created: SmolStr,
     /// The instance that its annotation names.
     pub instance: Option<InstanceName>,
     /// What its status says of where it is published; absent where others
     /// could have written that.
     pub held: Option<Held>,
-    path: String,
+    path: SmolStr,
 }
 
 /// Where an object is published.
@@ -33,14 +34,14 @@ pub struct Held {
     /// The instance.
     pub instance: InstanceName,
     /// The path that it holds there, as far as it is known.
-    pub path: Option<String>,
+    pub path: Option<SmolStr>,
 }
 
 impl From<AppliedRecord> for Held {
     fn from(record: AppliedRecord) -> Self {
         Self {
             instance: record.instance,
-            path: record.path,
+            path: record.path.map(Into::into),
         }
     }
 }
@@ -48,7 +49,7 @@ impl From<AppliedRecord> for Held {
 #[derive(Debug, Default)]
 struct Inner {
     asked: HashMap<ObjectKey, Asked>,
-    by_path: Links<String, ObjectKey>,
+    by_path: Links<SmolStr, ObjectKey>,
 }
 
 impl Inner {
@@ -58,7 +59,7 @@ impl Inner {
         Some(asked)
     }
 
-    fn others_at(&self, path: &str, but: &ObjectKey) -> Vec<ObjectKey> {
+    fn others_at(&self, path: &SmolStr, but: &ObjectKey) -> Vec<ObjectKey> {
         let keys = self.by_path.of(path);
         keys.filter(|key| *key != but).cloned().collect()
     }
@@ -116,7 +117,7 @@ fn asked(subject: &Subject, trusted: bool) -> Option<Asked> {
     let path = ApiPath::parse(subject.spec.get("path")?.as_str()?).ok()?;
     let record = subject.status.as_ref().filter(|_| trusted);
     Some(Asked {
-        created: subject.created.clone(),
+        created: subject.created.as_str().into(),
         instance: subject.instance(),
         held: record
             .and_then(operator_core::status::applied)
@@ -126,8 +127,8 @@ fn asked(subject: &Subject, trusted: bool) -> Option<Asked> {
 }
 
 /// One text for all spellings that API Management takes for one path.
-fn normal(path: &str) -> String {
-    path.trim_matches('/').to_ascii_lowercase()
+fn normal(path: &str) -> SmolStr {
+    path.trim_matches('/').to_ascii_lowercase_smolstr()
 }
 
 #[cfg(test)]

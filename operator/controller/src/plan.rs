@@ -14,6 +14,7 @@ use std::time::Duration;
 use kube::Client;
 use kube::api::DynamicObject;
 use operator_core::apim::{ArmCall, Changes, FieldChange};
+use operator_core::profile::{ProfileRef, ProfileState};
 use operator_core::status::reasons::Reason;
 use serde::Serialize;
 
@@ -137,11 +138,16 @@ impl ObjectPlan {
     }
 }
 
-/// Makes the plans of the selected objects, in the order of their names.
+/// A profile as it would be if it were applied.
+pub type Assumed = (ProfileRef, ProfileState);
+
+/// Makes the plans of the selected objects, in the order of their names; with
+/// single objects, also of those that name one of the profiles.
 pub async fn plan(
     client: Client,
     settings: Settings,
     selection: Selection,
+    profiles: Vec<Assumed>,
     progress: impl Fn(&str),
 ) -> Result<Vec<ObjectPlan>, RunError> {
     progress("reading the cluster, its plugins and its APIM instances");
@@ -159,7 +165,9 @@ pub async fn plan(
     };
     // What is not there by then shows in the plans.
     let _ = tokio::time::timeout(PATIENCE, settled).await;
-    let subjects = subjects(&ready, selection);
+    let changed: Vec<ProfileRef> = profiles.iter().map(|(one, _)| one.clone()).collect();
+    context.profiles.assume(profiles).await;
+    let subjects = subjects(&ready, selection, &changed);
     let of = subjects.len();
     let mut plans = Vec::with_capacity(of);
     for (number, subject) in subjects.into_iter().enumerate() {
@@ -169,7 +177,7 @@ pub async fn plan(
     Ok(plans)
 }
 
-fn subjects(ready: &Ready, selection: Selection) -> Vec<Subject> {
+fn subjects(ready: &Ready, selection: Selection, profiles: &[ProfileRef]) -> Vec<Subject> {
     let there = || {
         ready
             .context
@@ -181,17 +189,34 @@ fn subjects(ready: &Ready, selection: Selection) -> Vec<Subject> {
     let mut subjects: Vec<Subject> = match selection {
         Selection::All => there().collect(),
         Selection::Namespace(name) => there().filter(|s| s.key.namespace == name).collect(),
-        Selection::Objects(objects) => objects
-            .iter()
-            .map(|object| {
+        Selection::Objects(objects) => {
+            let given = objects.iter().map(|object| {
                 let given = Subject::of(object);
                 let live = there().find(|live| live.key == given.key);
                 as_applied(&ready.context, given, live)
-            })
-            .collect(),
+            });
+            let mut all: Vec<Subject> = given.collect();
+            for live in there().filter(|live| names_one(live, profiles)) {
+                if !all.iter().any(|one| one.key == live.key) {
+                    all.push(live);
+                }
+            }
+            all
+        }
     };
     subjects.sort_by(|a, b| a.key.cmp(&b.key));
     subjects
+}
+
+/// Whether an object names one of these profiles.
+fn names_one(subject: &Subject, profiles: &[ProfileRef]) -> bool {
+    if profiles.is_empty() {
+        return false;
+    }
+    let (annotations, _) = operator_core::annotations::read(&subject.meta.annotations);
+    let namespace = &subject.key.namespace;
+    let (names, mut ones) = (annotations.profile_names(), profiles.iter());
+    ones.any(|one| one.is_of(namespace) && names.contains(&one.name))
 }
 
 /// An object as it would be after it was applied.

@@ -265,7 +265,7 @@ impl PolicyPlugins {
         while changes.changed().await.is_ok() {
             for document in self.uses.documents() {
                 let now = self.config_maps.fingerprint(std::iter::once(&document));
-                if known.insert(document.clone(), now.clone()) != Some(now) {
+                if known.insert(document.clone(), now) != Some(now) {
                     for key in self.uses.readers(&document) {
                         self.triggers.one(key, "ConfigMap");
                     }

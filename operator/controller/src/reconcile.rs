@@ -43,14 +43,17 @@ use crate::kept::{KeepError, Kept, Kind, Objects};
 use crate::leader::{self, Leadership};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, ReconcileResult};
+use crate::named_values::NamedValues;
 use crate::paths::Paths;
 use crate::plugins::{Plugins, RenderError};
+use crate::products::Made;
+use crate::profiles::Profiles;
 use crate::resource::ExposedApis;
 use crate::seats::{Seat, Seats};
 use crate::shards::Shards;
 use crate::slots::{Slot, Slots};
-use crate::uses::{Health, Uses};
-use crate::watch::Triggers;
+use crate::uses::{Health, Named, Uses};
+use crate::watch::{ADDRESS, Triggers};
 use crate::world::World;
 use operator_apim::specification::Fetcher;
 use subject::Subject;
@@ -73,6 +76,10 @@ pub struct Context {
     pub components: Arc<Components>,
     /// What makes policies.
     pub plugins: Arc<Plugins>,
+    /// What objects may name instead of plugins.
+    pub profiles: Arc<Profiles>,
+    /// The secrets of profiles in API Management.
+    pub named_values: Arc<NamedValues>,
     /// Who uses which plugin.
     pub uses: Arc<Uses>,
     /// Who asks for which path.
@@ -89,6 +96,8 @@ pub struct Context {
     pub memory: Memory,
     /// What is known of changes by others.
     pub drift: Arc<Ledger>,
+    /// Products that were made.
+    pub made: Made,
     /// The UID of the `kube-system` namespace.
     pub cluster: String,
     /// Whether this process may write.
@@ -126,10 +135,23 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(200);
 pub async fn reconcile(object: Arc<Kept>, ctx: Arc<Context>) -> Result<Action, Error> {
     let seat = ctx.seats.sit().await;
     let (key, context) = (object.key(), Arc::clone(&ctx));
-    let _work = context.memory.work(&key);
+    let work = context.memory.work(&key);
+    let began = Instant::now();
+    let ended = one(object, ctx, seat).await;
+    context.slots.ended(&key, began);
+    if work.end() {
+        context.triggers.again(key.clone(), ADDRESS);
+    }
+    ended
+}
+
+async fn one(object: Arc<Kept>, ctx: Arc<Context>, seat: Seat) -> Result<Action, Error> {
     // It may have changed since it was handed over, and what was remembered
     // beside the earlier one be dropped.
-    let object = ctx.objects.get(&ctx.kind.reference(&key)).unwrap_or(object);
+    let object = ctx
+        .objects
+        .get(&ctx.kind.reference(&object.key()))
+        .unwrap_or(object);
     let subject = Subject::open(&object)?;
     let trace = uuid::Uuid::new_v4().simple().to_string();
     let span = tracing::info_span!(
@@ -215,11 +237,7 @@ async fn run(ctx: &Context, subject: &Subject, mut seat: Seat) -> Result<End, Er
     // dereference
     let view = ctx.plugins.registry().view(&subject.key);
     let input = dereference(ctx, subject, &mut claim, &view.catalog, &mut seat).await?;
-    ctx.uses.seen(
-        &subject.key,
-        input.inquiry.plugin_names(),
-        input.inquiry.mandatory_plugins(),
-    );
+    ctx.uses.seen(&subject.key, Named::of(&input.inquiry));
 
     if let Some(instance) = input.inquiry.instance() {
         tracing::Span::current().record("instance", instance.name.as_str());
@@ -290,8 +308,7 @@ async fn run(ctx: &Context, subject: &Subject, mut seat: Seat) -> Result<End, Er
         monitor::step(ctx, subject, &desired).await?;
 
         // apply to API Management
-        let place = publish::place(&desired, &claim, &stages);
-        let Turn::Now(_slot) = turn(ctx, subject, place) else {
+        let Turn::Now(_slot) = turn_to_publish(ctx, subject, &desired, &claim, &stages) else {
             return Ok(End::DONE);
         };
         stages.apim = publish::publish(
@@ -344,6 +361,19 @@ enum Turn {
     /// Its turn comes, with a reconcile; until then its worker works for
     /// others.
     Later,
+}
+
+fn turn_to_publish(
+    ctx: &Context,
+    subject: &Subject,
+    desired: &Desired,
+    claim: &Claim,
+    stages: &Stages,
+) -> Turn {
+    if let Some(instance) = publish::awaits_address(desired, stages) {
+        ctx.slots.expect(instance, &subject.key);
+    }
+    turn(ctx, subject, publish::place(desired, claim, stages))
 }
 
 fn turn(ctx: &Context, subject: &Subject, instance: Option<InstanceName>) -> Turn {
@@ -476,9 +506,8 @@ async fn render(
         tokio::task::spawn_blocking(move || plugins.render(&validated, &snapshot)).await?;
     match rendered {
         Ok(rendered) => {
-            desired.warnings.extend(rendered.warnings);
-            desired.policy = Some(rendered.policy);
-            Ok(Step::Done)
+            desired.take(rendered);
+            Ok(ctx.named_values.check(desired))
         }
         Err(error) => Ok(failed_render(&error)),
     }
@@ -508,7 +537,21 @@ fn input_hash(desired: &Desired, retry: Option<&str>) -> ContentHash {
         .as_ref()
         .map(|policy| (&policy.api.hash, policy.hash()));
     let object = desired.exposure.object().map(|_| &desired.exposure);
-    ContentHash::of_json(&(&desired.instance, &desired.api, policy, object, retry))
+    let protections = &desired.protections;
+    let secrets: Vec<_> = desired
+        .named_values
+        .iter()
+        .map(|value| (&value.id, &value.version))
+        .collect();
+    ContentHash::of_json(&(
+        &desired.instance,
+        &desired.api,
+        policy,
+        object,
+        protections,
+        secrets,
+        retry,
+    ))
 }
 
 /// Turns the stages into what happens next.

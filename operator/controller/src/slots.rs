@@ -61,9 +61,27 @@ impl Line {
         false
     }
 
+    /// Takes a place in the line for one who has nothing to do yet, and gives
+    /// back the one that is kept for it: who was called and still waits for
+    /// something else must not be called again and again.
+    fn expect(&mut self, key: &ObjectKey, limit: usize, now: Instant) {
+        let called = self.called.remove(key).is_some();
+        let all_taken = self.free(limit, now) == 0 || !self.waiting.is_empty();
+        if !called && all_taken && !self.waiting.contains(key) {
+            self.waiting.push_back(key.clone());
+        }
+    }
+
     /// Gives a place back.
     fn leave(&mut self) {
         self.busy = self.busy.saturating_sub(1);
+    }
+
+    /// Gives back the place of one that came since it was called, and had
+    /// nothing to do.
+    fn pass(&mut self, key: &ObjectKey, came: Instant) -> bool {
+        let passes = self.called.get(key).is_some_and(|called| *called <= came);
+        passes && self.called.remove(key).is_some()
     }
 
     /// Takes an object that is gone out of the line.
@@ -112,12 +130,35 @@ impl Slots {
         })
     }
 
-    /// Whether an object stands in line. What happens to it meanwhile is looked
-    /// at in its turn.
+    /// Lets an object stand in line that will have to call the instance once
+    /// it has an address. Where a place is free it needs none: it comes when it
+    /// has its address. Where not, it is looked at once, in its turn, instead
+    /// of for its address and in its turn.
+    pub fn expect(&self, instance: &InstanceName, key: &ObjectKey) {
+        let mut lines = self.0.lines.lock();
+        let line = lines.entry(instance.clone()).or_default();
+        line.expect(key, self.0.limit, Instant::now());
+        self.call(line);
+    }
+
+    /// Whether an object stands in line or was called and has not come yet.
+    /// What happens to it meanwhile is looked at in its turn.
     #[must_use]
     pub fn waits(&self, key: &ObjectKey) -> bool {
         let lines = self.0.lines.lock();
-        lines.values().any(|line| line.waiting.contains(key))
+        lines
+            .values()
+            .any(|line| line.called.contains_key(key) || line.waiting.contains(key))
+    }
+
+    /// A reconcile has ended that began at this moment: should its turn have
+    /// come, and no place have been taken, it is the next one's turn.
+    pub fn ended(&self, key: &ObjectKey, began: Instant) {
+        for line in self.0.lines.lock().values_mut() {
+            if line.pass(key, began) {
+                self.call(line);
+            }
+        }
     }
 
     /// Takes an object that is gone out of all lines.
@@ -185,7 +226,51 @@ mod tests {
         assert!(slots.waits(&key("b")) && !slots.waits(&key("a")));
         drop(first);
         assert!(matches!(asked.try_recv(), Ok(Trigger::One(called, CAUSE)) if called == key("b")));
+        assert!(slots.waits(&key("b")), "its reconcile is on its way");
+        let _second = slots.enter(&instance, &key("b"));
         assert!(!slots.waits(&key("b")));
+    }
+
+    #[test]
+    fn who_is_called_and_takes_no_place_holds_nobody_up() {
+        let (triggers, mut asked) = Triggers::new(Arc::default());
+        let slots = Slots::new(1, triggers);
+        let instance = InstanceName::parse("one").unwrap();
+        let mut called = || match asked.try_recv() {
+            Ok(Trigger::One(key, CAUSE)) => Some(key),
+            _ => None,
+        };
+        let before = Instant::now();
+        let first = slots.enter(&instance, &key("a"));
+        assert!(slots.enter(&instance, &key("b")).is_none());
+        assert!(slots.enter(&instance, &key("c")).is_none());
+        drop(first);
+        assert_eq!(called(), Some(key("b")));
+        // One that had begun before it was called says nothing of it.
+        slots.ended(&key("b"), before);
+        assert_eq!(called(), None);
+        slots.ended(&key("b"), Instant::now());
+        assert_eq!(called(), Some(key("c")));
+    }
+
+    #[test]
+    fn who_waits_for_an_address_stands_in_line_once_and_only_where_there_is_one() {
+        let mut line = Line::default();
+        let now = Instant::now();
+        line.expect(&key("early"), 1, now);
+        assert_eq!(line.call(1, now), [], "a place is free: it comes by itself");
+        assert!(line.enter(&key("a"), 1, now));
+        line.expect(&key("b"), 1, now);
+        line.expect(&key("b"), 1, now);
+        assert!(!line.enter(&key("c"), 1, now));
+        line.leave();
+        assert_eq!(line.call(1, now), [key("b")]);
+        // Its address is still not there: the next one's turn has come.
+        line.expect(&key("b"), 1, now);
+        assert_eq!(line.call(1, now), [key("c")]);
+        assert!(line.enter(&key("c"), 1, now));
+        line.leave();
+        assert_eq!(line.call(1, now), [], "it was not put in line again");
     }
 
     #[test]

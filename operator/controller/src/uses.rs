@@ -5,8 +5,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use operator_core::names::{ObjectKey, PluginName};
+use operator_core::names::{ObjectKey, PluginName, ProfileName};
 use operator_core::policy_plugin::spec::ConfigMapKey;
+use operator_core::profile::ProfileRef;
+use operator_core::validate::Inquiry;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -26,6 +28,7 @@ pub enum Health {
 struct Use {
     names: Arc<BTreeSet<PluginName>>,
     mandatory: Arc<BTreeSet<PluginName>>,
+    profiles: Arc<BTreeSet<ProfileName>>,
     staged: BTreeSet<PluginName>,
     documents: BTreeSet<ConfigMapKey>,
     health: Health,
@@ -42,6 +45,7 @@ struct Inner {
     published: HashMap<ObjectKey, Arc<Vec<(String, String)>>>,
     listed: bool,
     sets: Shared<BTreeSet<PluginName>>,
+    profiles: Shared<BTreeSet<ProfileName>>,
     lists: Shared<Vec<(String, String)>>,
 }
 
@@ -70,6 +74,34 @@ impl<T: Eq + Hash> Shared<T> {
     }
 }
 
+impl Inner {
+    #[expect(clippy::type_complexity, reason = "three sets, each of its own")]
+    fn shared(
+        &mut self,
+        named: Named,
+    ) -> (
+        Arc<BTreeSet<PluginName>>,
+        Arc<BTreeSet<PluginName>>,
+        Arc<BTreeSet<ProfileName>>,
+    ) {
+        (
+            self.sets.share(named.plugins),
+            self.sets.share(named.mandatory),
+            self.profiles.share(named.profiles),
+        )
+    }
+
+    fn users_of<'i>(
+        &'i self,
+        profile: &'i ProfileRef,
+    ) -> impl Iterator<Item = (&'i ObjectKey, &'i Use)> {
+        let uses = self.uses.iter();
+        uses.filter(|(key, one)| {
+            one.profiles.contains(&profile.name) && profile.is_of(&key.namespace)
+        })
+    }
+}
+
 /// Who uses what.
 #[derive(Debug)]
 pub struct Uses {
@@ -93,6 +125,38 @@ pub struct Count {
     pub users: u32,
     /// Those for which it is mandatory.
     pub mandatory: u32,
+}
+
+/// What an API names, whether it is there or not.
+#[derive(Debug, Clone, Default)]
+pub struct Named {
+    /// Plugins, also those that its profiles bring.
+    pub plugins: BTreeSet<PluginName>,
+    /// Those of them that are mandatory.
+    pub mandatory: BTreeSet<PluginName>,
+    /// Profiles.
+    pub profiles: BTreeSet<ProfileName>,
+}
+
+impl Named {
+    /// What was found out about an API.
+    #[must_use]
+    pub fn of(inquiry: &Inquiry) -> Self {
+        Self {
+            plugins: inquiry.plugin_names(),
+            mandatory: inquiry.mandatory_plugins(),
+            profiles: inquiry.profile_names(),
+        }
+    }
+}
+
+/// The APIs that name a profile.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProfileUse {
+    /// How many they are.
+    pub users: u32,
+    /// Those that cannot be published because of it, and why; by their names.
+    pub refused: Vec<(ObjectKey, String)>,
 }
 
 impl Uses {
@@ -147,21 +211,20 @@ impl Uses {
         }
     }
 
-    /// An API names these plugins, some of them because they are mandatory.
-    pub fn seen(
-        &self,
-        key: &ObjectKey,
-        names: BTreeSet<PluginName>,
-        mandatory: BTreeSet<PluginName>,
-    ) {
+    /// An API names this.
+    pub fn seen(&self, key: &ObjectKey, uses: Named) {
         let mut inner = self.inner.lock();
         let first = inner.unseen.remove(key);
-        let (names, mandatory) = (inner.sets.share(names), inner.sets.share(mandatory));
+        let (names, mandatory, profiles) = inner.shared(uses);
         let entry = inner.uses.entry(key.clone()).or_default();
-        let changed =
-            first || entry.elsewhere || entry.names != names || entry.mandatory != mandatory;
+        let changed = first
+            || entry.elsewhere
+            || entry.names != names
+            || entry.mandatory != mandatory
+            || entry.profiles != profiles;
         entry.names = names;
         entry.mandatory = mandatory;
+        entry.profiles = profiles;
         entry.elsewhere = false;
         drop(inner);
         if changed {
@@ -169,17 +232,14 @@ impl Uses {
         }
     }
 
-    /// An API that another operator works on names these plugins.
-    pub fn elsewhere(
-        &self,
-        key: &ObjectKey,
-        names: BTreeSet<PluginName>,
-        mandatory: BTreeSet<PluginName>,
-    ) {
+    /// An API that another operator works on names this.
+    pub fn elsewhere(&self, key: &ObjectKey, uses: Named) {
         let mut inner = self.inner.lock();
+        let (names, mandatory, profiles) = inner.shared(uses);
         let now = Use {
-            names: inner.sets.share(names),
-            mandatory: inner.sets.share(mandatory),
+            names,
+            mandatory,
+            profiles,
             elsewhere: true,
             ..Use::default()
         };
@@ -256,6 +316,47 @@ impl Uses {
         uses.map(|(key, _)| key.clone()).collect()
     }
 
+    /// The APIs that mean a profile by a name of theirs, also those that wait for
+    /// it, as far as this operator works on them.
+    #[must_use]
+    pub fn of_profile(&self, profile: &ProfileRef) -> Vec<ObjectKey> {
+        let inner = self.inner.lock();
+        let users = inner.users_of(profile).filter(|(_, one)| !one.elsewhere);
+        users.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Those of them that are not published as they should be.
+    #[must_use]
+    pub fn waiting_for(&self, profile: &ProfileRef) -> Vec<ObjectKey> {
+        let inner = self.inner.lock();
+        let users = inner.users_of(profile);
+        let waiting = users.filter(|(_, one)| !one.elsewhere && one.health != Health::Published);
+        waiting.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Who uses a profile; nothing until every API has been looked at.
+    #[must_use]
+    pub fn profile(&self, profile: &ProfileRef) -> Option<ProfileUse> {
+        let inner = self.inner.lock();
+        if !inner.listed || !inner.unseen.is_empty() {
+            return None;
+        }
+        let place = format!("{profile} ");
+        let users = inner.users_of(profile).count();
+        let refused = inner
+            .users_of(profile)
+            .filter_map(|(key, one)| match &one.health {
+                Health::Refused(why) if why.contains(&place) => Some((key.clone(), why.clone())),
+                _ => None,
+            });
+        let mut refused: Vec<_> = refused.collect();
+        refused.sort();
+        Some(ProfileUse {
+            users: u32::try_from(users).unwrap_or(u32::MAX),
+            refused,
+        })
+    }
+
     /// How an API fares, and whether that is with the staged version of the
     /// plugin.
     #[must_use]
@@ -264,6 +365,13 @@ impl Uses {
         inner.uses.get(key).map_or_else(Default::default, |one| {
             (one.health.clone(), one.staged.contains(name))
         })
+    }
+
+    /// Whether every API has been looked at.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.listed && inner.unseen.is_empty()
     }
 
     /// How many use a plugin; none until every API has been looked at.
@@ -305,6 +413,52 @@ mod tests {
             .collect()
     }
 
+    fn named(plugins: BTreeSet<PluginName>, mandatory: BTreeSet<PluginName>) -> Named {
+        Named {
+            plugins,
+            mandatory,
+            ..Named::default()
+        }
+    }
+
+    #[test]
+    fn the_users_of_a_profile_are_those_of_its_namespace_or_of_all() {
+        let uses = Uses::default();
+        let gold = ProfileName::parse("gold").unwrap();
+        let (here, there) = (ObjectKey::new("a", "one"), ObjectKey::new("b", "two"));
+        for key in [&here, &there] {
+            uses.exists(key, vec![]);
+            let profiles = BTreeSet::from([gold.clone()]);
+            let named = Named {
+                profiles,
+                ..Named::default()
+            };
+            uses.seen(key, named);
+        }
+        let cluster = ProfileRef {
+            namespace: None,
+            name: gold.clone(),
+        };
+        let own = ProfileRef {
+            namespace: Some("a".to_owned()),
+            name: gold,
+        };
+        assert_eq!(uses.profile(&own), None);
+        uses.listed();
+        assert_eq!(uses.of_profile(&own), std::slice::from_ref(&here));
+        assert_eq!(uses.profile(&own).unwrap().users, 1);
+        assert_eq!(uses.profile(&cluster).unwrap().users, 2);
+        let why = "PolicyProfile/a/gold spec.plugins[x]: no".to_owned();
+        uses.ended(&here, Health::Refused(why.clone()), BTreeSet::new());
+        uses.ended(
+            &there,
+            Health::Refused("spec.port: no".into()),
+            BTreeSet::new(),
+        );
+        assert_eq!(uses.profile(&own).unwrap().refused, [(here, why)]);
+        assert_eq!(uses.profile(&cluster).unwrap().refused, []);
+    }
+
     #[test]
     fn nothing_is_counted_before_every_api_has_been_looked_at() {
         let uses = Uses::default();
@@ -312,11 +466,11 @@ mod tests {
         let (one, two) = (ObjectKey::new("a", "one"), ObjectKey::new("a", "two"));
         uses.exists(&one, vec![]);
         uses.exists(&two, vec![]);
-        uses.seen(&one, names(&["cors"]), names(&[]));
+        uses.seen(&one, named(names(&["cors"]), names(&[])));
         assert_eq!(uses.count(&cors), None);
         uses.listed();
         assert_eq!(uses.count(&cors), None);
-        uses.seen(&two, names(&["cors", "jwt"]), names(&["cors"]));
+        uses.seen(&two, named(names(&["cors", "jwt"]), names(&["cors"])));
         assert_eq!(
             uses.count(&cors),
             Some(Count {
@@ -343,16 +497,16 @@ mod tests {
             uses.exists(key, vec![]);
         }
         uses.listed();
-        uses.seen(&here, names(&["cors"]), names(&[]));
+        uses.seen(&here, named(names(&["cors"]), names(&[])));
         assert_eq!(uses.count(&cors), None);
-        uses.elsewhere(&there, names(&["cors"]), names(&["cors"]));
+        uses.elsewhere(&there, named(names(&["cors"]), names(&["cors"])));
         let both = Count {
             users: 2,
             mandatory: 1,
         };
         assert_eq!(uses.count(&cors), Some(both));
         assert_eq!(uses.of(&cors), BTreeSet::from([here.clone()]));
-        uses.seen(&there, names(&["cors"]), names(&["cors"]));
+        uses.seen(&there, named(names(&["cors"]), names(&["cors"])));
         assert_eq!(uses.of(&cors), BTreeSet::from([here, there]));
     }
 
@@ -360,10 +514,10 @@ mod tests {
     fn only_changes_are_told() {
         let uses = Uses::default();
         let key = ObjectKey::new("a", "one");
-        uses.seen(&key, names(&["cors"]), names(&[]));
+        uses.seen(&key, named(names(&["cors"]), names(&[])));
         let mut changes = uses.changes();
         changes.mark_unchanged();
-        uses.seen(&key, names(&["cors"]), names(&[]));
+        uses.seen(&key, named(names(&["cors"]), names(&[])));
         assert!(!changes.has_changed().unwrap());
         uses.ended(&key, Health::Published, names(&[]));
         assert!(changes.has_changed().unwrap());

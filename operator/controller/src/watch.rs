@@ -12,6 +12,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher::watcher};
 use kube::{Client, Resource, ResourceExt as _};
 use operator_core::names::ObjectKey;
+use operator_core::pace::Pace;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
@@ -56,6 +57,11 @@ impl Triggers {
     pub fn one(&self, key: ObjectKey, cause: &'static str) {
         self.metrics.triggered(cause);
         // The other end is gone only while the process shuts down.
+        let _ = self.queue.send(Trigger::One(key, cause));
+    }
+
+    /// Asks again for what was asked for before, and put off.
+    pub(crate) fn again(&self, key: ObjectKey, cause: &'static str) {
         let _ = self.queue.send(Trigger::One(key, cause));
     }
 
@@ -267,9 +273,9 @@ impl Follow for Namespaces {
 
 /// Starts the watches of everything but ExposedAPIs and instances.
 #[must_use]
-pub fn start(client: &Client, world: &Arc<World>, triggers: &Triggers) -> Vec<Synced> {
+pub fn start(client: &Client, world: &Arc<World>, triggers: &Triggers, pace: Pace) -> Vec<Synced> {
     let plain = watcher::Config::default;
-    let mut synced = kinds::start(client, world, triggers);
+    let mut synced = kinds::start(client, world, triggers, pace);
     synced.extend([
         follow(
             Api::all(client.clone()),

@@ -13,6 +13,7 @@ use kube::api::DynamicObject;
 use operator_core::exposure::{GatewayFacts, ObjectFacts, ObjectKind};
 use operator_core::names::ObjectKey;
 use parking_lot::RwLock;
+use smol_str::SmolStr;
 
 use crate::links::Links;
 
@@ -28,15 +29,17 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 #[derive(Debug, Default)]
 struct Inner {
-    objects: HashMap<(&'static str, ObjectKey), (Seen, ObjectKey)>,
+    objects: HashMap<(&'static str, ObjectKey), (Box<Seen>, ObjectKey)>,
     gateways: BTreeMap<ObjectKey, GatewayFacts>,
+    /// The kinds that may not be seen, with what was said.
+    denied: BTreeMap<&'static str, String>,
     /// Those whose exposure depends on what their Service is like.
     readers: BTreeSet<ObjectKey>,
     slices: HashMap<ObjectKey, (ObjectKey, bool)>,
     slices_of: Links<ObjectKey, ObjectKey>,
     services: BTreeSet<ObjectKey>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    implementations: Links<ObjectKey, String>,
+    implementations: Links<ObjectKey, SmolStr>,
     implementation_of: HashMap<ObjectKey, ObjectKey>,
 }
 
@@ -50,7 +53,7 @@ impl World {
     /// Records that an ExposedAPI is implemented by a Service.
     pub fn exposed_api_seen(&self, key: &ObjectKey, implementation: Option<&str>) {
         let mut inner = self.inner.write();
-        let service = implementation.map(|name| ObjectKey::new(&key.namespace, name));
+        let service = implementation.map(|name| key.beside(name));
         if inner.implementation_of.get(key) == service.as_ref() {
             return;
         }
@@ -83,7 +86,7 @@ impl World {
             .inner
             .write()
             .objects
-            .insert((kind.kind, key), (seen.clone(), owner.clone()));
+            .insert((kind.kind, key), (Box::new(seen.clone()), owner.clone()));
         let news = match before {
             Some((before, _)) => before.news(&seen)?,
             None => News::Content,
@@ -102,7 +105,9 @@ impl World {
         if let Some((before, _)) = inner.objects.get(&(kind.kind, key.clone())) {
             expected.facts = before.facts.clone();
         }
-        inner.objects.insert((kind.kind, key), (expected, owner));
+        inner
+            .objects
+            .insert((kind.kind, key), (Box::new(expected), owner));
     }
 
     /// Records what the operator itself wrote, so that the echo of its own
@@ -127,7 +132,7 @@ impl World {
             }
             inner
                 .objects
-                .insert((kind.kind, key), (seen.clone(), owner));
+                .insert((kind.kind, key), (Box::new(seen.clone()), owner));
         }
         seen
     }
@@ -145,7 +150,7 @@ impl World {
     pub fn object(&self, kind: &ObjectKind, namespace: &str, name: &str) -> Option<Seen> {
         let inner = self.inner.read();
         let key = (kind.kind, ObjectKey::new(namespace, name));
-        inner.objects.get(&key).map(|(seen, _)| seen.clone())
+        inner.objects.get(&key).map(|(seen, _)| (**seen).clone())
     }
 
     /// All known objects of a kind.
@@ -154,6 +159,21 @@ impl World {
         let inner = self.inner.read();
         let keys = inner.objects.keys().filter(|(of, _)| *of == kind.kind);
         keys.map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Records that a kind may not be seen, or may.
+    pub fn deny(&self, kind: &'static str, message: Option<String>) {
+        let mut inner = self.inner.write();
+        match message {
+            Some(message) => inner.denied.insert(kind, message),
+            None => inner.denied.remove(kind),
+        };
+    }
+
+    /// Why a kind may not be seen; nothing where it may.
+    #[must_use]
+    pub fn denied(&self, kind: &str) -> Option<String> {
+        self.inner.read().denied.get(kind).cloned()
     }
 
     /// Records a Gateway, or that it is gone, and answers the ExposedAPIs that
@@ -354,9 +374,7 @@ impl Inner {
 
     fn users_of(&self, service: &ObjectKey) -> Vec<ObjectKey> {
         let users = self.implementations.of(service);
-        users
-            .map(|name| ObjectKey::new(&service.namespace, name))
-            .collect()
+        users.map(|name| service.beside(name.clone())).collect()
     }
 }
 

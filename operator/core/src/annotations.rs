@@ -5,14 +5,14 @@
 
 pub mod nearest;
 mod operations;
-mod permit;
+pub(crate) mod permit;
 #[cfg(test)]
 mod tests;
 pub(crate) mod yaml;
 
 pub use nearest::did_you_mean;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -21,15 +21,18 @@ pub use operations::OperationPlugins;
 
 use crate::exposure::Way;
 use crate::instance::empty_object;
-use crate::names::{ApiId, InstanceName, PREFIX, PluginName};
+use crate::names::{ApiId, InstanceName, PREFIX, PluginName, ProductId, ProfileName};
+use crate::openapi::{Declared, declared};
 use crate::problem::Problem;
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 19] = [
     "plugins",
+    "profiles",
     "plugin.",
     "operation-plugins",
+    "operations",
     "deletion-policy",
     "paused",
     "adoption",
@@ -42,18 +45,16 @@ const KEYS: [&str; 16] = [
     "ingress-tls-secret",
     "ingress-annotations",
     "retry",
+    "products",
     "applied",
 ];
 
 /// The keys that have a meaning which this version does not implement.
-const RESERVED: [&str; 8] = [
-    "products",
-    "profiles",
+const RESERVED: [&str; 5] = [
     "routes",
     "version-set",
     "version",
     "rollback",
-    "operations",
     "specification-from",
 ];
 
@@ -62,10 +63,14 @@ const RESERVED: [&str; 8] = [
 pub struct Annotations {
     /// `plugins`: replaces the instance's default list; empty: none.
     pub plugins: Option<Vec<PluginName>>,
+    /// `profiles`, in their order; a later one wins.
+    pub profiles: Vec<ProfileName>,
     /// `plugin.<name>`: objects.
     pub configs: BTreeMap<PluginName, Value>,
     /// `operation-plugins`, in the order of the annotation.
     pub operation_plugins: Vec<OperationPlugins>,
+    /// `operations`: instead of an OpenAPI document.
+    pub operations: Option<Vec<Declared>>,
     /// `deletion-policy`.
     pub deletion_policy: DeletionPolicy,
     /// `paused`.
@@ -88,6 +93,8 @@ pub struct Annotations {
     pub ingress_tls_secret: Option<String>,
     /// `ingress-annotations`.
     pub ingress_annotations: BTreeMap<String, String>,
+    /// `products`: those that the API is put in.
+    pub products: Vec<ProductId>,
     /// `retry`: a new value forgets the backoff.
     pub retry: Option<String>,
     /// `applied`, as it is written; see [`crate::status::Applied`].
@@ -138,6 +145,16 @@ pub fn path(key: &str) -> String {
     format!("metadata.annotations[{PREFIX}{key}]")
 }
 
+impl Annotations {
+    /// Every profile that the object names, for itself or for an operation.
+    #[must_use]
+    pub fn profile_names(&self) -> BTreeSet<ProfileName> {
+        let operations = self.operation_plugins.iter();
+        let of_operations = operations.flat_map(|operation| &operation.profiles);
+        self.profiles.iter().chain(of_operations).cloned().collect()
+    }
+}
+
 /// Reads all annotations under our prefix. What could be understood is
 /// returned beside the problems: an object that is being deleted needs its
 /// deletion policy, whatever else is wrong with it.
@@ -165,6 +182,10 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
     let text = value.trim();
     let given = || (!text.is_empty()).then(|| text.to_owned());
     let wrong = |message: String| vec![Problem::new(path(key), message)];
+    let each = |messages: Vec<String>| -> Vec<Problem> {
+        let problem = |message| Problem::new(path(key), message);
+        messages.into_iter().map(problem).collect()
+    };
     if RESERVED.contains(&key) {
         return Err(wrong(format!(
             "`{key}` is reserved and has no effect in this version; remove it"
@@ -178,12 +199,10 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
     }
     match key {
         "plugins" => {
-            read.plugins = Some(plugin_list(text).map_err(|messages| {
-                messages
-                    .into_iter()
-                    .map(|m| Problem::new(path(key), m))
-                    .collect::<Vec<_>>()
-            })?);
+            read.plugins = Some(plugin_list(text).map_err(each)?);
+        }
+        "profiles" => {
+            read.profiles = list(text, ProfileName::parse).map_err(each)?;
         }
         "operation-plugins" => {
             let (operations, problems) = operations::read(text);
@@ -227,7 +246,11 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
                 }
             }
         }
-        "instance" | "api-id" | "exposure" if text.is_empty() => {}
+        "operations" | "instance" | "api-id" | "exposure" if text.is_empty() => {}
+        "operations" => {
+            let list = yaml::read(text).map_err(wrong)?;
+            read.operations = Some(declared::read(&list, &path(key))?);
+        }
         "instance" => {
             read.instance =
                 Some(InstanceName::parse(text).map_err(|error| wrong(error.to_string()))?);
@@ -242,6 +265,7 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
         "ingress-annotations" => {
             read.ingress_annotations = text_map(text).map_err(wrong)?;
         }
+        "products" => read.products = product_list(text).map_err(each)?,
         "retry" => read.retry = given(),
         "applied" => read.applied = given(),
         _ => return Err(wrong(unknown(key))),
@@ -261,13 +285,36 @@ fn unknown(key: &str) -> String {
 
 /// A comma-separated list of plugins, each at most once.
 fn plugin_list(text: &str) -> Result<Vec<PluginName>, Vec<String>> {
-    let mut names: Vec<PluginName> = Vec::new();
+    list(text, PluginName::parse)
+}
+
+/// A comma-separated list of products, each at most once; their ids have no
+/// case.
+fn product_list(text: &str) -> Result<Vec<ProductId>, Vec<String>> {
+    let names = list(text, ProductId::parse)?;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut twice = names
+        .iter()
+        .filter(|id| !seen.insert(id.as_str().to_ascii_lowercase()));
+    match twice.next() {
+        Some(id) => Err(vec![format!(
+            "lists product `{id}` twice; remove one of the two"
+        )]),
+        None => Ok(names),
+    }
+}
+
+fn list<T: PartialEq + std::fmt::Display, E: std::fmt::Display>(
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, Vec<String>> {
+    let mut names: Vec<T> = Vec::new();
     let mut problems = Vec::new();
     if text.is_empty() {
         return Ok(names);
     }
     for item in text.split(',').map(str::trim) {
-        match PluginName::parse(item) {
+        match parse(item) {
             Err(_) if item.is_empty() => {
                 problems.push("holds an empty name; remove the comma that is too many".to_owned());
             }

@@ -21,6 +21,7 @@ pub mod guard;
 mod observed;
 mod pending;
 mod plan;
+mod products;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -28,13 +29,14 @@ mod tests;
 pub use adopt::{Standing, same_path, standing, takes_path};
 pub use changes::{
     ArmCall, Changes, DocumentChange, FieldChange, OperationChange, OperationChanges, PlanSummary,
-    PolicyChange, changes, policy_changes,
+    PolicyChange, ProductChange, changes, policy_changes,
 };
 pub(crate) use compare::layout_free;
 pub use compare::{SettingsPatch, difference, same_document};
 pub use observed::{Observed, ObservedApi, ObservedOperation, ObservedPolicy, Reading, Rival};
 pub use pending::{PendingImport, PollShape};
 pub use plan::{PlanError, Published, Step, plan, policy_text, repair};
+pub use products::{Membership, Memberships};
 pub use record::{
     AppliedRecord, Move, OperationPolicyReads, Place, Reads, confirmation, confirmed, reads,
     settings_hash,

@@ -6,9 +6,10 @@
 #[cfg(test)]
 mod tests;
 
-use crate::desired::{ApiSettings, Desired, DesiredApi, DesiredMonitor};
+use crate::desired::{ApiSettings, Desired, DesiredApi, DesiredMonitor, DesiredNamedValue};
 use crate::exposed_api::Implementation;
 use crate::instance::Instance;
+use crate::policy::Standing;
 use crate::validate::{Publication, ValidatedApi};
 
 /// The longest display name (ARM specification 2024-05-01).
@@ -23,6 +24,7 @@ pub fn build(validated: &ValidatedApi) -> Desired {
         key: api.key.clone(),
         instance: validated.instance().map(|i| i.name.clone()),
         exposure: validated.exposure.clone(),
+        protections: validated.protections.clone(),
         monitor: monitor(validated),
         metrics: api.api_type.is_metrics(),
         api: match (&validated.publication, validated.instance()) {
@@ -32,8 +34,30 @@ pub fn build(validated: &ValidatedApi) -> Desired {
             _ => None,
         },
         policy: None,
+        named_values: named_values(validated),
         warnings: validated.warnings.clone(),
     }
+}
+
+/// The secrets of profiles that the API's plugins use.
+fn named_values(validated: &ValidatedApi) -> Vec<DesiredNamedValue> {
+    let Some(publication) = &validated.publication else {
+        return Vec::new();
+    };
+    let cluster = publication.mark.cluster();
+    let of = validated.chain().secrets.iter().map(|secret| {
+        let profile = &secret.profile;
+        DesiredNamedValue {
+            id: secret.id.clone(),
+            mark: profile.mark(cluster).to_string(),
+            profile: profile.clone(),
+            secret: secret.secret.name.clone(),
+            source: secret.secret.source.clone(),
+            standing: Standing::default(),
+            version: None,
+        }
+    });
+    of.collect()
 }
 
 /// What is said to Prometheus of metrics whose Service is in the cluster.
@@ -77,6 +101,7 @@ fn desired_api(
         },
         service_url: validated.backend_url.clone(),
         document: publication.document.clone(),
+        products: validated.annotations().products.iter().cloned().collect(),
         adoption: validated.annotations().adoption,
     }
 }

@@ -22,6 +22,7 @@ pub(crate) use plan::planned;
 pub use plan::{Plan, SpecRequest, Target};
 pub use render::{Rendered, render};
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use crate::config::Layers;
@@ -29,6 +30,7 @@ use crate::names::{ContentHash, PluginName};
 use crate::policy::Diagnostic;
 use crate::policy_plugin::{Capabilities, Governance};
 use crate::problem::Problem;
+use crate::profile::NamedSecret;
 
 /// A plugin that runs, with the config it runs with.
 #[derive(Debug, Clone)]
@@ -49,6 +51,9 @@ pub struct ChainedPlugin {
     pub config: Value,
     /// Where the parts of the config come from.
     pub layers: Layers,
+    /// The named values of its config that come from profiles, by their ids:
+    /// it may use them, and no other plugin of the chain may.
+    pub secrets: BTreeSet<String>,
     /// The operation it runs for, by its id in API Management; absent: the
     /// whole API.
     pub operation: Option<String>,
@@ -87,6 +92,8 @@ pub struct Chain {
     pub api: Vec<ChainedPlugin>,
     /// Those that run for single operations besides, in order.
     pub operations: Vec<ChainedPlugin>,
+    /// The secrets of profiles that they use.
+    pub secrets: Vec<NamedSecret>,
     /// What the owner should know.
     pub warnings: Vec<Problem>,
 }

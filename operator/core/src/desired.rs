@@ -1,16 +1,18 @@
 //! The desired state of one ExposedAPI as one value: what `render` prints,
 //! what the controller applies, what tests compare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::annotations::Adoption;
-use crate::exposure::ExposureObject;
+use crate::chain::Rendered;
+use crate::exposure::{ExposureObject, ObjectKind};
 use crate::instance::spec::GatewayRef;
-use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey};
-use crate::policy::{Documents, PolicyDocument, Section, Target};
+use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId};
+use crate::policy::{Documents, PolicyDocument, Section, Standing, Target};
 use crate::problem::Problem;
+use crate::profile::{self, ProfileRef, SecretSource};
 
 /// Everything that should exist for one ExposedAPI.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,6 +25,9 @@ pub struct Desired {
     pub instance: Option<InstanceName>,
     /// How traffic enters the cluster.
     pub exposure: Exposure,
+    /// What protects that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub protections: Vec<DesiredProtection>,
     /// What is said to Prometheus; absent where the instance does not ask for
     /// it, and for everything but metrics.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,11 +40,57 @@ pub struct Desired {
     /// Its policy documents; absent until they are rendered and where there is
     /// no API.
     pub policy: Option<DesiredPolicy>,
+    /// The named values that its policy takes from profiles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub named_values: Vec<DesiredNamedValue>,
     /// What the owner should know although nothing is wrong.
     pub warnings: Vec<Problem>,
 }
 
+/// A named value that holds the secret of a profile, or names where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredNamedValue {
+    /// Its id, which is its display name, too.
+    pub id: String,
+    /// What marks it as ours, as a tag.
+    pub mark: String,
+    /// The profile.
+    #[serde(skip)]
+    pub profile: ProfileRef,
+    /// The profile's name for it.
+    #[serde(skip)]
+    pub secret: String,
+    /// Where the secret is kept.
+    pub source: SecretSource,
+    /// What the policy puts around it; known once the policy is there.
+    #[serde(skip)]
+    pub standing: Standing,
+    /// Which content it is to have, without a word of it; known once that was
+    /// looked at.
+    #[serde(skip)]
+    pub version: Option<String>,
+}
+
+impl DesiredNamedValue {
+    /// Where it is declared.
+    #[must_use]
+    pub fn place(&self) -> String {
+        profile::place(&self.profile, &self.secret)
+    }
+}
+
 impl Desired {
+    /// Takes the policy that was made for it.
+    pub fn take(&mut self, rendered: Rendered) {
+        self.warnings.extend(rendered.warnings);
+        self.policy = Some(rendered.policy);
+        for value in &mut self.named_values {
+            let standing = rendered.standings.get(&value.id).copied();
+            value.standing = standing.unwrap_or_default();
+        }
+    }
+
     /// Whether API Management knows where to send requests, or need not: what
     /// exposed the API before is not needed any more.
     #[must_use]
@@ -53,14 +104,19 @@ impl Desired {
     /// are about the object, not about the world.
     #[must_use]
     pub fn hash(&self) -> ContentHash {
-        ContentHash::of_json(&(
+        let hash = ContentHash::of_json(&(
             &self.key,
             &self.instance,
             &self.exposure,
             &self.monitor,
             &self.api,
             &self.policy,
-        ))
+        ));
+        if self.protections.is_empty() {
+            hash
+        } else {
+            ContentHash::of_json(&(hash, &self.protections))
+        }
     }
 }
 
@@ -76,6 +132,9 @@ pub enum Exposure {
     VirtualService(DesiredVirtualService),
     /// Through a Service that the operator makes.
     Service(DesiredService),
+    /// Through the implementation's own Service, which has a load balancer and
+    /// stays its owner's.
+    Balanced(BalancedService),
     /// Straight to the Service: the API is not published in APIM, or by a
     /// gateway that runs in the cluster.
     InCluster {
@@ -99,9 +158,31 @@ impl Exposure {
             Self::HttpRoute(object) => Some(object),
             Self::VirtualService(object) => Some(object),
             Self::Service(object) => Some(object),
-            Self::InCluster { .. } | Self::External { .. } => None,
+            Self::Balanced(_) | Self::InCluster { .. } | Self::External { .. } => None,
         }
     }
+}
+
+/// An object that protects what is exposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredProtection {
+    /// Its kind.
+    pub kind: &'static ObjectKind,
+    /// `apim-api-<name>`.
+    pub name: String,
+    /// Its spec.
+    pub spec: serde_json::Value,
+}
+
+/// A Service with a load balancer that is not ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BalancedService {
+    /// Its name.
+    pub name: String,
+    /// Its port.
+    pub port: u16,
 }
 
 /// A ServiceMonitor of the Prometheus Operator.
@@ -205,6 +286,12 @@ pub struct DesiredService {
     pub target_port: serde_json::Value,
     /// What is spoken there.
     pub app_protocol: Option<String>,
+    /// The subnets that the load balancer admits; empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_ranges: Vec<String>,
+    /// Whether pods see the address of whoever calls, and not a node's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_source: bool,
 }
 
 /// An API in API Management.
@@ -222,6 +309,9 @@ pub struct DesiredApi {
     pub service_url: Option<String>,
     /// The document that is imported.
     pub document: ApiDocument,
+    /// The products that it is in.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub products: BTreeSet<ProductId>,
     /// What happens where an API of this id is there and does not carry the
     /// mark.
     #[serde(skip_serializing_if = "is_refuse")]
@@ -344,6 +434,8 @@ pub enum DocumentOrigin {
         /// From here.
         url: String,
     },
+    /// It was made of the operations that the object declares.
+    Declared,
     /// The object names none: a catch-all was generated.
     Generated,
 }

@@ -23,6 +23,7 @@ use crate::annotations::nearest::{did_you_mean, shown};
 use crate::descriptor::Dialect;
 use crate::desired::SubscriptionKeyNames;
 use crate::names::ObjectKey;
+use crate::openapi::{Declared, declared};
 use crate::problem::Problem;
 use lenient::Fields;
 pub(crate) use lenient::described;
@@ -186,6 +187,8 @@ pub struct ExposedApi {
     pub segment: Option<String>,
     /// Its document.
     pub specification: Option<Specification>,
+    /// The operations that it declares instead of a document.
+    pub operations: Option<Vec<Declared>>,
     /// The subscription key.
     pub subscription: SubscriptionKey,
     /// The spec as it stands in the object.
@@ -196,7 +199,7 @@ pub struct ExposedApi {
 
 /// The fields of a spec that this crate reads itself, or that say something
 /// about the API to others. All others are blocks that a plugin may read.
-pub(crate) const OWN_FIELDS: [&str; 14] = [
+pub(crate) const OWN_FIELDS: [&str; 15] = [
     "name",
     "id",
     "description",
@@ -207,6 +210,7 @@ pub(crate) const OWN_FIELDS: [&str; 14] = [
     "implementation",
     "path",
     "developerUI",
+    "operations",
     "port",
     "resources",
     "required",
@@ -257,7 +261,14 @@ pub fn read(meta: &ObjectMeta, spec: &Value) -> Result<ExposedApi, Vec<Problem>>
     let segment = fields.text("segment");
     let subscription = subscription_key(&mut fields);
     let specification = specification::read(spec.get("specification"), &mut fields, &mut warnings);
-    let problems = fields.into_problems();
+    let mut problems = fields.into_problems();
+    let operations = lenient::present(spec.get("operations"))
+        .map(|list| declared::read(list, "spec.operations"))
+        .transpose()
+        .unwrap_or_else(|found| {
+            problems.extend(found);
+            None
+        });
     match (api_type, implementation, path, port) {
         (Some(api_type), Some(implementation), Some(path), Some(port)) if problems.is_empty() => {
             Ok(ExposedApi {
@@ -273,6 +284,7 @@ pub fn read(meta: &ObjectMeta, spec: &Value) -> Result<ExposedApi, Vec<Problem>>
                 developer_ui,
                 segment,
                 specification,
+                operations,
                 subscription,
                 spec: spec.clone(),
                 warnings,

@@ -1,6 +1,7 @@
 //! How traffic reaches an implementation, and the URL where API Management
 //! finds it.
 
+mod chosen;
 mod http_route;
 mod ingress;
 pub mod object;
@@ -13,13 +14,14 @@ mod way;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-pub use object::{ExposureObject, ObjectFacts, ObjectKind, Origin, Waits, covers};
+pub use chosen::AZURE_INTERNAL;
+pub use object::{ClusterObject, ExposureObject, ObjectFacts, ObjectKind, Origin, Waits, covers};
 pub use way::Way;
 
+use chosen::Chosen;
+
 use crate::annotations::Annotations;
-use crate::desired::{
-    Desired, DesiredHttpRoute, DesiredIngress, DesiredService, DesiredVirtualService, Exposure,
-};
+use crate::desired::{BalancedService, Desired, Exposure};
 use crate::exposed_api::{ApiPath, ExposedApi, Implementation};
 use crate::instance::Instance;
 use crate::instance::pattern::any_matches;
@@ -87,10 +89,32 @@ pub struct Listener {
 /// What is known of the Service of an implementation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServiceFacts {
+    /// Its UID.
+    pub uid: String,
     /// The labels of its pods.
     pub selector: BTreeMap<String, String>,
     /// Its ports.
     pub ports: Vec<ServicePort>,
+    /// What of it leads out of the cluster, or into it.
+    pub reach: ServiceReach,
+}
+
+/// What kind of Service the implementation's is, as far as that makes a
+/// difference.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ServiceReach {
+    /// Within the cluster, or at a port of its nodes.
+    #[default]
+    Cluster,
+    /// It has a load balancer.
+    Balanced {
+        /// Within Azure's virtual network.
+        internal: bool,
+        /// Where that is reached; absent: it has no address yet.
+        address: Option<String>,
+    },
+    /// It is another name for this host (type `ExternalName`).
+    Named(String),
 }
 
 /// A port of a Service.
@@ -124,7 +148,8 @@ pub(crate) fn exposure(
     facts: &ExposureFacts,
 ) -> Result<Exposure, Unfit> {
     let elsewhere = |instance: Option<&Instance>| Exposure::External {
-        url: instance.and_then(|i| external_url(i, document?)),
+        url: instance
+            .and_then(|i| named_elsewhere(i, api, facts).or_else(|| external_url(i, document?))),
     };
     let (service, instance) = match (&api.implementation, instance) {
         (Implementation::External, instance) => return Ok(elsewhere(instance)),
@@ -144,8 +169,8 @@ pub(crate) fn exposure(
         Way::Ingress => Ok(Exposure::Ingress(chosen.ingress())),
         Way::HttpRoute => chosen.http_route().map(Exposure::HttpRoute),
         Way::Istio => chosen.virtual_service().map(Exposure::VirtualService),
-        Way::LoadBalancer => chosen.balanced(false).map(Exposure::Service),
-        Way::InternalLoadBalancer => chosen.balanced(true).map(Exposure::Service),
+        Way::LoadBalancer => chosen.balanced(false),
+        Way::InternalLoadBalancer => chosen.balanced(true),
         Way::NodePort => chosen.node_port().map(Exposure::Service),
         Way::InCluster => Ok(in_cluster(api, service)),
         Way::External => Ok(elsewhere(Some(instance))),
@@ -162,197 +187,6 @@ fn in_cluster(api: &ExposedApi, service: &str) -> Exposure {
         url: in_cluster_url(&api.key, service, api.port, &api.path),
     }
 }
-
-/// A way into the cluster that needs an object.
-struct Chosen<'a> {
-    api: &'a ExposedApi,
-    service: &'a str,
-    annotations: &'a Annotations,
-    instance: &'a Instance,
-    facts: &'a ExposureFacts,
-}
-
-impl Chosen<'_> {
-    fn host(&self) -> Option<String> {
-        let own = self.annotations.ingress_host.clone();
-        own.or_else(|| self.instance.spec.exposure.host.clone())
-    }
-
-    fn tls_secret(&self) -> Option<String> {
-        let own = self.annotations.ingress_tls_secret.clone();
-        own.or_else(|| self.instance.spec.exposure.tls_secret.clone())
-    }
-
-    fn annotations(&self) -> BTreeMap<String, String> {
-        let mut all = self.instance.spec.exposure.annotations.clone();
-        all.extend(self.annotations.ingress_annotations.clone());
-        all
-    }
-
-    fn unfit(&self, setting: &str, message: &str) -> Unfit {
-        let path = if self.annotations.exposure.is_some() {
-            crate::annotations::path("exposure")
-        } else {
-            "metadata.namespace".to_owned()
-        };
-        Unfit {
-            path,
-            message: format!(
-                "exposure `{}` {message}: ask the platform team to set `{setting}` in instance `{}`",
-                way(self.annotations, self.instance),
-                self.instance.name
-            ),
-            waits: None,
-        }
-    }
-
-    fn ingress(&self) -> DesiredIngress {
-        let class = self.annotations.ingress_class.clone();
-        DesiredIngress {
-            name: ingress_name(&self.api.key),
-            class: class.unwrap_or_else(|| self.instance.spec.exposure.ingress_class.clone()),
-            host: self.host(),
-            tls_secret: self.tls_secret(),
-            annotations: self.annotations(),
-            path: self.api.path.to_string(),
-            service: self.service.to_owned(),
-            port: self.api.port,
-        }
-    }
-
-    fn http_route(&self) -> Result<DesiredHttpRoute, Unfit> {
-        let parents = &self.instance.spec.exposure.http_route.parents;
-        if parents.is_empty() {
-            return Err(self.unfit(
-                "exposure.httpRoute.parents",
-                "needs the Gateways that take its routes",
-            ));
-        }
-        Ok(DesiredHttpRoute {
-            name: object_name(&self.api.key),
-            parents: parents.clone(),
-            host: self.host(),
-            annotations: self.annotations(),
-            path: self.api.path.to_string(),
-            service: self.service.to_owned(),
-            port: self.api.port,
-        })
-    }
-
-    fn virtual_service(&self) -> Result<DesiredVirtualService, Unfit> {
-        let istio = &self.instance.spec.exposure.istio;
-        if istio.gateways.is_empty() {
-            return Err(self.unfit("exposure.istio.gateways", "needs a Gateway of Istio"));
-        }
-        let host = self.host();
-        let Some(host) = named(host.as_deref()) else {
-            return Err(self.unfit(
-                "exposure.host",
-                "needs a host name at which callers reach the Gateway",
-            ));
-        };
-        Ok(DesiredVirtualService {
-            name: object_name(&self.api.key),
-            gateways: istio.gateways.clone(),
-            host: host.to_owned(),
-            tls: istio.tls,
-            annotations: self.annotations(),
-            path: self.api.path.to_string(),
-            service: format!(
-                "{}.{}.svc.cluster.local",
-                self.service, self.api.key.namespace
-            ),
-            port: self.api.port,
-        })
-    }
-
-    fn balanced(&self, internal: bool) -> Result<DesiredService, Unfit> {
-        let settings = &self.instance.spec.exposure.load_balancer;
-        let mut desired = self.own_service()?;
-        if internal {
-            desired
-                .annotations
-                .insert(AZURE_INTERNAL.to_owned(), "true".to_owned());
-            if let Some(subnet) = &settings.subnet {
-                desired
-                    .annotations
-                    .insert(AZURE_SUBNET.to_owned(), subnet.clone());
-            }
-        }
-        Ok(desired)
-    }
-
-    fn node_port(&self) -> Result<DesiredService, Unfit> {
-        let Some(address) = &self.instance.spec.exposure.node_port.address else {
-            return Err(self.unfit(
-                "exposure.nodePort.address",
-                "needs the address at which API Management reaches the nodes",
-            ));
-        };
-        Ok(DesiredService {
-            node_address: Some(address.clone()),
-            ..self.own_service()?
-        })
-    }
-
-    /// A Service of ours to the pods of the implementation's.
-    fn own_service(&self) -> Result<DesiredService, Unfit> {
-        let known = match &self.facts.service {
-            Some(known) => known.clone(),
-            // Without a cluster there is nothing to look at.
-            None if self.facts.assumed_origin.is_some() => ServiceFacts::default(),
-            None => {
-                return Err(Unfit {
-                    path: "spec.implementation".into(),
-                    message: format!(
-                        "Service `{}` does not exist in this namespace; a Service of its own leads to the same pods",
-                        self.service
-                    ),
-                    waits: Some(Reason::NoService),
-                });
-            }
-        };
-        let port = known.ports.iter().find(|port| port.port == self.api.port);
-        if let (false, None) = (known.ports.is_empty(), port) {
-            let ports: Vec<String> = known.ports.iter().map(|p| p.port.to_string()).collect();
-            return Err(Unfit {
-                path: "spec.port".into(),
-                message: format!(
-                    "Service `{}` has no port {}; it has {}",
-                    self.service,
-                    self.api.port,
-                    ports.join(", ")
-                ),
-                waits: None,
-            });
-        }
-        if self.facts.service.is_some() && known.selector.is_empty() {
-            return Err(Unfit {
-                path: "spec.implementation".into(),
-                message: format!(
-                    "Service `{}` selects no pods, so that no Service of its own can lead to them; choose exposure `ingress`",
-                    self.service
-                ),
-                waits: None,
-            });
-        }
-        Ok(DesiredService {
-            name: object_name(&self.api.key),
-            annotations: self.annotations(),
-            node_address: None,
-            selector: known.selector.clone(),
-            target_port: port.map_or_else(|| self.api.port.into(), |port| port.target.clone()),
-            app_protocol: port.and_then(|port| port.app_protocol.clone()),
-            port: self.api.port,
-        })
-    }
-}
-
-/// Asks Azure for a load balancer within the virtual network:
-/// <https://learn.microsoft.com/azure/aks/internal-lb>.
-const AZURE_INTERNAL: &str = "service.beta.kubernetes.io/azure-load-balancer-internal";
-/// The subnet of its address, from the same page.
-const AZURE_SUBNET: &str = "service.beta.kubernetes.io/azure-load-balancer-internal-subnet";
 
 /// The name of an object's HTTPRoute, VirtualService or Service.
 #[must_use]
@@ -397,6 +231,21 @@ fn external_url(instance: &Instance, document: &Document) -> Option<String> {
         .then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// The host that the implementation's Service is another name for, if the
+/// instance allows it. Always https: what goes there leaves the cluster, and a
+/// token may be with it.
+fn named_elsewhere(instance: &Instance, api: &ExposedApi, facts: &ExposureFacts) -> Option<String> {
+    let ServiceReach::Named(host) = &facts.service.as_ref()?.reach else {
+        return None;
+    };
+    let port = match api.port {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    any_matches(&instance.allow.backend_hosts, host)
+        .then(|| below(&format!("https://{host}{port}"), &api.path))
+}
+
 /// Where API Management sends requests; none while there is no address.
 pub(crate) fn backend_url(
     exposure: &Exposure,
@@ -419,6 +268,9 @@ pub(crate) fn backend_url(
 /// there is no object.
 #[must_use]
 pub fn origin(exposure: &Exposure, facts: &ExposureFacts) -> Option<Result<Origin, Waits>> {
+    if let Exposure::Balanced(service) = exposure {
+        return Some(balanced_origin(service, facts));
+    }
     let object = exposure.object()?;
     let kind = object.kind();
     let Some(known) = facts.object(kind) else {
@@ -428,6 +280,28 @@ pub fn origin(exposure: &Exposure, facts: &ExposureFacts) -> Option<Result<Origi
         }));
     };
     Some(object.origin(known, &facts.gateways))
+}
+
+fn balanced_origin(service: &BalancedService, facts: &ExposureFacts) -> Result<Origin, Waits> {
+    let reach = facts.service.as_ref().map(|service| &service.reach);
+    let Some(ServiceReach::Balanced {
+        address: Some(address),
+        ..
+    }) = reach
+    else {
+        return Err(Waits::for_address(format!(
+            "Service `{}` has no address: the cloud gives its load balancer one",
+            service.name
+        )));
+    };
+    let port = match service.port {
+        80 => String::new(),
+        port => format!(":{port}"),
+    };
+    Ok(Origin {
+        url: format!("http://{}{port}", in_url(address)),
+        address: address.clone(),
+    })
 }
 
 /// An address as the host of a URL: IPv6 in brackets.

@@ -25,7 +25,7 @@ use crate::names::{InstanceName, PluginName};
 use crate::policy::{Grants, ReferenceKind};
 use crate::policy_plugin::parse_duration;
 use crate::problem::Problem;
-use crate::tier::{Network, Tier};
+use crate::tier::{Network, PublishedAt, Tier};
 use pattern::Pattern;
 
 /// The annotations that count from API owners where an instance does not say.
@@ -113,8 +113,12 @@ pub struct InstanceContext {
     pub sku: String,
     /// Where callers reach its APIs, such as `https://name.azure-api.net`.
     pub gateway_url: String,
+    /// Whose host name that is.
+    pub published_at: PublishedAt,
     /// How it is joined to a virtual network.
     pub network: Network,
+    /// Its public addresses, in every region: single ones or subnets.
+    pub addresses: Vec<String>,
 }
 
 impl InstanceContext {
@@ -135,6 +139,7 @@ impl Instance {
         let mut problems = Vec::new();
         check_texts(&spec, &mut problems);
         check_ways(&spec.exposure, &mut problems);
+        crate::protection::settings::check(&spec.exposure, &mut problems);
         let plugins = spec.plugins.as_ref().map_or_else(
             || defaults.plugins.clone(),
             |specs| default_plugins(specs, "plugins", &mut problems),

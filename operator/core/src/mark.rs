@@ -135,7 +135,7 @@ fn fit(prefix: &str, name: &str, limit: usize, key: &ObjectKey) -> String {
     format!(
         "{prefix}{}-{}",
         kept.trim_end_matches(['.', '-']),
-        &hash.as_str()[..DIGITS]
+        &hash.to_string()[..DIGITS]
     )
 }
 
@@ -193,7 +193,7 @@ mod tests {
                 "{}.{}-{}",
                 "n".repeat(63),
                 "a".repeat(181),
-                &hash.as_str()[..10]
+                &hash.to_string()[..10]
             )
         );
         assert_eq!(id.as_str().len(), 256);

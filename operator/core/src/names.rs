@@ -1,10 +1,17 @@
 //! Names and ids as types, so that one kind cannot stand where another is
 //! meant.
+//!
+//! Each of thousands of objects is named in a dozen tables: short names lie in
+//! place, long ones are shared by their copies, and hashes are bytes.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+use smol_str::SmolStr;
 
 /// The prefix of every annotation and finalizer of this operator.
 pub const PREFIX: &str = "apim.oda.tmforum.org/";
@@ -17,18 +24,24 @@ pub const FINALIZER: &str = "apim.oda.tmforum.org/cleanup";
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectKey {
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: SmolStr,
     /// Its name.
-    pub name: String,
+    pub name: SmolStr,
 }
 
 impl ObjectKey {
     /// A key from its two parts.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(namespace: impl Into<SmolStr>, name: impl Into<SmolStr>) -> Self {
         Self {
             namespace: namespace.into(),
             name: name.into(),
         }
+    }
+
+    /// Another object of the same namespace.
+    #[must_use]
+    pub fn beside(&self, name: impl Into<SmolStr>) -> Self {
+        Self::new(self.namespace.clone(), name)
     }
 }
 
@@ -43,7 +56,7 @@ macro_rules! string_newtype {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// The text.
@@ -66,6 +79,10 @@ string_newtype! {
     ApiId
 }
 string_newtype! {
+    /// The id of a product in API Management.
+    ProductId
+}
+string_newtype! {
     /// The name of an APIM instance as annotations and status spell it.
     InstanceName
 }
@@ -75,14 +92,18 @@ string_newtype! {
     PluginName
 }
 string_newtype! {
+    /// The name of a profile: a DNS label.
+    ProfileName
+}
+string_newtype! {
     /// The name of a shard: a DNS label of at most 40 characters, because it
     /// ends the name of a Lease.
     ShardName
 }
-string_newtype! {
-    /// SHA-256 in lowercase hex of some content.
-    ContentHash
-}
+
+/// SHA-256 of some content, written in lowercase hex.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentHash([u8; 32]);
 
 /// A text that is not a name of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +130,7 @@ impl ShardName {
     /// Reads a shard's name.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         if is_label(text, 40) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidName {
                 value: text.to_owned(),
@@ -119,11 +140,25 @@ impl ShardName {
     }
 }
 
+impl ProfileName {
+    /// Reads a profile's name.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        if is_label(text, 63) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidName {
+                value: text.to_owned(),
+                expected: "a profile name: lowercase letters, digits and `-`, at most 63, no `-` at either end",
+            })
+        }
+    }
+}
+
 impl PluginName {
     /// Reads a plugin's name.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         if is_label(text, 56) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidName {
                 value: text.to_owned(),
@@ -140,11 +175,27 @@ impl ApiId {
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if (1..=256).contains(&text.len()) && text.chars().all(allowed) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidName {
                 value: text.to_owned(),
                 expected: "an API id: 1 to 256 letters, digits, `.`, `_` and `-`",
+            })
+        }
+    }
+}
+
+impl ProductId {
+    /// Reads a product's id: 1 to 256 letters, digits, `.`, `_`, `-`. Azure
+    /// accepts more; see [`ApiId::parse`].
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if (1..=256).contains(&text.len()) && text.chars().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidName {
+                value: text.to_owned(),
+                expected: "the id of a product: 1 to 256 letters, digits, `.`, `_` and `-`",
             })
         }
     }
@@ -156,7 +207,7 @@ impl InstanceName {
         let allowed =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
         if (1..=253).contains(&text.len()) && text.chars().all(allowed) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidName {
                 value: text.to_owned(),
@@ -170,13 +221,7 @@ impl ContentHash {
     /// The hash of some bytes.
     #[must_use]
     pub fn of(content: impl AsRef<[u8]>) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digest = Sha256::digest(content.as_ref());
-        let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-        let hex = digest
-            .iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-        Self(hex.collect())
+        Self(Sha256::digest(content.as_ref()).into())
     }
 
     /// The hash of a value's JSON. Field order is the type's, so equal values
@@ -185,5 +230,55 @@ impl ContentHash {
     pub fn of_json(value: &impl Serialize) -> Self {
         // Types that are hashed have string keys only, which always serialize.
         Self::of(serde_json::to_vec(value).unwrap_or_default())
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentHash({self})")
+    }
+}
+
+impl FromStr for ContentHash {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let digit = |at: usize| {
+            let digit = text.as_bytes().get(at).filter(|c| !c.is_ascii_uppercase());
+            digit.and_then(|c| char::from(*c).to_digit(16))
+        };
+        let byte = |at: usize| u8::try_from((digit(2 * at)? << 4) | digit(2 * at + 1)?).ok();
+        let mut bytes = [0; 32];
+        let read = bytes
+            .iter_mut()
+            .enumerate()
+            .all(|(at, into)| byte(at).map(|byte| *into = byte).is_some());
+        if read && text.len() == 64 {
+            Ok(Self(bytes))
+        } else {
+            Err(InvalidName {
+                value: text.to_owned(),
+                expected: "a SHA-256 in lowercase hex",
+            })
+        }
+    }
+}
+
+impl Serialize for ContentHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
     }
 }

@@ -6,11 +6,15 @@
 //! possible. The rules are those of the import as Microsoft documents it
 //! ("API import restrictions and known issues").
 
+pub(crate) mod declared;
 mod downgrade;
 mod error;
+mod fix;
 mod import;
+mod lint;
 mod operations;
 mod parse;
+mod places;
 mod pointer;
 #[cfg(test)]
 mod tests;
@@ -20,9 +24,13 @@ use std::fmt;
 use serde_json::{Value, json};
 use url::Url;
 
+pub use self::declared::Declared;
 pub use self::error::{Finding, Findings, OpenApiError};
+pub use self::fix::{Fixed, fix};
 pub use self::import::{Import, MAX_INLINE};
+pub use self::lint::{Lint, Rule, Severity, lint};
 use self::operations::Pin;
+pub use self::places::Place;
 use crate::desired::Operation;
 
 /// The specification that a document follows.

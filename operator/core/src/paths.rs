@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn won(claims: &[PathClaim]) -> String {
-        winner(claims.iter().cloned()).unwrap().key.name
+        winner(claims.iter().cloned()).unwrap().key.name.to_string()
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod text;
 
 pub use crate::tier::Tier;
 pub use check::check;
-pub use compose::{Contribution, compose, compose_granted};
+pub use compose::{Contribution, compose, compose_granted, compose_with};
 pub use document::{Documents, PolicyDocument, PolicyError, Statement};
 pub use model::{
     Attribute, Diagnostic, Element, Form, Fragment, Generated, Node, Part, Phase, Section,
@@ -29,7 +29,9 @@ pub use model::{
 };
 pub use parse::{Format, ParseError, Tree, parse, parse_statements, parse_tree};
 pub use print::{print, print_element};
-pub use references::{Grants, Reference, ReferenceKind, check_references, references};
+pub use references::{
+    Grants, OwnValues, Reference, ReferenceKind, Standing, check_references, references,
+};
 pub use text::is_named_value_name;
 
 #[cfg(test)]

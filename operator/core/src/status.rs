@@ -23,7 +23,7 @@ pub(crate) use summary::cut;
 pub use summary::summary;
 
 use crate::apim::{AppliedRecord, PlanSummary};
-use crate::desired::Desired;
+use crate::desired::{Desired, Exposure};
 use crate::drift::DriftReport;
 use crate::exposed_api::{ApiPath, ObjectMeta};
 use crate::exposure::{self, ExposureFacts};
@@ -167,8 +167,12 @@ fn api_status(observation: &Observation<'_>) -> Value {
     status.insert("name".into(), meta.name.clone().into());
     let object = desired.exposure.object();
     let object = object.and_then(|object| observation.facts.object(object.kind()));
-    if let Some(object) = object.filter(|object| !object.uid.is_empty()) {
-        status.insert("uid".into(), object.uid.clone().into());
+    let uid = match (&desired.exposure, &observation.facts.service) {
+        (Exposure::Balanced(_), Some(service)) => Some(&service.uid),
+        _ => object.map(|object| &object.uid),
+    };
+    if let Some(uid) = uid.filter(|uid| !uid.is_empty()) {
+        status.insert("uid".into(), uid.clone().into());
     }
     status.insert("path".into(), api.path.to_string().into());
     status.insert("port".into(), api.port.into());

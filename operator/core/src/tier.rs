@@ -7,12 +7,14 @@
 //! later finds its limit here, so that nothing is sent that the tier refuses
 //! for a reason that was known.
 
+mod host;
 mod limits;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
+pub use host::{HostName, PublishedAt, published_at};
 pub use limits::{Exceeded, Limits, NEAR_PERCENT, Resource, Usage};
 
 /// The pricing tier of a service.

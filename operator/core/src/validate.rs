@@ -20,8 +20,8 @@ pub use rejection::{Finding, Rejection};
 
 use crate::annotations::{self, Annotations};
 use crate::chain::{Chain, Readings};
-use crate::desired::{ApiDocument, Exposure};
-use crate::exposed_api::ExposedApi;
+use crate::desired::{ApiDocument, DesiredProtection, Exposure};
+use crate::exposed_api::{ExposedApi, Implementation};
 use crate::exposure::{self, ExposureFacts};
 use crate::instance::{Instance, InstanceContext};
 use crate::mark::{self, OwnershipMark};
@@ -30,6 +30,7 @@ use crate::openapi::Document;
 use crate::paths::{self, PathClaim};
 use crate::policy::{Grants, Phase};
 use crate::problem::Problem;
+use crate::protection::{self, Guarded};
 use crate::status::reasons::Reason;
 
 /// An object with everything that was looked up for it.
@@ -62,6 +63,7 @@ pub struct ValidatedApi {
     grants: Grants,
     pub(crate) publication: Option<Publication>,
     pub(crate) exposure: Exposure,
+    pub(crate) protections: Vec<DesiredProtection>,
     pub(crate) backend_url: Option<String>,
     pub(crate) warnings: Vec<Problem>,
 }
@@ -171,29 +173,22 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
     };
     let instance = inquiry.instance.clone();
     let document = read.as_ref().and_then(|r| r.document.as_ref());
-    let exposure = match exposed(input, api, document) {
+    let mut exposure = match exposed(input, api, document) {
         Ok(exposure) => exposure,
         Err(finding) => {
             findings.push(finding);
             return Err(Rejection::of(findings));
         }
     };
+    let protections = match protected(input, api, &mut exposure) {
+        Ok(protections) => protections,
+        Err(found) => {
+            findings.extend(found);
+            Vec::new()
+        }
+    };
     let backend_url = exposure::backend_url(&exposure, &api.path, &input.exposure, published);
-    if let Some(url) = backend_url
-        .as_ref()
-        .filter(|url| url.len() > MAX_SERVICE_URL)
-    {
-        findings.push(Finding::invalid(
-            Reason::InvalidSpec,
-            Problem::new(
-                "spec.path",
-                format!(
-                    "makes a backend URL of {} characters; API Management takes at most {MAX_SERVICE_URL}",
-                    url.len()
-                ),
-            ),
-        ));
-    }
+    findings.extend(backend_url.as_deref().and_then(too_long));
     if !findings.is_empty() {
         return Err(Rejection::of(findings));
     }
@@ -219,6 +214,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         grants: inquiry.grants.clone(),
         publication,
         exposure,
+        protections,
         backend_url,
         warnings,
     })
@@ -247,8 +243,47 @@ fn exposed(
     })
 }
 
+/// What protects what is exposed. What stays in the cluster by its type or
+/// segment is not exposed.
+fn protected(
+    input: &Dereferenced,
+    api: &ExposedApi,
+    exposure: &mut Exposure,
+) -> Result<Vec<DesiredProtection>, Vec<Finding>> {
+    let inquiry = &input.inquiry;
+    match (&api.implementation, &inquiry.instance) {
+        (Implementation::Service(service), Some(instance)) if inquiry.in_api_management() => {
+            let guarded = Guarded {
+                api,
+                service,
+                annotations: &inquiry.annotations,
+                instance,
+                context: input.context.as_ref(),
+                facts: &input.exposure,
+            };
+            protection::protect(&guarded, exposure)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// The longest `serviceUrl` (ARM specification 2024-05-01).
 const MAX_SERVICE_URL: usize = 2000;
+
+fn too_long(url: &str) -> Option<Finding> {
+    (url.len() > MAX_SERVICE_URL).then(|| {
+        Finding::invalid(
+            Reason::InvalidSpec,
+            Problem::new(
+                "spec.path",
+                format!(
+                    "makes a backend URL of {} characters; API Management takes at most {MAX_SERVICE_URL}",
+                    url.len()
+                ),
+            ),
+        )
+    })
+}
 
 /// The id of the API: what the object asks for, else the one it is published
 /// under, else the one made of its name.
@@ -302,6 +337,7 @@ fn preflight(chain: &Chain, operations: Option<&[crate::desired::Operation]>) ->
 /// plugins.
 fn plugins_without_api_management(annotations: &Annotations) -> Option<Problem> {
     let asked = annotations.plugins.as_ref().is_some_and(|p| !p.is_empty())
+        || !annotations.profiles.is_empty()
         || !annotations.configs.is_empty()
         || !annotations.operation_plugins.is_empty();
     asked.then(|| {

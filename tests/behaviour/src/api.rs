@@ -16,6 +16,7 @@ use operator_core::instance::{
 use operator_core::policy::ReferenceKind;
 use operator_core::policy_plugin::spec::ConfigMapKey;
 use operator_core::problem::Problem;
+use operator_core::profile::Profiles;
 use operator_core::validate::{Dereferenced, DocumentFacts, Platform, inquire, validate};
 use operator_plugin_host::{HostConfig, Limits, PluginHost, builtin_plugins};
 use parking_lot::Mutex;
@@ -268,6 +269,7 @@ impl Api {
             instances: &instances,
             namespace_labels: &labels,
             catalog: &catalog,
+            profiles: &Profiles::default(),
         };
         let inquiry = inquire(&meta, &self.spec, platform, None);
         let readings = PLUGINS.read_specs(&inquiry.spec_requests());
@@ -283,7 +285,9 @@ impl Api {
             context: Some(InstanceContext {
                 sku: self.sku.clone(),
                 gateway_url: format!("https://{GATEWAY}"),
+                published_at: operator_core::tier::PublishedAt::default(),
                 network: operator_core::tier::Network::None,
+                addresses: Vec::new(),
             }),
             cluster: "00000000-0000-0000-0000-000000000000".to_owned(),
         })
@@ -292,8 +296,7 @@ impl Api {
         let rendered = PLUGINS
             .render(&validated, &desired)
             .map_err(|error| error.problems)?;
-        desired.warnings.extend(rendered.warnings);
-        desired.policy = Some(rendered.policy);
+        desired.take(rendered);
         Ok(desired)
     }
 

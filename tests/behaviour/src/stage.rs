@@ -115,6 +115,12 @@ impl Stage {
         problems.iter().map(ToString::to_string).collect()
     }
 
+    /// The gateway's clock, for a backend that looks at it.
+    #[must_use]
+    pub fn clock(&self) -> Arc<ManualClock> {
+        Arc::clone(&self.clock)
+    }
+
     /// Lets time pass.
     pub fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
@@ -437,6 +443,18 @@ impl From<&Authority> for Certificate {
         Self {
             pem: authority.pem.clone(),
             trusted_root: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// The certificate with its key, to be shown to backends.
+impl From<&Identity> for Certificate {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            pem: identity.chain.clone(),
+            key: Some(identity.key.clone().into()),
+            ..Self::default()
         }
     }
 }

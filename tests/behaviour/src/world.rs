@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use apim_gateway::{Body, ClientError, HttpClient};
+use apim_gateway::{Body, ClientError, ClientIdentity, HttpClient};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -28,6 +28,8 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// The thumbprint of the certificate that it would be shown.
+    pub certificate: Option<String>,
 }
 
 impl Seen {
@@ -149,7 +151,11 @@ impl World {
 
 #[async_trait]
 impl HttpClient for World {
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ClientError> {
+    async fn send(
+        &self,
+        request: Request<Body>,
+        identity: Option<&ClientIdentity>,
+    ) -> Result<Response<Body>, ClientError> {
         let (parts, body) = request.into_parts();
         let url = parts.uri.to_string();
         if let Some(answer) = self.elsewhere(&url) {
@@ -164,6 +170,7 @@ impl HttpClient for World {
             url,
             headers: parts.headers,
             body: body.to_bytes(),
+            certificate: identity.map(|identity| identity.thumbprint().to_owned()),
         };
         self.seen.lock().push(seen.clone());
         let answer = Arc::clone(&self.answer.lock());

@@ -14,6 +14,7 @@ use operator_core::exposure::ExposureFacts;
 use operator_core::instance::example;
 use operator_core::names::PluginName;
 use operator_core::problem::Problem;
+use operator_core::profile::Profiles;
 use operator_core::validate::{
     Dereferenced, DocumentFacts, Platform, ValidatedApi, inquire, validate,
 };
@@ -64,6 +65,7 @@ fn validated(plugins: &Plugins) -> Result<(ValidatedApi, Desired)> {
         instances: &instances,
         namespace_labels: &labels,
         catalog: &catalog,
+        profiles: &Profiles::default(),
     };
     let inquiry = inquire(&meta, &spec, platform, None);
     let readings = plugins.read_specs(&inquiry.spec_requests());

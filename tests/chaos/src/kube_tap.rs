@@ -24,7 +24,7 @@ use crate::schedule::{KubeAnswer, KubeCall};
 /// The label of the cluster-wide objects of one seed.
 pub(crate) const SEED_LABEL: &str = "chaos/seed";
 /// What exists once in a cluster and not in namespaces.
-const CLUSTER_WIDE: [&str; 2] = ["apiminstances", "policyplugins"];
+const CLUSTER_WIDE: [&str; 3] = ["apiminstances", "policyplugins", "clusterpolicyprofiles"];
 /// How much longer a slow call takes.
 const SLOW: Duration = Duration::from_millis(150);
 

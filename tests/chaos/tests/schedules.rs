@@ -50,6 +50,15 @@ const HOLD_LOST: &str = r#"{"seed": 43, "elected": false, "steps": [
     "settle"
 ]}"#;
 
+/// An Ingress whose write met another one was taken for somebody else's, and
+/// kept its path for ever.
+const INGRESS_CONFLICT: &str = r#"{"seed": 44, "elected": false, "steps": [
+    {"create": {"slot": 0, "wanted": {"path": 0, "operations": 13, "limit": 985, "cors": true, "plugins": "default",
+        "operationLimit": null, "paused": false, "retain": false, "metrics": false, "mistake": null, "retry": 0}}},
+    "converge", {"kube": {"calls": {"call": "ingress", "answer": "conflict", "after": 0, "count": 2}}},
+    {"change": {"slot": 0, "change": {"path": 2}}}, "settle"
+]}"#;
+
 /// Whether all invariants hold after a schedule.
 async fn holds(test: &str, schedule: &str) -> anyhow::Result<()> {
     let Some(lab) = Lab::start().await? else {
@@ -106,6 +115,15 @@ async fn an_instance_is_held_although_that_could_not_be_written_at_first() -> an
     holds(
         "an_instance_is_held_although_that_could_not_be_written_at_first",
         HOLD_LOST,
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ingress_whose_write_met_another_one_is_written_again() -> anyhow::Result<()> {
+    holds(
+        "an_ingress_whose_write_met_another_one_is_written_again",
+        INGRESS_CONFLICT,
     )
     .await
 }

@@ -8,9 +8,21 @@ use serde_json::{Value, json};
 use crate::Stage;
 
 fn definition(group: &str, kind: &str, plural: &str, spec: &Value, has_status: bool) -> Value {
+    version_of(group, "v1", kind, plural, spec, has_status)
+}
+
+fn version_of(
+    group: &str,
+    version: &str,
+    kind: &str,
+    plural: &str,
+    spec: &Value,
+    has_status: bool,
+) -> Value {
+    let name = version;
     let status = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let mut version = json!({
-        "name": "v1", "served": true, "storage": true,
+        "name": name, "served": true, "storage": true,
         "schema": {"openAPIV3Schema": {
             "type": "object", "required": ["spec"], "properties": {"spec": spec, "status": status},
         }},
@@ -97,7 +109,68 @@ pub fn istio() -> Value {
     )
 }
 
-/// The rights for all ways into the cluster, as they are shipped.
+/// Middlewares and TLSOptions of Traefik.
+#[must_use]
+pub fn traefik() -> [Value; 2] {
+    let texts = json!({"type": "array", "items": {"type": "string"}});
+    let list = json!({"type": "object", "properties": {"sourceRange": texts}});
+    let middleware = json!({"type": "object", "properties": {"ipAllowList": list}});
+    let kinds = [
+        "NoClientCert",
+        "RequireAnyClientCert",
+        "RequireAndVerifyClientCert",
+    ];
+    let client = json!({"type": "object", "properties": {
+        "secretNames": texts, "clientAuthType": {"type": "string", "enum": kinds},
+    }});
+    let options = json!({"type": "object", "properties": {"clientAuth": client}});
+    let of = |kind, plural, spec| version_of("traefik.io", "v1alpha1", kind, plural, spec, false);
+    [
+        of("Middleware", "middlewares", &middleware),
+        of("TLSOption", "tlsoptions", &options),
+    ]
+}
+
+/// What protects workloads in Istio.
+#[must_use]
+pub fn istio_security() -> [Value; 3] {
+    let text = json!({"type": "string"});
+    let texts = json!({"type": "array", "items": text});
+    let labels = json!({"type": "object", "additionalProperties": text, "maxProperties": 4096});
+    let selector = json!({"type": "object", "properties": {"matchLabels": labels}});
+    let modes = ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"];
+    let mode = json!({"type": "object", "properties": {"mode": {"type": "string", "enum": modes}}});
+    let peer = json!({"type": "object", "properties": {"selector": selector, "mtls": mode}});
+    let source =
+        json!({"type": "object", "properties": {"principals": texts, "requestPrincipals": texts}});
+    let from = json!({"type": "object", "properties": {"source": source}});
+    let when = json!({"type": "object", "required": ["key"], "properties": {"key": text, "values": texts}});
+    let rule = json!({"type": "object", "properties": {
+        "from": {"type": "array", "items": from}, "when": {"type": "array", "items": when},
+    }});
+    let actions = ["ALLOW", "DENY", "AUDIT", "CUSTOM"];
+    let policy = json!({"type": "object", "properties": {
+        "selector": selector, "action": {"type": "string", "enum": actions},
+        "rules": {"type": "array", "items": rule},
+    }});
+    let header = json!({"type": "object", "required": ["name"], "properties": {"name": text, "prefix": text}});
+    let jwt = json!({"type": "object", "required": ["issuer"], "properties": {
+        "issuer": text, "audiences": texts, "jwksUri": text,
+        "fromHeaders": {"type": "array", "items": header},
+    }});
+    let request = json!({"type": "object", "properties": {
+        "selector": selector, "jwtRules": {"type": "array", "items": jwt},
+    }});
+    let of = |kind, plural, spec| definition("security.istio.io", kind, plural, spec, true);
+    [
+        of("PeerAuthentication", "peerauthentications", &peer),
+        of("AuthorizationPolicy", "authorizationpolicies", &policy),
+        of("RequestAuthentication", "requestauthentications", &request),
+    ]
+}
+
+/// The rights for all ways into the cluster and all protections, as they are
+/// shipped.
 pub fn rights() -> anyhow::Result<String> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     Ok(std::fs::read_to_string(

@@ -498,24 +498,39 @@ impl Stage {
     /// with the operator's rights in Azure, and gives its exit code, what it
     /// printed and what it said besides.
     pub async fn cli(&self, args: &[&str]) -> Result<(i32, String, String)> {
-        let kubeconfig = self
-            .plane
-            .kubeconfig_for("platform-team", Some("system:masters"))?;
         let applications = &self.azure.endpoints.applications;
         let app = applications.iter().find(|app| app.name == "operator");
         let app = app.context("the seed has an application for the operator")?;
+        let secret = app.client_secret.as_deref().unwrap_or_default();
+        let azure = [
+            ("AZURE_TENANT_ID", app.tenant_id.as_str()),
+            ("AZURE_CLIENT_ID", app.client_id.as_str()),
+            ("AZURE_CLIENT_SECRET", secret),
+        ];
+        self.cli_of("platform-team", Some("system:masters"), &azure, args)
+            .await
+    }
+
+    /// The same as somebody else, who has nothing in Azure but what the
+    /// environment says.
+    pub async fn cli_of(
+        &self,
+        user: &str,
+        group: Option<&str>,
+        environment: &[(&str, &str)],
+        args: &[&str],
+    ) -> Result<(i32, String, String)> {
+        let kubeconfig = self.plane.kubeconfig_for(user, group)?;
         let output = tokio::process::Command::new(program("apim-operator")?)
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env("APIM_OPERATOR_CACHE_DIR", plugin_cache()?)
-            .env("AZURE_TENANT_ID", &app.tenant_id)
-            .env("AZURE_CLIENT_ID", &app.client_id)
-            .env(
-                "AZURE_CLIENT_SECRET",
-                app.client_secret.as_deref().unwrap_or_default(),
-            )
+            .env_remove("AZURE_TENANT_ID")
+            .env_remove("AZURE_CLIENT_ID")
+            .env_remove("AZURE_CLIENT_SECRET")
             .env_remove("KEY_VAULT_NAME")
             .env_remove("RUST_LOG")
+            .envs(environment.iter().copied())
             .output()
             .await?;
         Ok((

@@ -347,3 +347,57 @@ async fn no_document(stage: &Stage) {
         "{status}"
     );
 }
+
+/// An object without a document, with these operations.
+fn declaring(operations: &str, of_operations: &str) -> Value {
+    exposed_api("stock", |object| {
+        object["spec"]["specification"] = Value::Null;
+        let annotations = &mut object["metadata"]["annotations"];
+        annotations["apim.oda.tmforum.org/operations"] = operations.into();
+        annotations["apim.oda.tmforum.org/operation-plugins"] = of_operations.into();
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn declared_operations_are_kept_in_step_and_take_their_policies_with_them_as_planned() {
+    let test = "declared_operations_are_kept_in_step_and_take_their_policies_with_them_as_planned";
+    let may = json!({"ownerMay": ["operations", "operation-plugins", "plugin.*"]});
+    let Some(stage) = Stage::builder().instance(may).start(test).await else {
+        return;
+    };
+    let both = declaring(
+        "[{id: listItems, method: GET, urlTemplate: '/items?unit={unit}'}, {id: putItem, method: PUT, urlTemplate: '/items/{id}', responses: [204]}]",
+        "putItem: {plugins: ip-filter, config: {ip-filter: {allow: [192.0.2.0/24]}}}",
+    );
+    stage.apply(&both).await.unwrap();
+    stage.until_ready("stock").await.unwrap();
+    assert_eq!(stage.writes("shop.stock")[..3], created());
+    assert_eq!(
+        stage.operations("shop.stock").await.unwrap(),
+        ["GET /items?unit={unit}", "PUT /items/{id}"]
+    );
+    let policy = stage.policy("shop.stock/operations/putitem").await.unwrap();
+    assert!(policy.contains("ip-filter"), "{policy}");
+
+    let fewer = declaring(
+        "[{id: listItems, method: GET, urlTemplate: '/items?unit={unit}'}]",
+        "{}",
+    );
+    let file = stage.dir().join("fewer.yaml");
+    std::fs::write(&file, fewer.to_string()).unwrap();
+    let plan = stage.cli(&["plan", "-f", file.to_str().unwrap()]).await;
+    let (code, plan, said) = plan.unwrap();
+    assert_eq!(code, 3, "{plan}{said}");
+    assert!(plan.contains("putitem"), "{plan}");
+    stage.apply(&fewer).await.unwrap();
+    test_harness::wait_until("one operation", PATIENCE, async || {
+        match stage.operations("shop.stock").await.unwrap().as_slice() {
+            [one] if one == "GET /items?unit={unit}" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+    .unwrap();
+    stage.until_ready("stock").await.unwrap();
+    stage.settled().await.unwrap();
+}

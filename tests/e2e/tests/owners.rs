@@ -130,6 +130,7 @@ async fn a_forbidden_annotation_is_refused_with_the_instance_that_forbids_it() {
         ("retry", "1"),
         ("adoption", "Override"),
         ("drift", "Off"),
+        ("products", "gold"),
     ] {
         stage
             .patch("shop", "catalog", &annotation(name, &json!(value)))
@@ -156,7 +157,7 @@ async fn a_forbidden_annotation_is_refused_with_the_instance_that_forbids_it() {
         stage.until_ready("catalog").await.unwrap();
     }
     // What this version does not do is no less an error.
-    for name in ["products", "profiles", "rollback"] {
+    for name in ["version", "rollback"] {
         stage
             .patch("shop", "catalog", &annotation(name, &json!("x")))
             .await

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use apim_simulator::ServiceSeed;
 use e2e::canvas::{component, component_definition, components};
 use e2e::{
-    PATIENCE, PolicyPlugins as _, Stage, conditions, exposed_api, metrics_api, policy_plugin,
-    service_monitor_definition, status_of,
+    PATIENCE, PolicyPlugins as _, Profiles as _, Stage, cluster_profile, conditions, exposed_api,
+    metrics_api, policy_plugin, profile, service_monitor_definition, status_of,
 };
 use kube::ResourceExt as _;
 use kube::api::{
@@ -102,15 +102,21 @@ enum Life {
     Refused,
 }
 
-/// Applies a PolicyPlugin and an object of a Component, waits until it is ready,
-/// an event tells it, its Component says so, the PolicyPlugin serves and is
-/// held, and both instances say that they are connected, deletes it and waits
+/// Applies a PolicyPlugin, two profiles and an object of a Component, waits
+/// until it is ready, an event tells it, its Component says so, the profiles can
+/// be used, the PolicyPlugin serves and is held, and both instances say that they are connected, deletes it and waits
 /// until it is gone: or until the operator was refused something on the way.
 async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
     let api = stage.exposed_apis("shop");
     let nobody = json!({"mandatory": {"namespaceSelector": {"matchLabels": {"nobody": "here"}}}});
     let source = json!({"builtIn": {"name": "cors"}});
     stage.apply(&policy_plugin(name, &source, &nobody)).await?;
+    let plugins = json!([{"name": "headers"}]);
+    stage.apply(&profile(name, &plugins)).await?;
+    let mut shared = cluster_profile(&of_cluster(name), &plugins);
+    shared["spec"]["secrets"] =
+        json!([{"name": "key", "secretRef": {"name": "shared", "key": "key"}}]);
+    stage.apply(&shared).await?;
     let parents = components(&stage.client, "shop");
     let parent = parents.get("parent").await?;
     stage
@@ -191,11 +197,20 @@ async fn live(stage: &Stage, name: &str, refusal: &str) -> Result<Life> {
     Ok(life)
 }
 
-/// Whether a PolicyPlugin serves, says so, and is held.
+/// Whether a PolicyPlugin serves, says so, and is held, and the profiles say
+/// that they can be used.
 async fn is_kept(stage: &Stage, name: &str) -> Result<bool> {
     let plugin = stage.policy_plugins().get(name).await?;
     let held = plugin.metadata.finalizers.as_ref().map(Vec::len);
-    Ok(held == Some(1) && status_of(&plugin)["conditions"][0]["status"] == "True")
+    let own = stage.profiles().get(name).await?;
+    let shared = stage.cluster_profiles().get(&of_cluster(name)).await?;
+    let fine = |object| status_of(object)["conditions"][0]["status"] == "True";
+    Ok(held == Some(1) && [&plugin, &own, &shared].into_iter().all(fine))
+}
+
+/// The name of the profile of the cluster beside one of the namespace.
+fn of_cluster(name: &str) -> String {
+    format!("{name}-for-all")
 }
 
 /// What is left of an object whose life was cut short.
@@ -206,6 +221,10 @@ async fn bury(stage: &Stage, name: &str) -> Result<()> {
         .policy_plugins()
         .delete(name, &DeleteParams::default())
         .await?;
+    let now = DeleteParams::default();
+    stage.profiles().delete(name, &now).await?;
+    let shared = stage.cluster_profiles();
+    shared.delete(&of_cluster(name), &now).await?;
     let api = stage.exposed_apis("shop");
     let scraped = format!("{name}-metrics");
     let monitors = stage.service_monitors();
@@ -243,6 +262,16 @@ async fn instance_with_a_secret(stage: &Stage) -> Result<()> {
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"name": "azure", "namespace": "operators"},
             "stringData": {"clientSecret": application.client_secret},
+        }))
+        .await?;
+    stage
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": "shared", "namespace": "operators",
+                "labels": {"apim.oda.tmforum.org/readable": "true"},
+            },
+            "stringData": {"key": "hunter2"},
         }))
         .await?;
     let mut instance = stage.instance_manifest();

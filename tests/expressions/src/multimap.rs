@@ -1,18 +1,33 @@
 //! Names with several values each: headers and query parameters.
 
+use smallvec::{SmallVec, smallvec};
+use smol_str::SmolStr;
+
 /// Names, compared without regard to case, each with its values in order;
 /// what `IReadOnlyDictionary<string, string[]>` is for headers and queries.
 /// Names keep the case in which they were first written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MultiMap {
-    entries: Vec<(String, Vec<String>)>,
+    entries: Vec<(SmolStr, Values)>,
 }
+
+/// Nearly every name has one value, and nearly every name is short: neither
+/// takes memory of its own then.
+type Values = SmallVec<[String; 1]>;
 
 impl MultiMap {
     /// No names.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No names, with room for so many.
+    #[must_use]
+    pub fn with_capacity(names: usize) -> Self {
+        Self {
+            entries: Vec::with_capacity(names),
+        }
     }
 
     /// The values of a name, or `None` where the name is not there.
@@ -32,7 +47,7 @@ impl MultiMap {
     }
 
     /// Adds a value behind those the name has.
-    pub fn append(&mut self, name: impl Into<String>, value: impl Into<String>) {
+    pub fn append(&mut self, name: impl Into<SmolStr>, value: impl Into<String>) {
         let (name, value) = (name.into(), value.into());
         match self
             .entries
@@ -40,13 +55,13 @@ impl MultiMap {
             .find(|(known, _)| known.eq_ignore_ascii_case(&name))
         {
             Some((_, values)) => values.push(value),
-            None => self.entries.push((name, vec![value])),
+            None => self.entries.push((name, smallvec![value])),
         }
     }
 
     /// Replaces all values of a name.
-    pub fn set(&mut self, name: impl Into<String>, values: Vec<String>) {
-        let name = name.into();
+    pub fn set(&mut self, name: impl Into<SmolStr>, values: Vec<String>) {
+        let (name, values) = (name.into(), Values::from_vec(values));
         match self
             .entries
             .iter_mut()
@@ -63,7 +78,7 @@ impl MultiMap {
             .entries
             .iter()
             .position(|(known, _)| known.eq_ignore_ascii_case(name))?;
-        Some(self.entries.remove(at).1)
+        Some(self.entries.remove(at).1.into_vec())
     }
 
     /// Names with their values, in the order in which the names came.
@@ -96,7 +111,7 @@ impl MultiMap {
     }
 }
 
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for MultiMap {
+impl<N: Into<SmolStr>, V: Into<String>> FromIterator<(N, V)> for MultiMap {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(entries: I) -> Self {
         let mut map = Self::new();
         for (name, value) in entries {

@@ -50,7 +50,7 @@ pub(crate) fn describe(der: &CertificateDer<'_>) -> Option<expressions::Certific
         Timestamp::from_second(time.timestamp()).unwrap_or(Timestamp::UNIX_EPOCH)
     };
     Some(expressions::Certificate {
-        thumbprint: hex(&Sha1::digest(der)),
+        thumbprint: thumbprint(der),
         subject: name(parsed.subject()),
         issuer: name(parsed.issuer()),
         common_name: parsed
@@ -66,6 +66,11 @@ pub(crate) fn describe(der: &CertificateDer<'_>) -> Option<expressions::Certific
         trusted: false,
         raw: der.to_vec().into(),
     })
+}
+
+/// The SHA-1 of a certificate, by which the service names it.
+pub(crate) fn thumbprint(der: &CertificateDer<'_>) -> String {
+    hex(&Sha1::digest(der))
 }
 
 fn name(name: &X509Name<'_>) -> String {

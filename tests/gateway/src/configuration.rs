@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Everything that a gateway serves. A request sees exactly one of these.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -274,8 +275,35 @@ pub enum SubscriptionScope {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Certificate {
-    /// The certificate in PEM.
+    /// The certificate in PEM, its intermediates behind it.
     pub pem: String,
+    /// Its private key, where it is one that the service shows to backends.
+    #[serde(skip_serializing)]
+    pub key: Option<PrivateKey>,
     /// Whether chains of client certificates may end here.
     pub trusted_root: bool,
+}
+
+/// A private key in PEM, not encrypted. It is never written out: neither as
+/// JSON nor for debugging.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct PrivateKey(String);
+
+impl PrivateKey {
+    pub(crate) fn pem(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for PrivateKey {
+    fn from(pem: String) -> Self {
+        Self(pem)
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(***)")
+    }
 }

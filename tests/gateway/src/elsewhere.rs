@@ -3,14 +3,16 @@
 
 use crate::body::Body;
 use crate::client::{ClientError, HttpClient, HyperClient, Trust, TrustError};
+use crate::identity::ClientIdentity;
 use async_trait::async_trait;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, header};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// Sends requests to these hosts to these addresses, without TLS and with the
-/// `Host` that they were for; all others go where they say.
+/// Sends requests to these hosts to these addresses, without TLS (so without a
+/// certificate) and with the `Host` that they were for; all others go where
+/// they say.
 #[derive(Clone)]
 pub struct Elsewhere {
     client: HyperClient,
@@ -38,7 +40,11 @@ impl Elsewhere {
 
 #[async_trait]
 impl HttpClient for Elsewhere {
-    async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, ClientError> {
+    async fn send(
+        &self,
+        mut request: Request<Body>,
+        identity: Option<&ClientIdentity>,
+    ) -> Result<Response<Body>, ClientError> {
         if let Some(uri) = self.instead(request.uri()) {
             let host = request.uri().authority().map(Authority::as_str);
             if let Some(host) = host.and_then(|host| HeaderValue::from_str(host).ok()) {
@@ -46,7 +52,7 @@ impl HttpClient for Elsewhere {
             }
             *request.uri_mut() = uri;
         }
-        self.client.send(request).await
+        self.client.send(request, identity).await
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) async fn handle(
         headers: headers::from_wire(&parts.headers),
         ip_address: peer.address.ip().to_canonical().to_string(),
         method: parts.method.as_str().to_owned(),
-        url: original.clone(),
+        // `url` is filled in for whoever reads it.
         original_url: original,
         ..expressions::Request::default()
     };

@@ -5,6 +5,7 @@ use crate::certificate::ClientCertificate;
 use crate::compile::{CompiledService, PolicyValue, Section, Value};
 use crate::configuration;
 use crate::error::{PolicyError, reason_phrase};
+use crate::identity::ClientIdentity;
 use crate::shared::Shared;
 use crate::target::Target;
 use crate::trace::Recorder;
@@ -29,6 +30,8 @@ pub(crate) struct Exchange {
     pub(crate) response_body: BodyState,
     pub(crate) caller: IpAddr,
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
+    /// As whom the gateway calls the backend, where a policy says so.
+    pub(crate) identity: Option<ClientIdentity>,
     pub(crate) section: Section,
     /// Headers that the response gets whatever happens, such as those of CORS.
     pub(crate) on_every_response: Vec<(String, String)>,
@@ -73,6 +76,7 @@ impl Exchange {
             response_body: BodyState::None,
             caller,
             certificate: None,
+            identity: None,
             section: Section::Inbound,
             on_every_response: Vec::new(),
             cache: None,

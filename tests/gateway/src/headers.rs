@@ -2,6 +2,7 @@
 
 use apim_expressions::MultiMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smol_str::SmolStr;
 
 /// Headers of one connection (RFC 9110, 7.6.1), which a proxy keeps to itself.
 const HOP_BY_HOP: [&str; 9] = [
@@ -26,29 +27,30 @@ pub(crate) fn from_wire(headers: &HeaderMap) -> MultiMap {
         .flat_map(|value| value.split(','))
         .map(|name| name.trim().to_ascii_lowercase())
         .collect();
-    headers
-        .iter()
-        .filter(|(name, _)| {
-            let name = name.as_str();
-            !HOP_BY_HOP.contains(&name) && !named.iter().any(|hop| hop == name)
-        })
-        .map(|(name, value)| (canonical(name.as_str()), text(value)))
-        .collect()
+    let mut seen = MultiMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        let name = name.as_str();
+        if !HOP_BY_HOP.contains(&name) && !named.iter().any(|hop| hop == name) {
+            seen.append(canonical(name), text(value));
+        }
+    }
+    seen
 }
 
 /// Header names reach the gateway in lower case; policies that list headers
 /// show them as they are usually written.
-fn canonical(name: &str) -> String {
-    let mut name = name.to_owned();
+fn canonical(name: &str) -> SmolStr {
     let mut up = true;
-    // Names of headers are ASCII.
-    for at in 0..name.len() {
-        if up && let Some(letter) = name.get_mut(at..=at) {
-            letter.make_ascii_uppercase();
-        }
-        up = name.as_bytes()[at] == b'-';
-    }
-    name
+    let letters = name.chars().map(|letter| {
+        let letter = if up {
+            letter.to_ascii_uppercase()
+        } else {
+            letter
+        };
+        up = letter == '-';
+        letter
+    });
+    letters.collect()
 }
 
 /// A value as text: UTF-8 where it is that, else byte by byte.

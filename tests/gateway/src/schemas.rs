@@ -1,10 +1,10 @@
-//! The JSON schemas of an API, compiled when they are first asked for.
+//! The JSON schemas of an API or a service, compiled when they are first asked for.
 
-use crate::configuration::{Api, SchemaRef};
+use crate::configuration::SchemaRef;
 use jsonschema::Validator;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// How validation deviates from the schema as it is written.
@@ -33,7 +33,7 @@ impl Validators {
     /// The validator of a type; the error says why there is none.
     pub(crate) fn get(
         &self,
-        api: &Api,
+        schemas: &BTreeMap<String, Value>,
         reference: &SchemaRef,
         strictness: Strictness,
     ) -> Result<Arc<Validator>, String> {
@@ -41,20 +41,19 @@ impl Validators {
         if let Some(known) = self.0.lock().get(&key) {
             return known.clone();
         }
-        let compiled = compile(api, reference, strictness);
+        let compiled = compile(schemas, reference, strictness);
         self.0.lock().insert(key, compiled.clone());
         compiled
     }
 }
 
 fn compile(
-    api: &Api,
+    schemas: &BTreeMap<String, Value>,
     reference: &SchemaRef,
     strictness: Strictness,
 ) -> Result<Arc<Validator>, String> {
     let id = &reference.schema_id;
-    let document = api
-        .schemas
+    let document = schemas
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(id))
         .map(|(_, document)| document)

@@ -1,11 +1,11 @@
 //! The listener: TLS, HTTP/1.1 and HTTP/2, slow and broken clients.
 
-use crate::body::{SLOWEST, impatient};
+use crate::body::{SLOWEST, empty, impatient};
 use crate::certificate;
 use crate::client::certificates;
 use crate::engine::{self, Peer};
 use crate::shared::Shared;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -187,7 +187,14 @@ where
         let (shared, peer) = (Arc::clone(&shared), peer.clone());
         async move {
             let patience = shared.limits.body_timeout;
-            let request = request.map(|body| impatient(body, patience, Some(SLOWEST)));
+            let request = request.map(|body| {
+                // Most requests have none, and nobody waits for it.
+                if body.is_end_stream() {
+                    empty()
+                } else {
+                    impatient(body, patience, Some(SLOWEST))
+                }
+            });
             Ok::<_, Infallible>(engine::handle(&shared, request, &peer).await)
         }
     });

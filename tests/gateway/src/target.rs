@@ -1,6 +1,7 @@
 //! Where a request goes: the backend's address and what is appended to it.
 
 use apim_expressions::{MultiMap, Url};
+use std::sync::Arc;
 
 /// The address of a backend: everything before what the operation adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Base {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Target {
     /// `None` where the API has no backend.
-    pub(crate) base: Option<Base>,
+    pub(crate) base: Option<Arc<Base>>,
     /// The path behind the base's, encoded: empty or with a leading slash.
     pub(crate) path: String,
     /// The query as it is sent, without a question mark.
@@ -137,7 +138,7 @@ mod tests {
         ];
         for (base, path, query, expected) in cases {
             let target = Target {
-                base: Base::parse(base),
+                base: Base::parse(base).map(Arc::new),
                 path: path.to_owned(),
                 query: query.to_owned(),
             };

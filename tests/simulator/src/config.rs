@@ -1,5 +1,6 @@
 //! How a simulator is started, and what exists in it from the beginning.
 
+use apim_gateway::{ClientIdentity, IdentityError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -188,7 +189,8 @@ pub struct ServiceSeed {
     /// Its products.
     #[serde(default)]
     pub products: Vec<apim_gateway::configuration::Product>,
-    /// Its certificates by id.
+    /// Its certificates by id; those that are shown to backends with their
+    /// private keys.
     #[serde(default)]
     pub certificates: BTreeMap<String, apim_gateway::configuration::Certificate>,
     /// Its location.
@@ -448,6 +450,20 @@ impl Seed {
                 "services".to_owned(),
                 "is empty; name at least one API Management service".to_owned(),
             );
+        }
+        for (index, service) in self.services.iter().enumerate() {
+            for (id, certificate) in &service.certificates {
+                let read = ClientIdentity::read(id, certificate);
+                match read {
+                    Ok(_) | Err(IdentityError::NoKey) => {}
+                    Err(why) => {
+                        return invalid(
+                            format!("services[{index}].certificates.{id}"),
+                            why.to_string(),
+                        );
+                    }
+                }
+            }
         }
         let tenants: Vec<&str> = self
             .tenants

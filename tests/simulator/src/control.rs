@@ -86,7 +86,7 @@ const HELP: [(&str, &str); 23] = [
     ("DELETE /_control/services/NAME", "delete a service"),
     (
         "PATCH /_control/services/NAME",
-        "{sku, virtualNetworkType}: change a service's tier or network",
+        "{sku, virtualNetworkType, publicIPAddresses, domain}: change a service's tier, network, addresses or custom domain",
     ),
     (
         "PUT /_control/vaults/VAULT/secrets/NAME",
@@ -414,6 +414,9 @@ fn with_service(world: &World, call: &Call, answer: impl FnOnce(&mut Service) ->
 struct ServiceChange {
     sku: Option<String>,
     virtual_network_type: Option<String>,
+    #[serde(rename = "publicIPAddresses")]
+    addresses: Option<Vec<String>>,
+    domain: Option<String>,
 }
 
 /// Changes what a deployment of the service would change.
@@ -430,6 +433,12 @@ fn change_service(world: &World, call: &Call, name: &str) -> Answer {
     }
     if let Some(network) = change.virtual_network_type {
         service.network = network;
+    }
+    if let Some(addresses) = change.addresses {
+        service.addresses = addresses;
+    }
+    if change.domain.is_some() {
+        service.domain = change.domain;
     }
     Ok(Reply::json(200, &json!({})))
 }

@@ -3,11 +3,12 @@
 
 use crate::arm::ArmState;
 use crate::arm::path::Kind;
+use crate::arm::product::Product;
 use crate::arm::store::{ApiOperation, Entity, Family, Revision, Service};
 use crate::clock::Clock;
 use crate::config::{Seed, ServiceSeed, SimulatorConfig};
 use crate::tls::Certificates;
-use apim_gateway::configuration as gateway;
+use apim_gateway::configuration::{self as gateway, SubscriptionScope};
 use apim_gateway::{
     Elsewhere, Gateway, HttpClient, ManagedIdentity, Options, ServerCertificate, Trust,
 };
@@ -132,6 +133,17 @@ fn fingerprint(arm: &ArmState) -> u64 {
                 note(entity, &mut hasher);
             }
         }
+        for product in service.products.values() {
+            note(&product.entity, &mut hasher);
+            product.apis.hash(&mut hasher);
+            product.policy.is_some().hash(&mut hasher);
+            if let Some(policy) = &product.policy {
+                note(policy, &mut hasher);
+            }
+        }
+        for subscription in service.subscriptions.values() {
+            note(subscription, &mut hasher);
+        }
         for family in service.families.values() {
             family.name.hash(&mut hasher);
             family.current.hash(&mut hasher);
@@ -179,6 +191,7 @@ pub(crate) fn referred(service: &Service) -> gateway::Service {
         backends: entities(Kind::Backend)
             .map(|(_, entity)| (entity.name.clone(), backend(entity)))
             .collect(),
+        certificates: service.certificates.clone(),
         ..gateway::Service::default()
     }
 }
@@ -197,16 +210,17 @@ pub(crate) fn configuration(service: &Service, seeded: Option<&ServiceSeed>) -> 
     if let Some(seeded) = seeded {
         subscriptions.extend(seeded.subscriptions.iter().cloned());
     }
+    subscriptions.extend(service.subscriptions.values().map(subscription));
     gateway::Service {
         hosts: host.into_iter().collect(),
         region: service.location.clone(),
         policy: policy(service.policy.as_ref()),
         products: seeded
             .map(|seeded| seeded.products.clone())
-            .unwrap_or_default(),
-        certificates: seeded
-            .map(|seeded| seeded.certificates.clone())
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into_iter()
+            .chain(service.products.values().map(|one| product(service, one)))
+            .collect(),
         apis: service
             .families
             .values()
@@ -219,6 +233,42 @@ pub(crate) fn configuration(service: &Service, seeded: Option<&ServiceSeed>) -> 
             .collect(),
         subscriptions,
         ..referred(service)
+    }
+}
+
+fn product(service: &Service, product: &Product) -> gateway::Product {
+    let entity = &product.entity;
+    let apis = product
+        .apis
+        .iter()
+        .filter_map(|key| service.families.get(key));
+    gateway::Product {
+        id: entity.name.clone(),
+        name: text(entity, "displayName"),
+        published: entity.text("state") == Some("published"),
+        subscription_required: entity.properties.get("subscriptionRequired")
+            != Some(&Value::Bool(false)),
+        apis: apis.map(|family| family.name.clone()).collect(),
+        policy: policy(product.policy.as_ref()),
+    }
+}
+
+fn subscription(entity: &Entity) -> gateway::Subscription {
+    let scope = text(entity, "scope");
+    let mut parts = scope.rsplit('/');
+    let (last, before) = (parts.next().unwrap_or_default(), parts.next());
+    gateway::Subscription {
+        id: entity.name.clone(),
+        name: text(entity, "displayName"),
+        scope: match before {
+            Some("products") => SubscriptionScope::Product(last.to_owned()),
+            Some("apis") => SubscriptionScope::Api(last.to_owned()),
+            _ => SubscriptionScope::AllApis,
+        },
+        active: entity.text("state") == Some("active"),
+        primary_key: text(entity, "primaryKey"),
+        secondary_key: text(entity, "secondaryKey"),
+        user: None,
     }
 }
 

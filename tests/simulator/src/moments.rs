@@ -2,7 +2,7 @@
 //! with who brought it there. The journal says what was asked; this says what
 //! came of it, also where a fault hid the answer.
 
-use crate::arm::store::Service;
+use crate::arm::store::{Entity, Family, Service};
 use std::collections::BTreeMap;
 
 /// An operation as callers find it.
@@ -54,53 +54,93 @@ pub struct Moment {
 #[derive(Debug, Default)]
 pub(crate) struct Moments {
     list: Vec<Moment>,
-    known: BTreeMap<(String, String), ApiShape>,
-    rows: BTreeMap<String, (u64, usize)>,
+    /// By service and by the key of the API.
+    known: BTreeMap<String, BTreeMap<String, Known>>,
+}
+
+/// An API as it was last seen.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    state: State,
+    shape: ApiShape,
+}
+
+/// Tells one state of an API from another without looking at all of it: every
+/// write takes a new row version, and a deletion takes something away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    current: u32,
+    newest: u64,
+    parts: usize,
+}
+
+impl State {
+    fn of(family: &Family) -> Self {
+        let rows = family.revisions.values().flat_map(|revision| {
+            let operations = revision.operations.iter();
+            let operations = operations
+                .flat_map(|operation| std::iter::once(&operation.entity).chain(&operation.policy));
+            let own = std::iter::once(&revision.entity).chain(&revision.policy);
+            own.chain(operations).map(|entity| entity.row)
+        });
+        let (newest, parts) =
+            rows.fold((0, 0), |(newest, parts), row| (row.max(newest), parts + 1));
+        Self {
+            current: family.current,
+            newest,
+            parts,
+        }
+    }
 }
 
 impl Moments {
     /// Remembers what has changed in a service.
     pub(crate) fn note(&mut self, service: &Service, by: &str, after: u64) {
-        let parts = service.families.values().flat_map(|family| {
-            family.revisions.values().map(|revision| {
-                let operations = &revision.operations;
-                let own = operations.iter().filter(|one| one.policy.is_some());
-                1 + operations.len() + own.count() + usize::from(revision.policy.is_some())
-            })
-        });
-        // Every write takes a new row version; a deletion takes something away.
-        let rows = (service.last_row(), parts.sum());
-        if self.rows.insert(service.name.clone(), rows) == Some(rows) {
-            return;
+        let known = self.known.entry(service.name.clone()).or_default();
+        // Both are sorted by the same keys: thousands of APIs are walked through
+        // with each call.
+        let mut before = known.iter().peekable();
+        let (mut changed, mut gone) = (Vec::new(), Vec::new());
+        for (key, family) in &service.families {
+            while let Some((left, _)) = before.next_if(|(other, _)| *other < key) {
+                gone.push(left.clone());
+            }
+            let state = State::of(family);
+            let before = before.next_if(|(other, _)| *other == key);
+            if before.is_none_or(|(_, before)| before.state != state) {
+                changed.push((key, family, state));
+            }
         }
-        let now = shapes(service);
-        let of_service = |(name, _): &&(String, String)| *name == service.name;
-        let mut ids: Vec<String> = self
-            .known
-            .keys()
-            .filter(of_service)
-            .map(|(_, id)| id.clone())
-            .collect();
-        ids.extend(now.keys().cloned());
-        ids.sort();
-        ids.dedup();
-        for id in ids {
-            let key = (service.name.clone(), id.clone());
-            let shape = now.get(&id).cloned();
-            let before = match &shape {
-                Some(shape) => self.known.insert(key, shape.clone()),
-                None => self.known.remove(&key),
-            };
-            if before != shape {
-                self.list.push(Moment {
+        gone.extend(before.map(|(left, _)| left.clone()));
+        let list = &mut self.list;
+        let mut tell = |api: &str, before: Option<ApiShape>, now: Option<ApiShape>| {
+            if before != now {
+                list.push(Moment {
                     service: service.name.clone(),
-                    api: id,
+                    api: api.to_owned(),
                     by: by.to_owned(),
                     after,
                     before,
-                    now: shape,
+                    now,
                 });
             }
+        };
+        for key in gone {
+            if let Some(left) = known.remove(&key) {
+                tell(&left.name, Some(left.shape), None);
+            }
+        }
+        for (key, family, state) in changed {
+            let Some(shape) = shape(family) else { continue };
+            let name = family.name.clone();
+            let now = Known {
+                name,
+                state,
+                shape: shape.clone(),
+            };
+            let before = known.insert(key.clone(), now);
+            tell(&family.name, before.map(|before| before.shape), Some(shape));
         }
     }
 
@@ -110,32 +150,25 @@ impl Moments {
     }
 }
 
-fn shapes(service: &Service) -> BTreeMap<String, ApiShape> {
-    let policy_text =
-        |policy: &crate::arm::store::Entity| policy.text("rawxml").unwrap_or_default().to_owned();
-    service
-        .families
-        .values()
-        .filter_map(|family| {
-            let revision = family.revisions.get(&family.current)?;
-            let api = &revision.entity;
-            let operations = revision.operations.iter().map(|operation| {
-                let text = |name| operation.entity.text(name).unwrap_or_default().to_owned();
-                OperationShape {
-                    id: operation.entity.name.clone(),
-                    method: text("method"),
-                    template: text("urlTemplate"),
-                    policy: operation.policy.as_ref().map(policy_text),
-                }
-            });
-            let shape = ApiShape {
-                path: api.text("path").unwrap_or_default().to_owned(),
-                service_url: api.text("serviceUrl").map(str::to_owned),
-                revision_description: api.text("apiRevisionDescription").map(str::to_owned),
-                policy: revision.policy.as_ref().map(policy_text),
-                operations: operations.collect(),
-            };
-            Some((family.name.clone(), shape))
-        })
-        .collect()
+/// What callers find of an API.
+fn shape(family: &Family) -> Option<ApiShape> {
+    let policy_text = |policy: &Entity| policy.text("rawxml").unwrap_or_default().to_owned();
+    let revision = family.revisions.get(&family.current)?;
+    let api = &revision.entity;
+    let operations = revision.operations.iter().map(|operation| {
+        let text = |name| operation.entity.text(name).unwrap_or_default().to_owned();
+        OperationShape {
+            id: operation.entity.name.clone(),
+            method: text("method"),
+            template: text("urlTemplate"),
+            policy: operation.policy.as_ref().map(policy_text),
+        }
+    });
+    Some(ApiShape {
+        path: api.text("path").unwrap_or_default().to_owned(),
+        service_url: api.text("serviceUrl").map(str::to_owned),
+        revision_description: api.text("apiRevisionDescription").map(str::to_owned),
+        policy: revision.policy.as_ref().map(policy_text),
+        operations: operations.collect(),
+    })
 }

@@ -206,6 +206,21 @@ impl Simulator {
         }
     }
 
+    /// Gives the first service other public addresses, as a move to another
+    /// network would.
+    pub fn change_addresses(&self, addresses: &[&str]) {
+        if let Some(service) = self.world.arm.lock().services.first_mut() {
+            service.addresses = addresses.iter().map(|&one| one.to_owned()).collect();
+        }
+    }
+
+    /// Gives the gateway of the first service a custom domain.
+    pub fn add_domain(&self, domain: &str) {
+        if let Some(service) = self.world.arm.lock().services.first_mut() {
+            service.domain = Some(domain.to_owned());
+        }
+    }
+
     /// Sets a fault and returns its id; the error says what is wrong with it.
     pub fn fault(&self, spec: FaultSpec) -> Result<u64, String> {
         self.world.faults.add(spec)

@@ -31,7 +31,7 @@ impl Run<'_> {
             Err(error) => return Err(error.into()),
         };
         let pending = PendingImport {
-            spec_hash: api.document.hash.clone(),
+            spec_hash: api.document.hash,
             poll: running.url().to_string(),
             shape: running.shape(),
             etag,

@@ -179,6 +179,8 @@ impl<'a> Run<'a> {
                     self.etags.operations.insert(operation.clone(), etag);
                 }
             }
+            Step::EnterProduct { product } => client.enter_product(product, id).await?,
+            Step::LeaveProduct { product } => client.leave_product(product, id).await?,
             Step::DeleteOperationPolicy { operation } => {
                 if !self.delete_operation_policy(operation).await? {
                     self.record.after(step, api, policy);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use operator_core::names::ProductId;
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
@@ -78,6 +79,19 @@ impl ArmClient {
         self.writer.locks.lock(&key).await
     }
 
+    /// Waits until nobody else writes to the product: two writes to what belongs
+    /// to one product at a time are refused with 412.
+    pub(crate) async fn lock_product(&self, product: &ProductId) -> OwnedMutexGuard<()> {
+        let key = format!("{}/products/{product}", self.reader.wire.base);
+        self.writer.locks.lock(&key).await
+    }
+
+    /// Waits until nobody else writes to the subscription.
+    pub(crate) async fn lock_subscription(&self, id: &str) -> OwnedMutexGuard<()> {
+        let key = format!("{}/subscriptions/{id}", self.reader.wire.base);
+        self.writer.locks.lock(&key).await
+    }
+
     /// A write of something below the service.
     pub(crate) fn call(
         &self,
@@ -93,6 +107,7 @@ impl ArmClient {
             body: None,
             if_match: None,
             repeat: Repeat::Yes,
+            hidden: None,
         }
     }
 

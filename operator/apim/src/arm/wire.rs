@@ -49,6 +49,7 @@ pub(crate) enum Repeat {
 pub(crate) enum WriteVerb {
     Put,
     Patch,
+    Post,
     Delete,
 }
 
@@ -60,6 +61,8 @@ pub(crate) struct WriteCall {
     pub(crate) body: Option<Bytes>,
     pub(crate) if_match: Option<String>,
     pub(crate) repeat: Repeat,
+    /// What stands in the body and must not stand in what is said of the call.
+    pub(crate) hidden: Option<Secret<String>>,
 }
 
 impl WriteCall {
@@ -67,6 +70,7 @@ impl WriteCall {
         match self.verb {
             WriteVerb::Put => Method::PUT,
             WriteVerb::Patch => Method::PATCH,
+            WriteVerb::Post => Method::POST,
             WriteVerb::Delete => Method::DELETE,
         }
     }
@@ -110,6 +114,7 @@ struct Sending<'a> {
     /// Present in every write.
     right: Option<&'a WriteRight>,
     lane: Lane,
+    hidden: Option<&'a Secret<String>>,
 }
 
 /// An attempt that failed.
@@ -216,6 +221,7 @@ impl Wire {
             correlation,
             right: None,
             lane,
+            hidden: None,
         })
         .await
     }
@@ -237,6 +243,7 @@ impl Wire {
             correlation,
             right: Some(right),
             lane: Lane::Foreground,
+            hidden: call.hidden.as_ref(),
         })
         .await
     }
@@ -248,10 +255,13 @@ impl Wire {
         let mut token_replaced = false;
         loop {
             let remaining = options.call_timeout.saturating_sub(started.elapsed());
-            let failed = match self.attempt(sending, remaining).await {
+            let mut failed = match self.attempt(sending, remaining).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
+            if let Some(hidden) = sending.hidden {
+                failed.error.hide(hidden);
+            }
             let pause = self
                 .pause(
                     sending,

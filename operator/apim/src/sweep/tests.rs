@@ -115,6 +115,7 @@ fn wanted(sent: &Value) -> DesiredApi {
             origin: DocumentOrigin::Generated,
             operations: None,
         },
+        products: [].into(),
         adoption: Adoption::Refuse,
     }
 }

@@ -8,6 +8,7 @@ mod identity;
 mod imports;
 mod operations;
 mod ownership;
+mod products;
 mod publish;
 mod stage;
 mod storm;

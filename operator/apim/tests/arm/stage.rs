@@ -14,7 +14,7 @@ use operator_apim::{
 use operator_core::annotations::Adoption;
 use operator_core::apim::AppliedRecord;
 use operator_core::desired::*;
-use operator_core::names::{ApiId, ContentHash, InstanceName, ObjectKey};
+use operator_core::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId};
 use serde_json::json;
 use url::Url;
 
@@ -236,6 +236,8 @@ pub(crate) struct Wish {
     pub(crate) policy: &'static str,
     /// The same of operations.
     pub(crate) own: BTreeMap<&'static str, &'static str>,
+    /// The products that it is in.
+    pub(crate) products: Vec<&'static str>,
     /// What to do with an API that is there.
     pub(crate) adoption: Adoption,
 }
@@ -251,6 +253,7 @@ impl Default for Wish {
             document_title: "Orders",
             policy: "one",
             own: BTreeMap::new(),
+            products: Vec::new(),
             adoption: Adoption::Refuse,
         }
     }
@@ -283,10 +286,12 @@ impl Wish {
         });
         Desired {
             monitor: None,
+            named_values: Vec::new(),
             metrics: false,
             key: ObjectKey::new("team", "orders"),
             instance: Some(InstanceName::parse("default").unwrap()),
             exposure: Exposure::InCluster { url: String::new() },
+            protections: Vec::new(),
             api: Some(DesiredApi {
                 id: ApiId::parse(self.id).unwrap(),
                 mark: self.mark.into(),
@@ -307,6 +312,11 @@ impl Wish {
                     origin: DocumentOrigin::Inline,
                     operations: Some(operations.collect()),
                 },
+                products: self
+                    .products
+                    .iter()
+                    .map(|id| ProductId::parse(id).unwrap())
+                    .collect(),
                 adoption: self.adoption,
             }),
             policy: Some(DesiredPolicy {

@@ -102,7 +102,7 @@ pub(super) async fn gather(place: &Place) -> anyhow::Result<Found> {
     };
     for object in &objects {
         let key = object.meta.key();
-        let ingress = ingresses.get(&ObjectKey::new(&key.namespace, ingress_name(&key)));
+        let ingress = ingresses.get(&key.beside(ingress_name(&key)));
         if !concerns(object, ingress) {
             continue;
         }
@@ -112,7 +112,7 @@ pub(super) async fn gather(place: &Place) -> anyhow::Result<Found> {
             .map(|other| other.meta.key())
             .collect();
         let none = BTreeMap::new();
-        let of_namespace = labels.get(&key.namespace).unwrap_or(&none);
+        let of_namespace = labels.get(key.namespace.as_str()).unwrap_or(&none);
         let (asked, _) = annotations::read(&object.meta.annotations);
         let instance = select_instance(
             &instances,
@@ -145,7 +145,7 @@ pub(super) async fn gather(place: &Place) -> anyhow::Result<Found> {
         if verdict != Verdict::Foreign {
             found.outcomes.push(Outcome {
                 instance: instance.ok().map(|instance| instance.name.to_string()),
-                api_id: api.ok().flatten().map(|_| key.name.clone()),
+                api_id: api.ok().flatten().map(|_| key.name.to_string()),
                 key,
                 verdict,
                 done: 0,

@@ -75,8 +75,8 @@ fn table(out: &mut impl std::io::Write, report: &Report<'_>) -> std::io::Result<
     let rows: Vec<[String; 5]> = std::iter::once(head)
         .chain(report.outcomes.iter().map(|outcome| {
             [
-                outcome.key.namespace.clone(),
-                outcome.key.name.clone(),
+                outcome.key.namespace.to_string(),
+                outcome.key.name.to_string(),
                 outcome.instance.clone().unwrap_or_else(none),
                 outcome.api_id.clone().unwrap_or_else(none),
                 state(report, outcome).to_owned(),

@@ -107,6 +107,13 @@ fn object(plan: &ObjectPlan, out: &mut String) {
         }
         policy(&document.changes, out);
     }
+    if !changes.products.is_empty() {
+        let _ = writeln!(out, "  products");
+    }
+    for change in &changes.products {
+        let sign = if change.holds { '+' } else { '-' };
+        let _ = writeln!(out, "    {sign} {}", change.product);
+    }
 }
 
 fn kubernetes(call: &KubeCall, out: &mut String) {

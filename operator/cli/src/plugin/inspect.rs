@@ -4,16 +4,14 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
-use operator_core::chain::Listing;
-use operator_core::names::PluginName;
 use operator_plugin_host::{Plugin, PluginSource, Surface, builtin_plugins};
 use operator_plugin_source::Resolved;
 use serde_json::{Value, json};
 
 use super::remote::{RegistryArgs, Remote, SignerArgs};
-use super::{host_of, load, size, word};
+use super::{host_of, no_such_plugin, size, word};
 use crate::Done;
 use crate::args::{ListOutput, PluginSources};
 
@@ -154,34 +152,30 @@ fn find(args: &InspectArgs) -> anyhow::Result<Found> {
     if name.contains('/') {
         return in_registry(args);
     }
-    let (plugins, _) = load(&args.sources)?;
-    let catalog = plugins.catalog();
-    let ready = |name: &PluginName| matches!(catalog.get(name), Some(Listing::Ready(_)));
-    let found = PluginName::parse(name)
-        .ok()
-        .filter(ready)
-        .and_then(|name| plugins.get(&name));
-    if let Some(plugin) = found {
-        let bytes = match plugin.source() {
-            PluginSource::BuiltIn(folder) => builtin_plugins()
-                .iter()
-                .find(|(name, _)| name == folder)
-                .map(|(_, bytes)| bytes.to_vec())
-                .unwrap_or_default(),
-            PluginSource::File(path) => fs::read(path)?,
-            _ => Vec::new(),
-        };
-        return seen(plugin, &bytes, None, None);
+    let host = host_of(args.sources.cache_dir.clone(), false)?;
+    // That one alone is compiled.
+    if let Some((folder, bytes)) = builtin_plugins().iter().find(|(folder, _)| *folder == name) {
+        let plugin = host
+            .load(bytes, PluginSource::BuiltIn((*folder).to_owned()))
+            .with_context(|| name.to_owned())?;
+        return seen(plugin, bytes, None, None);
     }
-    let names: Vec<&str> = catalog.names().collect();
-    let hint = operator_core::annotations::did_you_mean(name, names.iter().copied());
-    if hint.is_empty() {
-        bail!(
-            "there is no plugin `{name}`; there are {}",
-            names.join(", ")
-        );
+    let mut others = Vec::new();
+    for (file, plugin) in args
+        .sources
+        .plugin_dir
+        .iter()
+        .flat_map(|folder| host.load_dir(folder))
+    {
+        match plugin {
+            Ok(plugin) if plugin.descriptor().name == name => {
+                return seen(plugin, &fs::read(&file)?, None, None);
+            }
+            Ok(plugin) => others.push(plugin.descriptor().name.clone()),
+            Err(error) => eprintln!("{}: skipped: {error}", file.display()),
+        }
     }
-    bail!("there is no plugin `{name}`{hint}");
+    Err(no_such_plugin(name, others.iter().map(String::as_str)))
 }
 
 fn in_registry(args: &InspectArgs) -> anyhow::Result<Found> {

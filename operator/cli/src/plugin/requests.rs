@@ -33,7 +33,7 @@ pub(crate) struct Requests {
 impl Requests {
     /// Starts a local Azure.
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        let azure = LocalAzure::start(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let azure = LocalAzure::start(SocketAddr::from(([127, 0, 0, 1], 0)), &[])?;
         let (instance, _) = example(&instance_defaults()?)
             .map_err(|problems| anyhow::anyhow!("the example instance: {problems:?}"))?;
         let spec = azure.moved(instance.spec.clone())?;
@@ -134,7 +134,9 @@ impl Requests {
         Ok(Desired {
             instance: Some(self.instance.name.clone()),
             exposure: Exposure::InCluster { url: String::new() },
+            protections: Vec::new(),
             monitor: None,
+            named_values: Vec::new(),
             metrics: false,
             api: Some(DesiredApi {
                 id: ApiId::parse(&format!("case-{}", self.cases))?,
@@ -156,6 +158,7 @@ impl Requests {
                     origin: DocumentOrigin::Generated,
                     operations: Some(made),
                 },
+                products: [].into(),
                 adoption: Adoption::default(),
             }),
             policy: Some(DesiredPolicy {

@@ -1,6 +1,5 @@
 //! `plugin run`.
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,14 +8,18 @@ use clap::Args;
 use operator_controller::plugins::Plugins;
 use operator_core::desired::Desired;
 use operator_core::names::PluginName;
+use operator_plugin_host::builtin_plugins;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::progress::Progress;
 use super::project::Project;
-use super::{host_of, serve};
+use super::{host_of, no_such_plugin, serve};
 use crate::Done;
 use crate::args::{RenderOutput, http_url};
+use crate::local_azure;
 use crate::manifest::{self, Document};
+use crate::profile;
 use crate::render::{self, Setting};
 
 /// The annotations' prefix.
@@ -29,7 +32,9 @@ Examples:
   apim-operator plugin run . -f api.yaml --config 'team: catalog'
   apim-operator plugin run cors jwt-entra ./acme-headers.wasm -f api.yaml
   apim-operator plugin run . -f api.yaml --trace              with the lines that the plugin logs
-  apim-operator plugin run . -f api.yaml --serve              and in front of a backend, for requests")]
+  apim-operator plugin run . -f api.yaml --serve              and in front of a backend, for requests
+  apim-operator plugin run backend-auth -f api.yaml --config '{certificate: {id: orders}}' \\
+    --serve --certificate orders=client.pem --backend-url https://orders.example.com")]
 pub(crate) struct RunArgs {
     /// The chain: names of built-in plugins, *.wasm files, and folders of
     /// plugins, which are built first. It takes the place of the chain that
@@ -75,10 +80,25 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) listen: SocketAddr,
 
+    /// A certificate that the local API Management has, by its id: a PEM file
+    /// with the certificate and, for one that is shown to the backend, its
+    /// private key. May be repeated.
+    #[arg(
+        long = "certificate",
+        value_name = "ID=FILE",
+        value_parser = local_azure::certificate,
+        requires = "serve"
+    )]
+    pub(crate) certificates: Vec<(String, PathBuf)>,
+
     /// Keep compiled plugins in this folder. It must be private: compiled code
     /// is trusted code.
     #[arg(long, env = "APIM_OPERATOR_CACHE_DIR", value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Whether that folder goes when the program ends, as nobody named it.
+    #[arg(skip)]
+    pub(crate) cache_goes: bool,
 
     /// What to print: the policy documents alone, or the whole desired state.
     #[arg(short, long, value_enum, default_value_t = RenderOutput::Policy)]
@@ -90,6 +110,14 @@ const NOWHERE: &str = "https://backend.invalid";
 
 /// Prints the policy of one ExposedAPI as one chain makes it, or serves it.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
+    // Before anything is compiled, built or started for it.
+    for given in &args.plugins {
+        if let Given::Name = Given::of(given)
+            && builtin_plugins().iter().all(|(name, _)| name != given)
+        {
+            return Err(no_such_plugin(given, []));
+        }
+    }
     if args.serve {
         return serve::serve(args);
     }
@@ -111,6 +139,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
 /// problems, which were told.
 pub(super) fn desired(args: &RunArgs, setting: &Setting) -> anyhow::Result<Option<Desired>> {
     let documents = manifest::read(&args.file)?;
+    let profiles = profile::of(&documents)?;
     let mut documents: Vec<Document> = documents
         .into_iter()
         .filter(|document| document.object["kind"] == "ExposedAPI")
@@ -123,40 +152,27 @@ pub(super) fn desired(args: &RunArgs, setting: &Setting) -> anyhow::Result<Optio
     };
     let (plugins, chain) = chain(args)?;
     select(&mut document, &chain, args)?;
-    Ok(render::shown(&document, &plugins, setting))
+    Ok(render::shown(&document, &plugins, &profiles, setting))
 }
 
-/// Says how far the built-in plugins are where they have to be compiled, which
-/// takes some seconds.
-struct Progress {
-    needed: bool,
-    begun: std::time::Instant,
+/// What is given as a plugin.
+enum Given {
+    /// The folder of one, to be built.
+    Folder,
+    File,
+    /// The name of a built-in one.
+    Name,
 }
 
-impl Progress {
-    fn of(cache: Option<&Path>) -> Self {
-        let kept = cache.and_then(|cache| std::fs::read_dir(cache).ok());
-        Self {
-            needed: kept.is_none_or(|mut entries| entries.next().is_none()),
-            begun: std::time::Instant::now(),
-        }
-    }
-
-    fn tell(&self, done: usize, all: usize) {
-        if !self.needed {
-            return;
-        }
-        let rewritten = std::io::stderr().is_terminal();
-        if done == all {
-            let took = self.begun.elapsed().as_secs_f64();
-            let before = if rewritten { "\r" } else { "" };
-            eprintln!(
-                "{before}compiled {all} built-in plugins in {took:.1} s; --cache-dir keeps them"
-            );
-        } else if rewritten {
-            eprint!("\rcompiling the built-in plugins: {done} of {all}");
-        } else if done == 0 {
-            eprintln!("compiling the {all} built-in plugins");
+impl Given {
+    fn of(given: &str) -> Self {
+        let path = Path::new(given);
+        if path.is_dir() {
+            Self::Folder
+        } else if given.contains('/') || path.extension().is_some_and(|ending| ending == "wasm") {
+            Self::File
+        } else {
+            Self::Name
         }
     }
 }
@@ -169,18 +185,15 @@ fn chain(args: &RunArgs) -> anyhow::Result<(Plugins, Vec<PluginName>)> {
     let mut named = false;
     for given in &args.plugins {
         let path = Path::new(given);
-        let file = if path.is_dir() {
-            let project = Project::open(path)?;
-            eprintln!("building {}", project.name);
-            Some(
-                project
-                    .build(&host_of(args.cache_dir.clone(), false)?)?
-                    .file,
-            )
-        } else if given.contains('/') || path.extension().is_some_and(|ending| ending == "wasm") {
-            Some(path.to_owned())
-        } else {
-            None
+        let file = match Given::of(given) {
+            Given::Folder => {
+                let project = Project::open(path)?;
+                eprintln!("building {}", project.name);
+                let host = host_of(args.cache_dir.clone(), false)?;
+                Some(project.build(&host)?.file)
+            }
+            Given::File => Some(path.to_owned()),
+            Given::Name => None,
         };
         chain.push(if let Some(file) = file {
             plugins
@@ -193,7 +206,7 @@ fn chain(args: &RunArgs) -> anyhow::Result<(Plugins, Vec<PluginName>)> {
     }
     if named {
         // Those whose place is taken are refused, and that is what is wanted.
-        let progress = Progress::of(args.cache_dir.as_deref());
+        let progress = Progress::of(plugins.host(), args.cache_dir.as_deref(), !args.cache_goes);
         plugins.load_builtin_telling(|done, all| progress.tell(done, all));
     }
     Ok((plugins, chain))
@@ -226,7 +239,16 @@ fn select(document: &mut Document, chain: &[PluginName], args: &RunArgs) -> anyh
         annotations.shift_remove(&key);
         eprintln!("{}: note: {key} is left out", document.place);
     }
-    annotations.insert(format!("{PREFIX}plugins"), Value::from(names.join(", ")));
+    let chain = names.join(", ");
+    let own = annotations.insert(format!("{PREFIX}plugins"), Value::from(chain.clone()));
+    if let Some(own) = own.as_ref().and_then(Value::as_str)
+        && own.split(',').map(str::trim).ne(names.iter().copied())
+    {
+        eprintln!(
+            "{}: note: {PREFIX}plugins says `{own}`; the command line takes its place: `{chain}`",
+            document.place
+        );
+    }
     if let Some(config) = &args.config {
         let [name] = names.as_slice() else {
             bail!(

@@ -59,6 +59,7 @@ pub(crate) fn serve(args: &RunArgs) -> anyhow::Result<Done> {
     // What was compiled once is not compiled again at every change.
     let kept = TempDir::new().context("a folder for compiled plugins")?;
     let mut args = args.clone();
+    args.cache_goes = args.cache_dir.is_none();
     args.cache_dir
         .get_or_insert_with(|| kept.path().join("compiled"));
     let args = Arc::new(args);
@@ -73,8 +74,9 @@ pub(crate) fn serve(args: &RunArgs) -> anyhow::Result<Done> {
 
 /// Serves, and ends only where nothing can ever be served.
 async fn until_it_fails(args: Arc<RunArgs>) -> anyhow::Result<Done> {
-    let listen = args.listen;
-    let azure = spawn_blocking(move || LocalAzure::start(listen)).await??;
+    let starting = Arc::clone(&args);
+    let azure = spawn_blocking(move || LocalAzure::start(starting.listen, &starting.certificates))
+        .await??;
     let backend = match (&args.backend_url, &azure.endpoints.echo) {
         (Some(url), _) => url.clone(),
         (None, Some(echo)) => Url::parse(echo).with_context(|| echo.clone())?,
@@ -82,7 +84,12 @@ async fn until_it_fails(args: Arc<RunArgs>) -> anyhow::Result<Done> {
             bail!("the local Azure has no echo: name a backend with --backend-url")
         }
     };
-    let setting = Setting::local(args.instance.as_deref(), &backend, &azure)?;
+    let setting = Setting::local(
+        args.instance.as_deref(),
+        &backend,
+        &azure,
+        &args.certificates,
+    )?;
     let setting = Arc::new(setting);
     let mut publisher = azure.publisher(setting.instance()).await?;
     let mut served = false;
@@ -131,13 +138,18 @@ fn introduce(desired: &Desired, azure: &LocalAzure, backend: &Url) {
     let gateway = at.gateway.as_deref().unwrap_or_default();
     let path = desired.api.as_ref().map(|api| api.settings.path.as_str());
     let ca = azure.ca_file();
+    let key = at.gateway_key.as_deref();
+    let needs_key = (desired.api.as_ref()).is_some_and(|api| api.settings.subscription_required);
     let url = format!(
         "{}/{}",
         gateway.trim_end_matches('/'),
         path.unwrap_or_default()
     );
     println!("{} is served at {url}, in front of {backend}", desired.key);
-    println!("  curl --cacert {} {url}", ca.display());
+    if let Some(api) = &desired.api {
+        let call = super::curl::arguments(api, gateway, key);
+        println!("  curl --cacert {} {call}", ca.display());
+    }
     if let Ok(callers) = azure.callers() {
         println!(
             "a token for it:\n  curl -s --cacert {} {}/{}/oauth2/v2.0/token -d grant_type=client_credentials \\\n    \
@@ -150,8 +162,8 @@ fn introduce(desired: &Desired, azure: &LocalAzure, backend: &Url) {
             callers.client_id,
         );
     }
-    if let Some(key) = &at.gateway_key {
-        println!("a subscription key for it:\n  -H 'Ocp-Apim-Subscription-Key: {key}'");
+    if let (true, Some(key)) = (needs_key, key) {
+        println!("a subscription key that opens it: {key}");
     }
     println!("what each policy does to a request:\n  {}", at.page);
     println!("Ctrl-C ends it; it follows changes of the files until then.");

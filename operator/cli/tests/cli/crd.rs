@@ -51,6 +51,34 @@ fn definitions_have_the_names_and_versions_that_others_rely_on() {
                 "PolicyPlugin",
                 "Cluster",
                 "v1alpha1 stored"
+            ],
+            [
+                "apimproducts.apim.oda.tmforum.org",
+                "apim.oda.tmforum.org",
+                "ApimProduct",
+                "Namespaced",
+                "v1alpha1 stored"
+            ],
+            [
+                "apimsubscriptions.apim.oda.tmforum.org",
+                "apim.oda.tmforum.org",
+                "ApimSubscription",
+                "Namespaced",
+                "v1alpha1 stored"
+            ],
+            [
+                "policyprofiles.apim.oda.tmforum.org",
+                "apim.oda.tmforum.org",
+                "PolicyProfile",
+                "Namespaced",
+                "v1alpha1 stored"
+            ],
+            [
+                "clusterpolicyprofiles.apim.oda.tmforum.org",
+                "apim.oda.tmforum.org",
+                "ClusterPolicyProfile",
+                "Cluster",
+                "v1alpha1 stored"
             ]
         ]
     );

@@ -4,13 +4,14 @@ use crate::program::{help, run, run_with};
 
 #[test]
 fn each_subcommand_explains_itself() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 31] = [
         &[],
         &["run"],
         &["render"],
         &["plan"],
         &["orphans"],
         &["migrate"],
+        &["lint"],
         &["crd"],
         &["plugin"],
         &["plugin", "new"],
@@ -23,6 +24,18 @@ fn each_subcommand_explains_itself() {
         &["plugin", "verify"],
         &["plugin", "list"],
         &["plugin", "inspect"],
+        &["api"],
+        &["api", "add"],
+        &["api", "list"],
+        &["api", "describe"],
+        &["api", "wait"],
+        &["api", "diff"],
+        &["api", "keys"],
+        &["api", "token"],
+        &["api", "call"],
+        &["api", "export"],
+        &["api", "delete"],
+        &["completion"],
     ];
     for command in commands {
         let help = help(command).fine();
@@ -116,5 +129,91 @@ fn wrong_log_settings_are_one_clear_message() {
     assert!(
         wrong.starts_with("apim-operator: `[` is not a log filter"),
         "{wrong}"
+    );
+}
+
+#[test]
+fn each_shell_gets_a_script_that_knows_the_subcommands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(["completion", shell]).fine();
+        assert_eq!(script.stderr, "");
+        for word in ["apim-operator", "describe", "orphans"] {
+            assert!(script.stdout.contains(word), "{shell}: {word}");
+        }
+        // What is remembered of the line is what is asked for.
+        assert!(!script.stdout.contains("apim__subcmd__operator"), "{shell}");
+    }
+}
+
+#[test]
+fn an_api_is_written_for_a_service_without_a_cluster() {
+    let made = run_with(
+        [
+            "api",
+            "add",
+            "stock",
+            "--from-file",
+            "-",
+            "--service",
+            "stock:8080",
+            "--path",
+            "/stock",
+        ],
+        "openapi: 3.0.3\ninfo: {title: Stock, version: '1'}\npaths: {/items: {get: {operationId: listItems, responses: {'200': {description: OK}}}}}\n",
+        &[],
+    )
+    .fine();
+    assert_eq!(made.stderr, "");
+    let rendered = run_with(["render", "-f", "-"], &made.stdout, &[]).fine();
+    assert!(
+        rendered.stdout.contains("displayName: stock"),
+        "{}",
+        rendered.stdout
+    );
+}
+
+#[test]
+fn a_document_that_cannot_be_imported_is_refused_with_its_file_and_place() {
+    let refused = run_with(
+        [
+            "api",
+            "add",
+            "stock",
+            "--from-file",
+            "-",
+            "--service",
+            "stock:8080",
+            "--path",
+            "/stock",
+        ],
+        "openapi: 3.0.3\ninfo: {title: Stock\n",
+        &[],
+    )
+    .refused();
+    assert!(refused.starts_with("apim-operator: stdin: "), "{refused}");
+}
+
+#[test]
+fn a_plugin_that_is_not_built_in_is_told_of_with_the_nearest_name() {
+    let made = run([
+        "api",
+        "add",
+        "stock",
+        "--service",
+        "stock:8080",
+        "--path",
+        "/stock",
+        "--plugins",
+        "jwt-entr,acme-headers",
+    ])
+    .fine();
+    assert!(
+        made.stderr
+            .contains("`jwt-entr` is no built-in plugin; did you mean `jwt-entra`?"),
+        "{made:#?}"
+    );
+    assert!(
+        made.stderr.contains("`acme-headers` is no built-in plugin"),
+        "{made:#?}"
     );
 }

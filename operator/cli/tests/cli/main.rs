@@ -11,6 +11,7 @@ mod author;
 mod bad_input;
 mod crd;
 mod help;
+mod lint;
 mod plugin;
 mod program;
 mod registry;

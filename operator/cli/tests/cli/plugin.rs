@@ -139,3 +139,38 @@ fn a_folder_that_is_not_there_is_reported() {
         "no/such/folder: skipped: No such file or directory (os error 2)\n"
     );
 }
+
+#[test]
+fn one_plugin_is_inspected_without_compiling_the_others() {
+    let cache = tempfile::TempDir::new().unwrap();
+    let folder = cache.path().join("compiled");
+    let folder = folder.display().to_string();
+    let inspected = run(["plugin", "inspect", "ip-filter", "--cache-dir", &folder]).fine();
+    assert_eq!(inspected.stderr, "");
+    assert!(inspected.stdout.starts_with("ip-filter "), "{inspected:?}");
+    let kept = |folder: &str| {
+        let files = std::fs::read_dir(folder).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let compiled = paths.filter(|path| path.extension().is_some_and(|end| end == "cwasm"));
+        compiled.count()
+    };
+    // A list needs all of them, and says what takes so long.
+    let other = cache.path().join("all").display().to_string();
+    let listed = run(["plugin", "list", "--cache-dir", &other]).fine();
+    let all = built_in().len();
+    let told: Vec<&str> = listed.stderr.lines().collect();
+    let [begin, end] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!(*begin, format!("compiling the {all} built-in plugins"));
+    assert!(
+        end.starts_with(&format!("compiled {all} built-in plugins in ")),
+        "{end}"
+    );
+    assert!(end.ends_with(&format!(" s; kept in {other}")), "{end}");
+    assert_eq!(kept(&other) - kept(&folder), all - 1);
+    assert_eq!(
+        run(["plugin", "list", "--cache-dir", &other]).fine().stderr,
+        ""
+    );
+}

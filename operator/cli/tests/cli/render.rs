@@ -60,6 +60,94 @@ fn every_example_renders_with_the_example_instance_and_with_each_shipped_one() {
     }
 }
 
+const NAMES_PROFILES: &str = "\
+apiVersion: oda.tmforum.org/v1
+kind: ExposedAPI
+metadata:
+  name: orders
+  namespace: shop
+  annotations:
+    apim.oda.tmforum.org/plugins: \"\"
+    apim.oda.tmforum.org/profiles: calls-10, gold
+spec: {apiType: openapi, path: /orders, implementation: orders, port: 8080}
+---
+apiVersion: apim.oda.tmforum.org/v1alpha1
+kind: PolicyProfile
+metadata: {name: gold, namespace: shop}
+spec:
+  plugins: [{name: headers, config: {response: {set: {X-Tier: gold}}}}]
+";
+
+#[test]
+fn profiles_beside_the_objects_are_part_of_what_is_rendered() {
+    let files = Files::new(&[
+        ("api.yaml", NAMES_PROFILES),
+        (
+            "wrong.yaml",
+            "apiVersion: apim.oda.tmforum.org/v1alpha1\nkind: PolicyProfile\nmetadata: {name: gold}\nspec: {plugin: []}\n",
+        ),
+    ]);
+    let (api, wrong) = (files.path("api.yaml"), files.path("wrong.yaml"));
+    let shipped = "deploy/profiles.yaml";
+    let policy = run(["render", "-f", &api, "-f", shipped, "-o", "policy"]).fine();
+    assert!(policy.stderr.starts_with(NO_INSTANCE), "{}", policy.stderr);
+    assert!(
+        policy.stdout.contains(r#"calls="10" renewal-period="60""#),
+        "{}",
+        policy.stdout
+    );
+    assert!(
+        policy.stdout.contains("<value>gold</value>"),
+        "{}",
+        policy.stdout
+    );
+    let without = run(["render", "-f", &api, "-o", "policy"]);
+    assert_eq!(without.code, 1);
+    assert!(
+        without
+            .stderr
+            .contains("no ClusterPolicyProfile of that name"),
+        "{}",
+        without.stderr
+    );
+    let wrong = run(["render", "-f", &api, "-f", &wrong, "-o", "policy"]);
+    assert!(
+        wrong.stderr.contains("spec.plugin: unknown field `plugin`"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn each_way_in_of_the_shipped_profiles_renders() {
+    let shipped = "deploy/examples/profiles/callers.yaml";
+    let ways = [
+        ("partner-jwt", "<validate-jwt"),
+        ("partner-oauth2", "<claim name=\"scope\""),
+        ("partner-basic", "{{shop.partner-basic.password}}"),
+        ("partner-key", "{{shop.partner-key.next}}"),
+        ("partner-certificate", "<validate-client-certificate"),
+        ("gold", "<quota-by-key"),
+    ];
+    let api = NAMES_PROFILES.split("---").next().unwrap_or_default();
+    let apis = ways.map(|(profile, _)| {
+        let api = api.replace("calls-10, gold", profile);
+        api.replace("name: orders", &format!("name: {profile}"))
+    });
+    let files = Files::new(&[("apis.yaml", &apis.join("---\n"))]);
+    let apis = files.path("apis.yaml");
+    let all = run(["render", "-f", &apis, "-f", shipped, "-o", "json"]).fine();
+    let all: Vec<serde_json::Value> = serde_json::from_str(&all.stdout).unwrap();
+    assert_eq!(all.len(), ways.len());
+    for (desired, (profile, sign)) in all.iter().zip(ways) {
+        let policy = desired["policy"]["api"]["text"].as_str();
+        assert!(
+            policy.unwrap_or_default().contains(sign),
+            "{profile}: {desired}"
+        );
+    }
+}
+
 #[test]
 fn yaml_and_json_hold_the_same_desired_state() {
     for file in examples("exposedapi") {

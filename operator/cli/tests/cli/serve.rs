@@ -133,6 +133,12 @@ impl Serving {
     /// Waits until the API is served.
     #[track_caller]
     fn served(&self) -> Served {
+        self.introduced().0
+    }
+
+    /// The same, with the call that it shows.
+    #[track_caller]
+    fn introduced(&self) -> (Served, String) {
         let line = |with: &str| loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(with) => return line,
@@ -142,20 +148,22 @@ impl Serving {
         };
         let url = line("is served at ");
         let url = url.split(" at ").nth(1).unwrap().split(',').next().unwrap();
-        let ca = line("--cacert ");
-        let ca = ca.split("--cacert ").nth(1).unwrap();
-        let ca = std::fs::read(ca.split(' ').next().unwrap()).unwrap();
+        let shown = line("--cacert ");
+        let (_, call) = shown.split_once("curl --cacert ").unwrap();
+        let (ca, call) = call.split_once(' ').unwrap();
+        let ca = std::fs::read(ca).unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
             .build()
             .unwrap();
-        Served {
+        let served = Served {
             url: url.to_owned(),
             client,
             runtime: tokio::runtime::Runtime::new().unwrap(),
-        }
+        };
+        (served, call.to_owned())
     }
 
     /// The processes that it started.
@@ -263,6 +271,75 @@ fn a_policy_is_served_follows_its_files_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn the_call_that_it_shows_is_answered() {
+    let desk = Desk::new();
+    desk.plugin("policy.wasm", "rate-limit");
+    let spec = r#"  apiKeyVerification: {enabled: true, location: X-Stock-Key}
+  specification: |
+    {"openapi": "3.0.1", "info": {"title": "Stock", "version": "1"}, "paths": {
+      "/reservations": {"post": {"operationId": "reserve", "responses": {"201": {"description": "done"}}}},
+      "/items/{id}": {"get": {"operationId": "item", "parameters": [
+        {"name": "id", "in": "path", "required": true, "schema": {"type": "string", "example": "a b"}}
+      ], "responses": {"200": {"description": "one"}}}}}}
+"#;
+    desk.write("api.yaml", exposed_api("stock", "", spec));
+    let serving = desk.serve(&["policy.wasm"]);
+    let (served, call) = serving.introduced();
+    let (header, url) = call.strip_prefix("-H '").unwrap().split_once("' ").unwrap();
+    let (name, key) = header.split_once(": ").unwrap();
+    assert_eq!(
+        (name, url),
+        (
+            "X-Stock-Key",
+            format!("{}/items/a%20b", served.url).as_str()
+        )
+    );
+    let status = |key: &str| {
+        let call = served.client.get(url).header(name, key);
+        served
+            .runtime
+            .block_on(async { call.send().await.unwrap().status().as_u16() })
+    };
+    assert_eq!((status(key), status("another")), (200, 401));
+}
+
+#[test]
+fn a_chain_of_the_object_is_not_replaced_in_silence() {
+    let desk = Desk::new();
+    desk.plugin("policy.wasm", "rate-limit");
+    let own = "apim.oda.tmforum.org/plugins: 'jwt-entra, cors'";
+    desk.write("api.yaml", exposed_api("stock", own, ""));
+    let serving = desk.serve(&["policy.wasm"]);
+    assert_eq!(serving.served().get("/any").0, 200);
+    serving.until_told(
+        "note: apim.oda.tmforum.org/plugins says `jwt-entra, cors`; the command line takes its place: `rate-limit`\n",
+    );
+}
+
+#[test]
+fn a_certificate_is_the_local_services_and_its_key_stays_there() {
+    let desk = Desk::new();
+    desk.plugin("policy.wasm", "backend-auth");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["orders.example".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let (certificate, key) = (certificate.pem(), key.serialize_pem());
+    desk.write("client.pem", format!("{key}{certificate}"));
+    let config = ["policy.wasm", "--config", "{certificate: {id: orders}}"];
+    let serving = desk.serve(&[&config[..], &["--certificate", "orders=client.pem"]].concat());
+    let (status, _, body) = serving.served().get("/any");
+    assert_eq!(status, 200, "{body}");
+    assert!(!format!("{body}{}", serving.told()).contains(key.lines().nth(1).unwrap()));
+
+    // Without its key it cannot be shown, and that is said.
+    desk.write("client.pem", certificate);
+    let serving = desk.serve(&[&config[..], &["--certificate", "orders=client.pem"]].concat());
+    serving.until_told(
+        "Certificate with id 'orders' cannot be shown to a backend: it has no private key.",
+    );
+}
+
+#[test]
 fn ctrl_c_ends_it_and_being_killed_leaves_nothing_behind_either() {
     for (signal, code) in [(Signal::INT, Some(0)), (Signal::KILL, None)] {
         let desk = Desk::new();
@@ -333,18 +410,12 @@ fn bad_input_is_named_and_served_once_it_is_good() {
 #[test]
 fn what_can_never_be_served_ends_at_once() {
     let desk = Desk::new();
-    let refused = |arguments: &[&str]| {
+    let refused = |plugin: &str, arguments: &[&str]| {
         let mut command = program();
         let output = command
             .current_dir(desk.0.path())
-            .args([
-                "plugin",
-                "run",
-                "cors",
-                "--serve",
-                "--listen",
-                "127.0.0.1:0",
-            ])
+            .args(["plugin", "run", plugin])
+            .args(["--serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdin(Stdio::null())
             .output()
@@ -354,8 +425,20 @@ fn what_can_never_be_served_ends_at_once() {
         told
     };
     assert_eq!(
-        refused(&["-f", "-"]),
+        refused("cors", &["-f", "-"]),
         "apim-operator: --serve reads the ExposedAPI again when it changes: name a file in the place of `-`\n"
+    );
+    let api = ["-f", "api.yaml"];
+    assert_eq!(
+        refused("rate-limt", &api),
+        "apim-operator: there is no plugin `rate-limt`; did you mean `rate-limit`?\n"
+    );
+    assert_eq!(
+        refused(
+            "cors",
+            &["-f", "api.yaml", "--certificate", "a=missing.pem"]
+        ),
+        "apim-operator: missing.pem: No such file or directory (os error 2)\n"
     );
 }
 

@@ -54,6 +54,13 @@ pub struct ApimInstanceStatus {
     /// Where callers reach the APIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_url: Option<String>,
+    /// Whose host name that is: `DefaultHostName`, or `CustomDomain` for one of
+    /// the service's own domains, which counts in a virtual network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_at: Option<String>,
+    /// Its public addresses, which `exposure.protection.allowList` admits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
     /// How it is joined to a virtual network: `None`, `External`, `Internal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_network: Option<String>,

@@ -73,7 +73,10 @@ pub(crate) fn judge(
                 if observed.policy.was_read() {
                     looked_at.insert(Area::Policy);
                 }
-                if observed.operations.was_read() || !observed.operation_policies.is_empty() {
+                if observed.operations.was_read()
+                    || !observed.operation_policies.is_empty()
+                    || !observed.products.is_empty()
+                {
                     looked_at.insert(Area::Operations);
                 }
                 compare(published, record, &observed)
@@ -135,9 +138,17 @@ pub(crate) fn ingress(
         return JudgedIngress::default();
     };
     let why = why(validated);
-    if ctx.drift.ingress(key) != Some(ContentHash::of_json(&desired.exposure))
-        || validated.annotations().drift == Drift::Off
+    let annotations = validated.annotations();
+    if !ctx
+        .drift
+        .was_in_place(key, ContentHash::of_json(&desired.exposure))
     {
+        if !annotations.paused {
+            ctx.drift.changes(key);
+        }
+        return JudgedIngress::default();
+    }
+    if annotations.drift == Drift::Off {
         return JudgedIngress::default();
     }
     let seen = ctx

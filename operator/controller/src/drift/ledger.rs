@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use operator_core::apim::{AppliedRecord, Observed, Published, Reading};
 use operator_core::drift::{Area, Difference, DriftReport, KnownEtags, Verdict, Watched};
-use operator_core::names::{ContentHash, InstanceName, ObjectKey};
+use operator_core::names::{ContentHash, InstanceName, ObjectKey, ProductId};
 use operator_core::status::reasons::Reason;
 use parking_lot::Mutex;
 
@@ -37,12 +37,12 @@ struct Entry {
     lost: bool,
     /// What was read under an earlier number says nothing any more.
     epoch: u64,
-    sighting: Sighting,
+    sighting: Option<Box<Sighting>>,
     report: BTreeMap<Area, Vec<Difference>>,
     /// Why what is reported is not put back, or that it is.
     why: Option<Reason>,
     /// What is being put back.
-    correcting: Option<DriftReport>,
+    correcting: Option<Box<DriftReport>>,
     etags: KnownEtags,
     /// Writes of the last publish.
     writes: u32,
@@ -79,6 +79,7 @@ pub(crate) struct Target {
     pub(crate) api_id: String,
     pub(crate) mark: Box<str>,
     pub(crate) has_policy_etag: bool,
+    pub(crate) products: Vec<ProductId>,
     pub(crate) lost: bool,
 }
 
@@ -126,7 +127,7 @@ impl Ledger {
         let mut entries = self.entries.lock();
         if let Some(entry) = entries.get_mut(key) {
             entry.epoch += 1;
-            entry.sighting = Sighting::default();
+            entry.sighting = None;
         }
     }
 
@@ -153,7 +154,7 @@ impl Ledger {
         if let Some(entry) = entries.get_mut(key) {
             entry.epoch += 1;
             entry.watched = None;
-            entry.sighting = Sighting::default();
+            entry.sighting = None;
         }
     }
 
@@ -178,7 +179,8 @@ impl Ledger {
         let mut entries = self.entries.lock();
         entries
             .get_mut(key)
-            .map(|entry| std::mem::take(&mut entry.sighting))
+            .and_then(|entry| entry.sighting.take())
+            .map(|sighting| *sighting)
             .unwrap_or_default()
     }
 
@@ -240,7 +242,7 @@ impl Ledger {
         let mut entries = self.entries.lock();
         let entry = entries.entry(key.clone()).or_default();
         entry.writes = 0;
-        entry.correcting = Some(report);
+        entry.correcting = Some(Box::new(report));
     }
 
     /// What was put back, once everything is in place, and by how many writes.
@@ -255,7 +257,7 @@ impl Ledger {
         if entry.report.is_empty() {
             entry.why = None;
         }
-        Some((corrected, std::mem::take(&mut entry.writes)))
+        Some((*corrected, std::mem::take(&mut entry.writes)))
     }
 
     /// What status says of drift. `spoke`: whether it speaks of it already.
@@ -278,9 +280,21 @@ impl Ledger {
         }
     }
 
-    /// The Ingress that is in place, by a hash of what was wanted.
-    pub(crate) fn ingress(&self, key: &ObjectKey) -> Option<ContentHash> {
-        self.entries.lock().get(key)?.ingress.clone()
+    /// Whether the Ingress that is wanted is the one that was last in place, so
+    /// that nobody but others can have changed it.
+    pub(crate) fn was_in_place(&self, key: &ObjectKey, wanted: ContentHash) -> bool {
+        let entries = self.entries.lock();
+        entries
+            .get(key)
+            .is_some_and(|entry| entry.ingress == Some(wanted))
+    }
+
+    /// The operator itself changes the Ingress from here on, also where it never
+    /// comes to the end and the earlier one is wanted again.
+    pub(crate) fn changes(&self, key: &ObjectKey) {
+        if let Some(entry) = self.entries.lock().get_mut(key) {
+            entry.ingress = None;
+        }
     }
 
     /// The Ingress is in place.
@@ -304,6 +318,7 @@ impl Ledger {
                         api_id: watched.api_id.to_string(),
                         mark: watched.mark.clone(),
                         has_policy_etag: watched.has_policy_etag(),
+                        products: watched.products().iter().cloned().collect(),
                         lost: entry.lost,
                     })
                 })
@@ -336,7 +351,7 @@ impl Ledger {
         if entry.epoch != target.epoch || !entry.report.contains_key(&area) {
             return false;
         }
-        entry.sighting.fine.insert(area);
+        entry.sighting.get_or_insert_default().fine.insert(area);
         true
     }
 
@@ -350,7 +365,7 @@ impl Ledger {
         if entry.epoch != target.epoch {
             return false;
         }
-        let seen = &mut entry.sighting.observed;
+        let seen = &mut entry.sighting.get_or_insert_default().observed;
         *seen = Some(match seen.take() {
             None => observed,
             Some(before) => merged(before, observed),
@@ -389,11 +404,14 @@ impl Entry {
 fn merged(before: Observed, later: Observed) -> Observed {
     let mut operation_policies = before.operation_policies;
     operation_policies.extend(later.operation_policies);
+    let mut products = before.products;
+    products.extend(later.products);
     Observed {
         api: later.api,
         policy: newer(later.policy, before.policy),
         operations: newer(later.operations, before.operations),
         operation_policies,
+        products,
         rivals: Vec::new(),
     }
 }

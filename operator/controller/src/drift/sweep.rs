@@ -314,6 +314,12 @@ impl Sweep<'_> {
                         .insert(operation.id.clone(), policy);
                 }
             }
+            for product in &target.products {
+                if !self.sweeper.in_product(product, id).await? {
+                    right = false;
+                    observed.products.insert(product.clone(), false);
+                }
+            }
             if right {
                 told += self.fine(target, Area::Operations);
             } else {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::ledger::{Ledger, Target};
 use super::sweep::Sweep;
-use crate::instances::{Connection, Instances};
+use crate::instances::{Connection, Instances, context};
 use crate::metrics::Metrics;
 use crate::watch::Triggers;
 
@@ -206,10 +206,8 @@ async fn look_at_instance(
             return false;
         }
     };
-    let context = &connection.context;
-    let changed = service.sku != context.sku
-        || service.gateway_url != context.gateway_url
-        || service.network != context.network;
+    let sku = service.sku.clone();
+    let changed = context(service) != connection.context;
     // Somebody else's provider is left alone, whatever it says.
     let ours = provider
         .as_ref()
@@ -218,7 +216,7 @@ async fn look_at_instance(
         .as_ref()
         .is_none_or(|there| !connection.oidc.differences(there).is_empty());
     if changed {
-        tracing::info!(instance = %name, sku = service.sku, "the service has changed");
+        tracing::info!(instance = %name, sku, "the service has changed");
     }
     if ours && drifted {
         tracing::info!(instance = %name, "the OpenID provider was changed by others");

@@ -142,7 +142,7 @@ impl Service {
         match (method, rest) {
             (_, ["policies", "policy"]) => {
                 let text = changes.policies.get(&number).copied().unwrap_or(POLICY);
-                let etag = format!("\"{}\"", &ContentHash::of(text).as_str()[..8]);
+                let etag = format!("\"{}\"", &ContentHash::of(text).to_string()[..8]);
                 (200, Some(etag), json!({"properties": {"value": text}}))
             }
             (_, ["operations"]) => {
@@ -210,10 +210,12 @@ impl Transport for Service {
 fn desired(number: usize) -> Desired {
     Desired {
         monitor: None,
+        named_values: Vec::new(),
         metrics: false,
         key: key(number),
         instance: Some(InstanceName::parse("default").unwrap()),
         exposure: Exposure::External { url: None },
+        protections: Vec::new(),
         api: Some(DesiredApi {
             id: ApiId::parse(&format!("shop.api-{number:05}")).unwrap(),
             mark: mark(number),
@@ -239,6 +241,7 @@ fn desired(number: usize) -> Desired {
                     url_template: "/".to_owned(),
                 }]),
             },
+            products: [].into(),
             adoption: Adoption::Refuse,
         }),
         policy: Some(DesiredPolicy {
@@ -496,4 +499,19 @@ fn etags_of_the_last_write_are_known_at_once() {
     ledger.wrote(&key(0), KnownEtags::default(), 1);
     ledger.published(&key(0), published, &record);
     assert!(ledger.targets(&name)[0].has_policy_etag);
+}
+
+#[test]
+fn an_ingress_that_the_operator_began_to_change_was_not_changed_by_others() {
+    let ledger = Ledger::default();
+    let key = ObjectKey::new("shop", "catalog");
+    let (first, second) = (ContentHash::of("first"), ContentHash::of("second"));
+    assert!(!ledger.was_in_place(&key, first));
+    ledger.exposed(&key, first);
+    assert!(ledger.was_in_place(&key, first) && !ledger.was_in_place(&key, second));
+    ledger.changes(&key);
+    assert!(
+        !ledger.was_in_place(&key, first),
+        "the second one never came to be"
+    );
 }

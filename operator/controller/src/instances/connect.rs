@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use operator_apim::{
     Applier, ArmClient, ArmError, Azure, Cause, CloudSettings, Credentials, OidcOutcome,
-    OidcProvider, OpenGate, ServiceRef,
+    OidcProvider, OpenGate, ServiceInfo, ServiceRef,
 };
 use operator_core::instance::spec::Cloud;
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext};
 use operator_core::mark::OwnershipMark;
 use operator_core::names::InstanceName;
+use operator_core::tier::published_at;
 
 use super::{Connection, Instances, Observer, Reached, Trouble, access};
 
@@ -77,11 +78,7 @@ impl Instances {
             .service()
             .await
             .map_err(|error| unreachable(&error, &instance.spec))?;
-        let context = InstanceContext {
-            sku: info.sku,
-            gateway_url: info.gateway_url,
-            network: info.network,
-        };
+        let context = context(info);
         Ok(Reached { context, reader })
     }
 
@@ -141,6 +138,18 @@ impl Instances {
         access::credentials(&self.client, &self.settings.namespace, spec)
             .await
             .map_err(|message| Trouble::new("Credentials", message))
+    }
+}
+
+/// What a service says of itself, as far as it matters to its APIs.
+pub(crate) fn context(info: ServiceInfo) -> InstanceContext {
+    let (gateway_url, published_at) = published_at(info.network, &info.gateway_url, &info.hosts);
+    InstanceContext {
+        sku: info.sku,
+        gateway_url,
+        published_at,
+        network: info.network,
+        addresses: info.addresses,
     }
 }
 

@@ -65,14 +65,21 @@ impl Instances {
         let status = json!({
             "sku": context.map(|context| &context.sku),
             "gatewayUrl": context.map(|context| &context.gateway_url),
+            "publishedAt": context.map(|context| context.published_at.to_string()),
+            "addresses": context.map(|context| &context.addresses).filter(|all| !all.is_empty()),
             "virtualNetwork": context.map(|context| context.network.to_string()),
             "conditions": [condition],
         });
         let there = serde_json::to_value(&object.status).unwrap_or_default();
-        if ["sku", "gatewayUrl", "virtualNetwork", "conditions"]
-            .iter()
-            .all(|field| there[field] == status[field])
-        {
+        let fields = [
+            "sku",
+            "gatewayUrl",
+            "publishedAt",
+            "addresses",
+            "virtualNetwork",
+            "conditions",
+        ];
+        if fields.iter().all(|field| there[field] == status[field]) {
             return true;
         }
         let api: Api<ApimInstance> = Api::all(self.client.clone());

@@ -61,6 +61,12 @@ fn fields(there: Option<&Seen>, wanted: &DynamicObject) -> Vec<FieldChange> {
             });
         }
     }
+    let stale = there.map(|there| there.stale(wanted)).unwrap_or_default();
+    changes.extend(stale.into_iter().map(|from| FieldChange {
+        field: "no longer",
+        from: Some(from),
+        to: None,
+    }));
     changes
 }
 

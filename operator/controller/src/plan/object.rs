@@ -8,9 +8,9 @@ use operator_core::apim::{AppliedRecord, ArmCall, Move, Place, Published};
 use operator_core::build::build;
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
-use operator_core::exposure::KINDS;
+use operator_core::protection;
 use operator_core::status::reasons::Reason;
-use operator_core::status::summary;
+use operator_core::status::{Step, summary};
 use operator_core::validate::validate;
 
 use super::{KubeCall, ObjectPlan, PlanResult, ingress};
@@ -73,8 +73,13 @@ async fn change(
         let (given, snapshot) = (validated.clone(), desired.clone());
         match tokio::task::spawn_blocking(move || plugins.render(&given, &snapshot)).await? {
             Ok(rendered) => {
-                desired.warnings.extend(rendered.warnings);
-                desired.policy = Some(rendered.policy);
+                desired.take(rendered);
+                if let Step::Failed {
+                    reason, message, ..
+                } = ctx.named_values.check(&mut desired)
+                {
+                    return Ok(plan.without(PlanResult::Refused, reason, message));
+                }
             }
             Err(error) => {
                 let problems = summary(&error.problems);
@@ -133,6 +138,8 @@ async fn azure(
     let Some(reader) = ctx.instances.reader(instance) else {
         return Ok(());
     };
+    plan.azure
+        .extend(ctx.named_values.planned(&reader, desired).await?);
     let Claim {
         mut record,
         mut believed,
@@ -178,6 +185,12 @@ fn kubernetes(
     claim: &Claim,
     plan: &mut ObjectPlan,
 ) {
+    for (kind, wanted) in exposure::protections(subject, desired) {
+        let name = wanted.metadata.name.as_deref().unwrap_or_default();
+        let there = ctx.world.object(kind, &subject.key.namespace, name);
+        plan.kubernetes
+            .extend(ingress::change(there.as_ref(), &wanted));
+    }
     if let Some(object) = desired.exposure.object() {
         let there = ctx
             .world
@@ -212,7 +225,7 @@ fn deletion(ctx: &Context, subject: &Subject, mut plan: ObjectPlan) -> ObjectPla
             },
         });
     }
-    for kind in KINDS {
+    for kind in protection::kinds() {
         let made = exposure::made(ctx, subject, kind);
         plan.kubernetes
             .extend(made.map(|name| ingress::removal(kind, &name)));

@@ -10,9 +10,10 @@ use operator_apim::{Deleted, Released};
 use operator_core::annotations::{self, Annotations, DeletionPolicy};
 use operator_core::apim::{AppliedRecord, Place};
 use operator_core::class::ErrorClass;
-use operator_core::exposure::{KINDS, name_of};
+use operator_core::exposure::name_of;
 use operator_core::mark::{self, OwnershipMark};
 use operator_core::names::{ContentHash, FINALIZER};
+use operator_core::protection;
 use operator_core::retry::{Next, Outcome};
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
@@ -83,14 +84,26 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
     match unexpose(ctx, subject).await {
         Ok(()) => {}
         Err(error) => {
-            let step = Step::failed(ErrorClass::Transient, error.to_string());
+            // An object that is being deleted is never given up.
+            let (reason, class) = match error.step() {
+                Step::Failed {
+                    reason,
+                    class: class @ ErrorClass::Denied,
+                    ..
+                } => (reason, class),
+                _ => (Reason::Failed, ErrorClass::Transient),
+            };
+            let message = error.to_string();
+            let step = Step::Failed {
+                reason,
+                class,
+                message,
+            };
             report::deleting(ctx, subject, &claim, &step).await?;
-            let next = ctx.memory.deletion_failed(
-                &subject.key,
-                &input,
-                Outcome::Failed(ErrorClass::Transient),
-                step,
-            );
+            let outcome = Outcome::Failed(class);
+            let next = ctx
+                .memory
+                .deletion_failed(&subject.key, &input, outcome, step);
             return Ok(End { failed: true, next });
         }
     }
@@ -104,10 +117,10 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
     Ok(End::DONE)
 }
 
-/// Deletes what exposes the API. An Ingress is looked for even where none is
+/// Deletes what exposes the API, and then what protected that. An Ingress is looked for even where none is
 /// known: a cluster's view can be behind.
 async fn unexpose(ctx: &Context, subject: &Subject) -> Result<(), exposure::ExposureError> {
-    for kind in KINDS {
+    for kind in protection::kinds() {
         let name = name_of(kind, &subject.key);
         let known = exposure::made(ctx, subject, kind).is_some();
         if !known && kind.kind != "Ingress" {

@@ -40,6 +40,7 @@ pub(crate) async fn dereference(
         instances: &instances,
         namespace_labels: &namespace_labels,
         catalog,
+        profiles: &ctx.profiles.all(),
     };
     let inquiry = inquire(
         &subject.meta,
@@ -114,7 +115,7 @@ fn path_holder(
         };
         (there.as_ref() == Some(&instance.name)).then(|| PathClaim {
             key,
-            created: asked.created,
+            created: asked.created.to_string(),
             holds: holds(held.as_ref()),
         })
     });

@@ -9,6 +9,7 @@ use operator_core::validate::{Platform, inquire};
 use super::Context;
 use super::claim::Claim;
 use super::subject::Subject;
+use crate::uses::Named;
 
 /// Whether another shard's operator works on the object.
 pub(super) fn is_elsewhere(ctx: &Context, subject: &Subject, claim: &Claim) -> bool {
@@ -31,14 +32,11 @@ pub(super) fn is_elsewhere(ctx: &Context, subject: &Subject, claim: &Claim) -> b
             instances: &instances,
             namespace_labels: &ctx.world.namespace_labels(&subject.key.namespace),
             catalog: &view.catalog,
+            profiles: &ctx.profiles.all(),
         },
         claim.record.as_ref(),
     );
-    ctx.uses.elsewhere(
-        &subject.key,
-        inquiry.plugin_names(),
-        inquiry.mandatory_plugins(),
-    );
+    ctx.uses.elsewhere(&subject.key, Named::of(&inquiry));
     true
 }
 

@@ -1,5 +1,5 @@
-//! Step: apply the exposure. The only code that writes the objects that expose
-//! APIs.
+//! Step: apply the exposure, after what protects it. The only code that writes
+//! the objects that expose and protect APIs.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,9 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, TypeMeta};
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
-use operator_core::exposure::{ExposureFacts, ExposureObject, KINDS, ObjectKind, name_of};
+use operator_core::exposure::{ClusterObject, ExposureFacts, ExposureObject, ObjectKind, name_of};
 use operator_core::names::ObjectKey;
+use operator_core::protection;
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
 use serde_json::json;
@@ -46,24 +47,26 @@ pub enum ExposureError {
         name: String,
     },
     /// The cluster does not have the kind.
-    #[error(
-        "this cluster has no {kind}: install {comes_with}, or choose another exposure (`exposure.way` of the instance, annotation `exposure`)"
-    )]
+    #[error("this cluster has no {kind}: install {comes_with}, or {instead}")]
     NotInstalled {
         /// The kind of object.
         kind: &'static str,
         /// What brings it.
         comes_with: &'static str,
+        /// What else can be done.
+        instead: &'static str,
     },
     /// The operator lacks the rights.
     #[error(
-        "{kind} {name}: the operator may not do this: {message}; apply the part of `deploy/rbac-exposures.yaml` for this exposure"
+        "{kind} {name}: the operator may not do this: {message}; apply ClusterRole `{role}` of `deploy/rbac-exposures.yaml` and its binding"
     )]
     Denied {
         /// The kind of object.
         kind: &'static str,
         /// The object.
         name: String,
+        /// The role that has the right.
+        role: &'static str,
         /// What the API server said.
         message: String,
     },
@@ -80,7 +83,7 @@ pub enum ExposureError {
 }
 
 impl ExposureError {
-    fn step(&self) -> Step {
+    pub(super) fn step(&self) -> Step {
         let (reason, class) = match self {
             Self::Kube { .. } => (Reason::Failed, ErrorClass::Transient),
             Self::Denied { .. } => (Reason::Denied, ErrorClass::Denied),
@@ -106,12 +109,31 @@ pub(super) async fn step(
     claim: &Claim,
     facts: &mut ExposureFacts,
 ) -> Step {
+    let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
+    // Nothing is exposed before it is protected.
+    for protection in &desired.protections {
+        let kind = protection.kind();
+        let none = BTreeSet::new();
+        match apply(
+            &ctx.client,
+            &ctx.world,
+            protection,
+            &none,
+            &owner,
+            &subject.key,
+        )
+        .await
+        {
+            Ok((_, true)) => ctx.metrics.kube_write(kind.kind),
+            Ok((_, false)) => {}
+            Err(error) => return error.step(),
+        }
+    }
     let Some(wanted) = desired.exposure.object() else {
         return Step::NotNeeded;
     };
     let kind = wanted.kind();
     let also = earlier_paths(ctx, subject, desired, wanted, claim);
-    let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
     match apply(&ctx.client, &ctx.world, wanted, &also, &owner, &subject.key).await {
         Ok((seen, written)) => {
             if written {
@@ -151,6 +173,20 @@ fn earlier_paths(
         .collect()
 }
 
+/// What protects the exposure, as the next reconcile would write it.
+pub(crate) fn protections(
+    subject: &Subject,
+    desired: &Desired,
+) -> Vec<(&'static ObjectKind, DynamicObject)> {
+    let owner = owner_reference(subject.version(), &subject.key.name, &subject.meta.uid);
+    let all = desired.protections.iter();
+    all.map(|one| {
+        let made = manifest(one, &BTreeSet::new(), &owner, &subject.key);
+        (one.kind(), made)
+    })
+    .collect()
+}
+
 /// The object as the next reconcile would write it.
 pub(crate) fn wanted(
     ctx: &Context,
@@ -176,7 +212,7 @@ pub(super) async fn remove_unused(ctx: &Context, subject: &Subject, desired: &De
             Ok(false) => {}
             // The next reconcile tries again; nothing else depends on it.
             Err(error) => {
-                tracing::warn!(%error, "what does not expose an API any more could not be deleted");
+                tracing::warn!(%error, "what does not expose or protect an API any more could not be deleted");
             }
         }
     }
@@ -188,10 +224,12 @@ pub(crate) fn unused(
     subject: &Subject,
     desired: &Desired,
 ) -> Vec<(&'static ObjectKind, String)> {
-    let needed = desired.exposure.object().map(ExposureObject::kind);
+    let exposes = desired.exposure.object().map(<dyn ExposureObject>::kind);
+    let protects = desired.protections.iter().map(ClusterObject::kind);
+    let needed: Vec<_> = exposes.into_iter().chain(protects).collect();
     let of_kind = |kind| made(ctx, subject, kind).map(|name| (kind, name));
-    let kinds = KINDS.into_iter().filter(|kind| Some(*kind) != needed);
-    kinds.filter_map(of_kind).collect()
+    let unused = protection::kinds().filter(|kind| !needed.contains(kind));
+    unused.filter_map(of_kind).collect()
 }
 
 /// The name of what was made of a kind for the object, if it is there.
@@ -203,7 +241,7 @@ pub(crate) fn made(ctx: &Context, subject: &Subject, kind: &ObjectKind) -> Optio
 
 /// The object as it should be: only what the operator owns.
 pub(crate) fn manifest(
-    desired: &dyn ExposureObject,
+    desired: &dyn ClusterObject,
     also: &BTreeSet<String>,
     owner: &OwnerReference,
     key: &ObjectKey,
@@ -217,7 +255,7 @@ pub(crate) fn manifest(
         }),
         metadata: ObjectMeta {
             name: Some(desired.name().to_owned()),
-            namespace: Some(key.namespace.clone()),
+            namespace: Some(key.namespace.to_string()),
             labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
             annotations: (!annotations.is_empty()).then(|| annotations.clone()),
             owner_references: Some(vec![owner.clone()]),
@@ -247,12 +285,25 @@ pub fn owner_reference(version: &str, name: &str, uid: &str) -> OwnerReference {
 pub async fn apply(
     client: &Client,
     world: &World,
-    desired: &dyn ExposureObject,
+    desired: &dyn ClusterObject,
     also: &BTreeSet<String>,
     owner: &OwnerReference,
     key: &ObjectKey,
 ) -> Result<(Seen, bool), ExposureError> {
     let (kind, name) = (desired.kind(), desired.name());
+    let unseen = std::iter::once(&kind.kind).chain(kind.reads);
+    if let Some(role) = kind.role
+        && let Some(message) = unseen.copied().find_map(|kind| world.denied(kind))
+    {
+        // What cannot be seen is not made: nobody would put it right.
+        let name = name.to_owned();
+        return Err(ExposureError::Denied {
+            kind: kind.kind,
+            name,
+            role,
+            message,
+        });
+    }
     let wanted = manifest(desired, also, owner, key);
     let known = world.object(kind, &key.namespace, name);
     let ours = known
@@ -275,15 +326,40 @@ pub async fn apply(
     // Before the answer comes, its echo may come through the watch; it finds
     // what was recorded here and triggers nothing.
     world.object_expected(kind, &wanted);
-    match api.patch(name, &params, &Patch::Apply(&wanted)).await {
+    let mut applied = api.patch(name, &params, &Patch::Apply(&wanted)).await;
+    if applied.as_ref().is_err_and(is_conflict) {
+        applied = match is_ours(&api, name, &owner.uid).await {
+            // Somebody changed what is ours, and the operator did not know
+            // that it is.
+            Ok(Some(true)) => {
+                let force = PatchParams::apply(FIELD_MANAGER).force();
+                api.patch(name, &force, &Patch::Apply(&wanted)).await
+            }
+            Ok(Some(false)) => {
+                world.object_gone(kind, &key.beside(name));
+                let name = name.to_owned();
+                return Err(ExposureError::NotOurs {
+                    kind: kind.kind,
+                    name,
+                });
+            }
+            // Two writes met: the next one finds what came of them.
+            Ok(None) => applied,
+            Err(error) => Err(error),
+        };
+    }
+    match applied {
         Ok(applied) => Ok((world.object_written(kind, &applied), true)),
         Err(source) => {
-            world.object_gone(kind, &ObjectKey::new(&key.namespace, name));
+            world.object_gone(kind, &key.beside(name));
             if let Some(comes_with) = kind.comes_with
                 && !is_installed(client, &resource(kind)).await
             {
-                let kind = kind.kind;
-                return Err(ExposureError::NotInstalled { kind, comes_with });
+                return Err(ExposureError::NotInstalled {
+                    kind: kind.kind,
+                    comes_with,
+                    instead: kind.instead,
+                });
             }
             Err(refused(kind, name, source))
         }
@@ -300,18 +376,9 @@ pub async fn delete(
 ) -> Result<bool, ExposureError> {
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), &key.namespace, &resource(kind));
-    let listed = api
-        .list_metadata(&kube::api::ListParams::default().fields(&format!("metadata.name={name}")))
-        .await;
-    let listed = listed.map_err(|source| refused(kind, name, source))?;
-    let ours = listed.items.iter().any(|item| {
-        item.metadata
-            .owner_references
-            .iter()
-            .flatten()
-            .any(|owner| owner.uid == owner_uid)
-    });
-    if !ours {
+    let ours = is_ours(&api, name, owner_uid).await;
+    let ours = ours.map_err(|source| refused(kind, name, source))?;
+    if ours != Some(true) {
         return Ok(false);
     }
     match api.delete(name, &DeleteParams::background()).await {
@@ -321,19 +388,36 @@ pub async fn delete(
     }
 }
 
+/// Whether an object belongs to the owner of this uid; none where it is not
+/// there. A list of one, since the operator may not get what it may list.
+async fn is_ours(
+    api: &Api<DynamicObject>,
+    name: &str,
+    owner_uid: &str,
+) -> Result<Option<bool>, kube::Error> {
+    let one = kube::api::ListParams::default().fields(&format!("metadata.name={name}"));
+    let listed = api.list_metadata(&one).await?;
+    Ok(listed.items.first().map(|item| {
+        let mut owners = item.metadata.owner_references.iter().flatten();
+        owners.any(|owner| owner.uid == owner_uid)
+    }))
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_conflict())
+}
+
 fn refused(kind: &'static ObjectKind, name: &str, source: kube::Error) -> ExposureError {
     let name = name.to_owned();
-    let kind = kind.kind;
-    match &source {
-        kube::Error::Api(status) if status.is_conflict() => ExposureError::NotOurs { kind, name },
-        kube::Error::Api(status) if status.is_forbidden() && kind != "Ingress" => {
-            ExposureError::Denied {
-                kind,
-                name,
-                message: status.message.clone(),
-            }
-        }
-        kube::Error::Api(status) if status.is_invalid() => ExposureError::Refused {
+    let (kind, role) = (kind.kind, kind.role);
+    match (&source, role) {
+        (kube::Error::Api(status), Some(role)) if status.is_forbidden() => ExposureError::Denied {
+            kind,
+            name,
+            role,
+            message: status.message.clone(),
+        },
+        (kube::Error::Api(status), _) if status.is_invalid() => ExposureError::Refused {
             kind,
             name,
             message: status.message.clone(),

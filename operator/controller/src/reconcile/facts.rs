@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt as _;
 use kube::api::Api;
-use operator_core::exposure::{ExposureFacts, KINDS, ServiceFacts, ServicePort, Way, name_of};
+use operator_core::exposure::{
+    AZURE_INTERNAL, ExposureFacts, KINDS, ServiceFacts, ServicePort, ServiceReach, name_of,
+};
 use operator_core::validate::Inquiry;
 use serde_json::json;
 
@@ -39,7 +42,7 @@ pub(super) async fn all_facts(
     inquiry: &Inquiry,
 ) -> Result<ExposureFacts, kube::Error> {
     let mut facts = facts(ctx, subject);
-    let reads = inquiry.way().is_some_and(Way::reads_service);
+    let reads = inquiry.reads_service();
     ctx.world.reads_service(&subject.key, reads);
     if let (true, Some(service)) = (reads, subject.implementation()) {
         let services: Api<Service> = Api::namespaced(ctx.client.clone(), &subject.key.namespace);
@@ -49,6 +52,7 @@ pub(super) async fn all_facts(
 }
 
 fn of_service(service: Service) -> ServiceFacts {
+    let (uid, reach) = (service.uid().unwrap_or_default(), reach(&service));
     let ServiceSpec {
         selector, ports, ..
     } = service.spec.unwrap_or_default();
@@ -64,7 +68,33 @@ fn of_service(service: Service) -> ServiceFacts {
         })
     });
     ServiceFacts {
+        uid,
         selector: selector.unwrap_or_default(),
         ports: ports.collect(),
+        reach,
+    }
+}
+
+fn reach(service: &Service) -> ServiceReach {
+    let spec = service.spec.as_ref();
+    match spec.and_then(|spec| spec.type_.as_deref()) {
+        Some("LoadBalancer") => {
+            let status = service.status.as_ref();
+            let points = status.and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref());
+            let point = points.and_then(|points| points.first());
+            let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+            ServiceReach::Balanced {
+                internal: service
+                    .annotations()
+                    .get(AZURE_INTERNAL)
+                    .is_some_and(|value| value == "true"),
+                address: point.and_then(|point| text(&point.hostname).or_else(|| text(&point.ip))),
+            }
+        }
+        Some("ExternalName") => {
+            let host = spec.and_then(|spec| spec.external_name.clone());
+            ServiceReach::Named(host.unwrap_or_default())
+        }
+        _ => ServiceReach::Cluster,
     }
 }

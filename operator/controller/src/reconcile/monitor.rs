@@ -63,7 +63,7 @@ pub(super) async fn step(ctx: &Context, subject: &Subject, desired: &Desired) ->
         return Ok(());
     }
     let mut manifest = manifest;
-    manifest["metadata"]["annotations"] = json!({APPLIED: hash.as_str()});
+    manifest["metadata"]["annotations"] = json!({APPLIED: hash});
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written = api
         .patch(&subject.key.name, &params, &Patch::Apply(&manifest))
@@ -91,10 +91,7 @@ const APPLIED: &str = "apim.oda.tmforum.org/applied";
 
 fn has(there: &DynamicObject, hash: &ContentHash) -> bool {
     let annotations = there.metadata.annotations.as_ref();
-    annotations
-        .and_then(|all| all.get(APPLIED))
-        .map(String::as_str)
-        == Some(hash.as_str())
+    annotations.and_then(|all| all.get(APPLIED)?.parse().ok()) == Some(*hash)
 }
 
 fn is_ours(there: &DynamicObject, subject: &Subject) -> bool {

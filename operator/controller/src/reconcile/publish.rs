@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use operator_apim::apply::Failure;
-use operator_apim::{ApplyError, Deleted, Follow, Progress, Silent};
-use operator_core::apim::{self, AppliedRecord, Move, PlanError, PlanSummary, Published};
+use operator_apim::{Applier, ApplyError, Deleted, Follow, Progress, Silent};
+use operator_core::apim::{
+    self, AppliedRecord, Membership, Memberships, Move, PlanError, PlanSummary, Published,
+};
 use operator_core::class::ErrorClass;
-use operator_core::desired::Desired;
+use operator_core::desired::{Desired, DesiredApi};
 use operator_core::exposure::ExposureFacts;
 use operator_core::mark::OwnershipMark;
-use operator_core::names::InstanceName;
+use operator_core::names::{InstanceName, ProductId};
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
 use operator_core::validate::ValidatedApi;
@@ -17,6 +19,7 @@ use super::claim::Claim;
 use super::subject::Subject;
 use super::{Context, Error, Stages, input_hash, report};
 use crate::events::EventKind;
+use crate::instances::Connection;
 
 /// The state of a paused object's exposure.
 pub(super) fn paused_exposure(desired: &Desired) -> Step {
@@ -75,6 +78,17 @@ pub(super) fn place(desired: &Desired, claim: &Claim, stages: &Stages) -> Option
     (!known).then(|| published.instance.clone())
 }
 
+/// The instance that will have to be called once the exposure has an address;
+/// none where that is not what is missing.
+pub(super) fn awaits_address<'a>(
+    desired: &'a Desired,
+    stages: &Stages,
+) -> Option<&'a InstanceName> {
+    let ready = stages.exposure == Step::Done && stages.policy == Step::Done;
+    let missing = matches!(Published::of(desired), Err(PlanError::NoServiceUrl));
+    desired.instance.as_ref().filter(|_| ready && missing)
+}
+
 /// Brings API Management to the desired state.
 pub(super) async fn publish(
     ctx: &Context,
@@ -105,23 +119,14 @@ pub(super) async fn publish(
         return Ok(unavailable(ctx));
     };
     let input = input_hash(desired, validated.annotations().retry.as_deref());
-    let (provider, since) = &connection.provider;
-    ctx.memory.made(&subject.key, provider, *since);
+    note_made(ctx, subject, published, &connection);
     if let Some((_, failure)) = ctx.memory.waits(&subject.key, &input) {
         return Ok(failure);
     }
     let trace = uuid::Uuid::new_v4().to_string();
     let applier = connection.applier.with_correlation(&trace);
-    if let Some(record) = claim.record.as_ref().filter(|_| !claim.believed) {
-        match applier.confirm(desired, record).await {
-            Ok(record) => {
-                *claim = Claim {
-                    record: Some(record),
-                    believed: true,
-                }
-            }
-            Err(error) => return Ok(failed(&error)),
-        }
+    if let Err(error) = confirm(&applier, desired, claim).await {
+        return Ok(failed(&error));
     }
     let mandatory = validated.chain().mandatory_hash();
     if apim::reads(published, claim.record.as_ref()).is_none() {
@@ -129,7 +134,15 @@ pub(super) async fn publish(
             record.mandatory_hash = mandatory;
         }
         ctx.memory.confirm(&subject.key, claim.record.clone());
-        return Ok(leave(ctx, subject, claim).await);
+        ctx.named_values
+            .keep(&subject.key, instance, &desired.named_values);
+        return Ok(left(ctx, subject, desired, claim).await);
+    }
+    // Before the policy that names them.
+    let (client, values) = (applier.client(), &desired.named_values);
+    let named = &ctx.named_values;
+    if let Err(step) = named.ensure(&subject.key, instance, client, values).await {
+        return Ok(step);
     }
     // What is about to change is no longer known, should this process die now;
     // and who reads status sees the URL before the first call can arrive.
@@ -155,24 +168,24 @@ pub(super) async fn publish(
             ctx.drift
                 .wrote(&subject.key, std::mem::take(&mut done.etags), all);
             ctx.memory.confirm(&subject.key, Some(done.record.clone()));
-            let writes = done.writes.planned + done.writes.repairs;
-            if writes > 0 {
-                let note = describe(published, &done.record, &before, first);
-                ctx.events.publish(
-                    &subject.reference(),
-                    EventKind::Normal,
-                    "Synced",
-                    "Publish",
-                    &note,
+            if all > 0 {
+                synced(
+                    ctx,
+                    subject,
+                    &describe(published, &done.record, &before, first),
                 );
             }
             claim.record = Some(done.record);
             if let Some(path) = before_path {
                 freed(ctx, subject, &path, claim);
             }
-            Ok(leave(ctx, subject, claim).await)
+            Ok(left(ctx, subject, desired, claim).await)
         }
         Err(error) => {
+            if error.class() == ErrorClass::Waiting {
+                // Somebody may have deleted one.
+                ctx.named_values.doubt(instance, values);
+            }
             if let Some(record) = &error.record {
                 ctx.memory.confirm(&subject.key, Some(record.clone()));
                 claim.record = Some(record.clone());
@@ -185,6 +198,41 @@ pub(super) async fn publish(
             Ok(failed(&error))
         }
     }
+}
+
+/// What was made since the last attempt need not be waited for any longer.
+fn note_made(ctx: &Context, subject: &Subject, published: Published<'_>, connection: &Connection) {
+    let (provider, since) = &connection.provider;
+    ctx.memory.made(&subject.key, provider, *since);
+    for product in &published.api.products {
+        if let Some(since) = ctx.made.at(published.instance, product) {
+            let what = format!("product `{product}`");
+            ctx.memory.made(&subject.key, &what, since);
+        }
+    }
+}
+
+/// What somebody else could have written is believed as far as reads bear it
+/// out.
+async fn confirm(
+    applier: &Applier,
+    desired: &Desired,
+    claim: &mut Claim,
+) -> Result<(), ApplyError> {
+    if let Some(record) = claim.record.as_ref().filter(|_| !claim.believed) {
+        *claim = Claim {
+            record: Some(applier.confirm(desired, record).await?),
+            believed: true,
+        };
+    }
+    Ok(())
+}
+
+/// Tells of what was written.
+fn synced(ctx: &Context, subject: &Subject, note: &str) {
+    let object = subject.reference();
+    let events = &ctx.events;
+    events.publish(&object, EventKind::Normal, "Synced", "Publish", note);
 }
 
 /// Tells the log of each step, and status of an import that runs.
@@ -254,11 +302,18 @@ pub(super) async fn follow_mandatory(
     if let Some((_, failure)) = ctx.memory.waits(&subject.key, &input) {
         return Some(failure);
     }
+    let (named, values) = (&ctx.named_values, &desired.named_values);
+    let client = connection.applier.client();
+    let ensured = named.ensure(&subject.key, published.instance, client, values);
+    if let Err(step) = ensured.await {
+        return Some(step);
+    }
     // As if all but the policy were in place already.
     let api = published.api;
     let pretended = AppliedRecord {
-        spec_hash: Some(api.document.hash.clone()),
+        spec_hash: Some(api.document.hash),
         settings_hash: Some(apim::settings_hash(api)),
+        products: pretended_products(api),
         pending_import: None,
         ..record.clone()
     };
@@ -274,6 +329,7 @@ pub(super) async fn follow_mandatory(
         let now = AppliedRecord {
             spec_hash: record.spec_hash,
             settings_hash: record.settings_hash,
+            products: record.products,
             operations: record.operations,
             pending_import: record.pending_import,
             mandatory_hash: if step == Step::Done {
@@ -287,11 +343,10 @@ pub(super) async fn follow_mandatory(
         claim.record = Some(now);
     }
     if step == Step::Done {
-        ctx.events.publish(
-            &subject.reference(),
-            EventKind::Normal,
-            "Synced",
-            "Publish",
+        named.settled(&subject.key, published.instance, values);
+        synced(
+            ctx,
+            subject,
             "what the platform made mandatory has changed: the policy was replaced although the object is paused",
         );
         return None;
@@ -382,6 +437,17 @@ fn freed(ctx: &Context, subject: &Subject, path: &str, claim: &Claim) {
     }
 }
 
+/// Takes the API away from where it was before a move, and says which secrets
+/// of profiles it uses from now on.
+async fn left(ctx: &Context, subject: &Subject, desired: &Desired, claim: &mut Claim) -> Step {
+    let step = leave(ctx, subject, claim).await;
+    if let (Step::Done, Some(instance)) = (&step, &desired.instance) {
+        ctx.named_values
+            .settled(&subject.key, instance, &desired.named_values);
+    }
+    step
+}
+
 /// Takes the API away from where it was before a move, now that it is in place
 /// where it belongs. Until that has been done, the record names both.
 async fn leave(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
@@ -468,6 +534,7 @@ async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
             Err(error) => return failed(&error),
         }
     }
+    ctx.named_values.gone(&subject.key);
     ctx.memory.confirm(&subject.key, None);
     *claim = Claim::default();
     if let Some(path) = &record.path {
@@ -524,6 +591,27 @@ pub(super) fn failed(error: &ApplyError) -> Step {
     }
 }
 
+/// All products that are wanted, as if the API were in them.
+fn pretended_products(api: &DesiredApi) -> Memberships {
+    let known = |product: &ProductId| (product.clone(), Membership::Known);
+    api.products.iter().map(known).collect()
+}
+
+/// What changed in the products of an API, for people.
+fn products_changed(before: &Memberships, now: &Memberships) -> Vec<String> {
+    let listed = |these: &Memberships, those: &Memberships| {
+        let only = these.keys().filter(|product| !those.contains_key(*product));
+        only.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let entered = Some(listed(now, before)).filter(|all| !all.is_empty());
+    let left = Some(listed(before, now)).filter(|all| !all.is_empty());
+    entered
+        .map(|all| format!("put into product {all}"))
+        .into_iter()
+        .chain(left.map(|all| format!("taken out of product {all}")))
+        .collect()
+}
+
 /// What was done, for people.
 fn describe(
     published: Published<'_>,
@@ -553,6 +641,7 @@ fn describe(
     if now.settings_hash != before.settings_hash {
         changes.push("settings changed".to_owned());
     }
+    changes.extend(products_changed(&before.products, &now.products));
     if changes.is_empty() {
         changes.push("put right".to_owned());
     }

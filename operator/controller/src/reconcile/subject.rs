@@ -120,8 +120,8 @@ impl Subject {
         ObjectReference {
             api_version: Some(self.api_version.clone()),
             kind: Some(crate::crd::exposed_api::KIND.to_owned()),
-            namespace: Some(self.key.namespace.clone()),
-            name: Some(self.key.name.clone()),
+            namespace: Some(self.key.namespace.to_string()),
+            name: Some(self.key.name.to_string()),
             uid: Some(self.meta.uid.clone()),
             ..ObjectReference::default()
         }

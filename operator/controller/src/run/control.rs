@@ -6,14 +6,14 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::reflector::ObjectRef;
+use operator_core::names::ObjectKey;
 use tokio::sync::mpsc;
 
 use super::set_up::Ready;
 use super::stop::Stop;
-use crate::kept::{Kept, Kind, Objects};
+use crate::kept::Kept;
 use crate::leader::Leadership;
-use crate::reconcile::{error_policy, reconcile};
-use crate::slots::Slots;
+use crate::reconcile::{Context, error_policy, reconcile};
 use crate::watch::{ADDRESS, Trigger};
 
 /// Once the process is asked to stop, writes to Azure are begun for so long:
@@ -34,8 +34,7 @@ pub(super) async fn control(ready: Ready, leadership: &Leadership, stop: &Stop) 
         ..
     } = ready;
     let (objects, kind) = (context.objects.clone(), context.kind.clone());
-    let slots = context.slots.clone();
-    let triggered = triggered(pending, objects.clone(), kind.clone(), slots);
+    let triggered = triggered(pending, Arc::clone(&context));
     // The watch asks for reconciles as everything else does.
     let controller = Controller::for_stream_with(futures::stream::pending(), objects, kind)
         .with_config(
@@ -64,22 +63,19 @@ pub(super) async fn control(ready: Ready, leadership: &Leadership, stop: &Stop) 
     }
 }
 
-/// Triggers as references to objects that are there. One that stands in line
-/// for its instance is reconciled when its turn comes, and reports the address
-/// of its Ingress then: without a reconcile of its own for that.
+/// Triggers as references to objects that are there.
 fn triggered(
     pending: mpsc::UnboundedReceiver<Trigger>,
-    objects: Objects,
-    kind: Kind,
-    slots: Slots,
+    context: Arc<Context>,
 ) -> impl futures::Stream<Item = ObjectRef<Kept>> + Send {
     let pending = futures::stream::unfold(pending, async |mut pending| {
         let trigger = pending.recv().await?;
         Some((trigger, pending))
     });
     pending.flat_map(move |trigger| {
+        let (objects, kind) = (&context.objects, &context.kind);
         let references: Vec<_> = match trigger {
-            Trigger::One(key, ADDRESS) if slots.waits(&key) => Vec::new(),
+            Trigger::One(key, ADDRESS) if is_late(&context, &key) => Vec::new(),
             Trigger::One(key, _) => {
                 let reference = kind.reference(&key);
                 objects
@@ -96,4 +92,14 @@ fn triggered(
         };
         futures::stream::iter(references)
     })
+}
+
+/// Whether the address of an object's exposure is looked at later: one that
+/// stands in line for its instance is reconciled when its turn comes, and
+/// reports the address then, without a reconcile of its own for that.
+///
+/// A reconcile that runs is asked first: it may have looked for the address
+/// already, whoever called it, and what it leaves is known when it has ended.
+fn is_late(context: &Context, key: &ObjectKey) -> bool {
+    context.memory.addressed(key) || context.slots.waits(key)
 }

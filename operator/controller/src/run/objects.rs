@@ -193,6 +193,7 @@ impl Follower {
         }
         context.components.forget(key);
         context.uses.gone(key);
+        context.named_values.gone(key);
         context.memory.forget(key);
         context.drift.forget(key);
         context.events.forget(key);

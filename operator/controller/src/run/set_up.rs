@@ -22,15 +22,19 @@ use crate::config_maps::ConfigMaps;
 use crate::drift;
 use crate::events::Events;
 use crate::instances::{InstanceSettings, Instances};
-use crate::kept::Kind;
+use crate::kept::{Kept, Kind};
 use crate::leader::Leadership;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::plugins::{Plugins, instance_defaults};
+use crate::named_values::{self, NamedValues};
+use crate::plugins::{Plugins, Unusable, instance_defaults};
 use crate::policy_plugins::{self, PolicyPlugins};
+use crate::products::{self, Made};
+use crate::profiles::{self, Profiles};
 use crate::reconcile::Context;
 use crate::resource::{ExposedApis, ResourceError, StatusMode};
 use crate::seats::Seats;
+use crate::secrets::Secrets;
 use crate::shards::{Look, Shards};
 use crate::slots::Slots;
 use crate::uses::Uses;
@@ -72,6 +76,8 @@ impl Ready {
     pub(super) fn take_over(&mut self) {
         self.context.uses.listed();
         self.policy_plugins.take_over();
+        let profiles = Arc::clone(&self.context.profiles);
+        tokio::spawn(async move { profiles.tell_all().await });
         self.triggers.all("Leader");
         let objects = self.context.objects.clone();
         let users = move |name: &str| objects::published_in(&objects, name);
@@ -79,6 +85,7 @@ impl Ready {
             tokio::spawn(Arc::clone(&self.context.shards).watch_over(look));
             let instances = Arc::clone(&self.context.instances);
             tokio::spawn(instances.hold(Box::new(users), self.context.events.clone()));
+            products::start(&self.context);
         }
     }
 }
@@ -106,8 +113,7 @@ pub(crate) async fn set_up(
 
     let (triggers, pending) = Triggers::new(Arc::clone(&metrics));
     let world = Arc::new(World::default());
-    let uses = Arc::new(Uses::default());
-    let mut synced = watches::start(&client, &world, &triggers);
+    let mut synced = watches::start(&client, &world, &triggers, settings.pace);
     synced.push(config_maps.start(client.clone()));
     let (instances, instances_synced) = Instances::start(
         client.clone(),
@@ -117,68 +123,48 @@ pub(crate) async fn set_up(
         leadership.clone(),
     );
     synced.push(instances_synced);
-    let kind = Kind::new(exposed.resource().clone());
-    let writer = Writer::new(kind.clone());
-    let context = Arc::new(Context {
-        objects: writer.as_reader(),
-        kind,
-        events: Events::start(client.clone(), Arc::clone(&metrics), &settings.name),
-        client: client.clone(),
-        exposed,
-        world,
-        components: Components::start(
-            client.clone(),
-            triggers.clone(),
-            Arc::clone(&metrics),
-            settings.pace,
-        ),
-        instances,
-        plugins: Arc::clone(&plugins),
-        uses: Arc::clone(&uses),
-        paths: Arc::default(),
-        triggers: triggers.clone(),
-        fetcher: fetcher()?,
-        metrics: Arc::clone(&metrics),
-        memory: Memory::at(settings.pace),
-        drift: Arc::default(),
-        cluster,
-        leadership: leadership.clone(),
-        seats: Seats::default(),
-        slots: Slots::new(usize::from(settings.concurrency / SHARES), triggers.clone()),
-        pace: settings.pace,
-        shards: Arc::new(Shards::new(settings.shard.clone())),
-    });
-    let look = look_at_shards(&settings, &client, &metrics);
-    let drift = sweeps(&settings, &context, &triggers);
-    synced.push(objects::follow(&context, &triggers, writer));
-
-    for unusable in builtin.await? {
-        tracing::error!(
-            plugin = unusable.origin,
-            "a built-in plugin cannot be used: {}",
-            unusable.error
-        );
-    }
-    let (policy_plugins, policy_plugins_synced) = PolicyPlugins::start(policy_plugins::Parts {
+    let ground = Ground {
         client,
+        cluster,
+        triggers,
+        world,
+        uses: Arc::default(),
+        plugins,
+        instances,
+        leadership: leadership.clone(),
+        metrics,
+    };
+    let shared = ground.shared(&settings, &mut synced);
+    let writer = Writer::new(Kind::new(exposed.resource().clone()));
+    let context = ground.context(&settings, exposed, &writer, &shared)?;
+    let look = ground.look_at_shards(&settings);
+    let drift = sweeps(&settings, &context, &ground.triggers);
+    synced.push(objects::follow(&context, &ground.triggers, writer));
+
+    complain(builtin.await?);
+    let (policy_plugins, policy_plugins_synced) = PolicyPlugins::start(policy_plugins::Parts {
+        client: ground.client,
         namespace: settings.namespace,
         sources: sources(settings.cache_dir.as_deref())?,
-        plugins: Arc::clone(&plugins),
+        plugins: Arc::clone(&ground.plugins),
         config_maps,
-        uses,
-        triggers: triggers.clone(),
-        metrics,
-        leadership: leadership.clone(),
+        uses: ground.uses,
+        triggers: ground.triggers.clone(),
+        metrics: ground.metrics,
+        leadership: ground.leadership,
         pace: settings.pace,
         tells: look.is_some(),
     });
     synced.push(policy_plugins_synced);
+    let (plugins, triggers) = (ground.plugins, ground.triggers);
     let folder = settings
         .plugin_dir
         .map(|folder| load_folder(plugins, folder, triggers.clone()));
     if !all(synced, stop).await {
         return Ok(None);
     }
+    // Which namespaces they are in is known now.
+    shared.secrets.until_read().await;
     Ok(Some(Ready {
         drift: Some(drift),
         context,
@@ -189,6 +175,129 @@ pub(crate) async fn set_up(
         policy_plugins,
         look,
     }))
+}
+
+/// What all the rest is made of.
+struct Ground {
+    client: Client,
+    cluster: String,
+    triggers: Triggers,
+    world: Arc<World>,
+    uses: Arc<Uses>,
+    plugins: Arc<Plugins>,
+    instances: Arc<Instances>,
+    leadership: Leadership,
+    metrics: Arc<Metrics>,
+}
+
+/// What APIs share by naming it.
+struct Shared {
+    secrets: Arc<Secrets>,
+    profiles: Arc<Profiles>,
+    named_values: Arc<NamedValues>,
+}
+
+impl Ground {
+    /// Starts to follow profiles, and to look after their secrets.
+    fn shared(&self, settings: &Settings, synced: &mut Vec<Synced>) -> Shared {
+        let secrets = Secrets::new(self.client.clone(), &settings.namespace);
+        let (profiles, profiles_synced) = Profiles::start(profiles::Parts {
+            client: self.client.clone(),
+            plugins: Arc::clone(&self.plugins),
+            secrets: Arc::clone(&secrets),
+            world: Arc::clone(&self.world),
+            uses: Arc::clone(&self.uses),
+            triggers: self.triggers.clone(),
+            metrics: Arc::clone(&self.metrics),
+            leadership: self.leadership.clone(),
+            pace: settings.pace,
+            tells: settings.shard.is_main(),
+            writes_per_second: settings.limits.writes.per_second,
+        });
+        synced.extend(profiles_synced);
+        let named_values = NamedValues::start(named_values::Parts {
+            instances: Arc::clone(&self.instances),
+            secrets: Arc::clone(&secrets),
+            profiles: Arc::clone(&profiles),
+            uses: Arc::clone(&self.uses),
+            leadership: self.leadership.clone(),
+            cluster: self.cluster.clone(),
+            drift_interval: settings.drift_interval,
+            pace: settings.pace,
+        });
+        Shared {
+            secrets,
+            profiles,
+            named_values,
+        }
+    }
+
+    /// What reconciles work with.
+    fn context(
+        &self,
+        settings: &Settings,
+        exposed: ExposedApis,
+        writer: &Writer<Kept>,
+        shared: &Shared,
+    ) -> Result<Arc<Context>, RunError> {
+        let workers = usize::from(settings.concurrency / SHARES);
+        let metrics = || Arc::clone(&self.metrics);
+        Ok(Arc::new(Context {
+            objects: writer.as_reader(),
+            kind: Kind::new(exposed.resource().clone()),
+            events: Events::start(self.client.clone(), metrics(), &settings.name),
+            client: self.client.clone(),
+            exposed,
+            world: Arc::clone(&self.world),
+            components: Components::start(
+                self.client.clone(),
+                self.triggers.clone(),
+                metrics(),
+                settings.pace,
+            ),
+            instances: Arc::clone(&self.instances),
+            plugins: Arc::clone(&self.plugins),
+            profiles: Arc::clone(&shared.profiles),
+            named_values: Arc::clone(&shared.named_values),
+            uses: Arc::clone(&self.uses),
+            paths: Arc::default(),
+            triggers: self.triggers.clone(),
+            fetcher: fetcher()?,
+            metrics: metrics(),
+            memory: Memory::at(settings.pace),
+            drift: Arc::default(),
+            made: Made::default(),
+            cluster: self.cluster.clone(),
+            leadership: self.leadership.clone(),
+            seats: Seats::default(),
+            slots: Slots::new(workers, self.triggers.clone()),
+            pace: settings.pace,
+            shards: Arc::new(Shards::new(settings.shard.clone())),
+        }))
+    }
+
+    /// What looking after other shards needs, in the one that does.
+    fn look_at_shards(&self, settings: &Settings) -> Option<Look> {
+        let election = settings.election.as_ref();
+        settings.shard.is_main().then(|| Look {
+            client: self.client.clone(),
+            namespace: settings.namespace.clone(),
+            lease: election.map_or_else(|| LEASE.to_owned(), |election| election.lease.clone()),
+            metrics: Arc::clone(&self.metrics),
+            pace: settings.pace,
+        })
+    }
+}
+
+/// Says which built-in plugins cannot be used.
+fn complain(unusable: Vec<Unusable>) {
+    for unusable in unusable {
+        tracing::error!(
+            plugin = unusable.origin,
+            "a built-in plugin cannot be used: {}",
+            unusable.error
+        );
+    }
 }
 
 fn instance_settings(settings: &Settings, cluster: &str) -> Result<InstanceSettings, RunError> {
@@ -202,18 +311,6 @@ fn instance_settings(settings: &Settings, cluster: &str) -> Result<InstanceSetti
         own_credentials: settings.own_credentials,
         pace: settings.pace,
         tells: settings.shard.is_main(),
-    })
-}
-
-/// What looking after other shards needs, in the one that does.
-fn look_at_shards(settings: &Settings, client: &Client, metrics: &Arc<Metrics>) -> Option<Look> {
-    let election = settings.election.as_ref();
-    settings.shard.is_main().then(|| Look {
-        client: client.clone(),
-        namespace: settings.namespace.clone(),
-        lease: election.map_or_else(|| LEASE.to_owned(), |election| election.lease.clone()),
-        metrics: Arc::clone(metrics),
-        pace: settings.pace,
     })
 }
 

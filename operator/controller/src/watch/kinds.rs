@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, WatchParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::watcher;
-use operator_core::exposure::{GatewayFacts, KINDS, Listener, ObjectKind};
+use operator_core::exposure::{GatewayFacts, Listener, ObjectKind};
 use operator_core::names::ObjectKey;
+use operator_core::pace::Pace;
+use operator_core::protection;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{ADDRESS, Follow, MANAGED_BY, Synced, Triggers, Watched, key_of, run};
 use crate::world::{News, World};
 
-/// Between two looks for a kind, in a cluster without it.
+/// Between two looks for a kind, in a cluster without it or without the right
+/// to see it.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// How the API server calls a kind.
@@ -26,60 +29,122 @@ pub(crate) fn resource(kind: &ObjectKind) -> ApiResource {
 }
 
 /// Starts the watches.
-pub(super) fn start(client: &Client, world: &Arc<World>, triggers: &Triggers) -> Vec<Synced> {
+pub(super) fn start(
+    client: &Client,
+    world: &Arc<World>,
+    triggers: &Triggers,
+    pace: Pace,
+) -> Vec<Synced> {
     let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
     let ours = || watcher::Config::default().labels(&ours);
-    let mut synced: Vec<Synced> = KINDS
-        .into_iter()
+    let look = |optional| Look {
+        client: client.clone(),
+        world: Arc::clone(world),
+        triggers: triggers.clone(),
+        pause: pace.of(LOOK),
+        optional,
+    };
+    let mut synced: Vec<Synced> = protection::kinds()
         .map(|kind| {
             let objects = Objects(kind, Arc::clone(world), triggers.clone());
-            optionally(client, resource(kind), kind.comes_with, ours(), objects)
+            let look = look(kind.comes_with.is_some() || kind.role.is_some());
+            look.start(resource(kind), ours(), objects)
         })
         .collect();
     let gateways = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway");
-    synced.push(optionally(
-        client,
+    synced.push(look(true).start(
         ApiResource::from_gvk_with_plural(&gateways, "gateways"),
-        Some("the Gateway API"),
         watcher::Config::default(),
         Gateways(Arc::clone(world), triggers.clone()),
     ));
     synced
 }
 
-fn optionally<F: Follow<Kind = DynamicObject>>(
-    client: &Client,
-    resource: ApiResource,
-    comes_with: Option<&'static str>,
-    config: watcher::Config,
-    follower: F,
-) -> Synced {
-    let (done, synced) = watch::channel(false);
-    let client = client.clone();
-    tokio::spawn(async move {
-        let watched = Watched {
-            done,
-            optional: comes_with.is_some(),
+/// Looks for a kind until it can be followed, and again when it cannot any more.
+struct Look {
+    client: Client,
+    world: Arc<World>,
+    triggers: Triggers,
+    pause: Duration,
+    /// Whether not every cluster has the kind, or lets the operator see it.
+    optional: bool,
+}
+
+impl Look {
+    fn start<F: Follow<Kind = DynamicObject>>(
+        self,
+        resource: ApiResource,
+        config: watcher::Config,
+        follower: F,
+    ) -> Synced {
+        let (done, synced) = watch::channel(false);
+        tokio::spawn(async move {
+            let watched = Watched {
+                done,
+                optional: self.optional,
+            };
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+            let mut said: Option<Reach> = None;
+            loop {
+                let reach = self.reach(&resource, &api).await;
+                if said.as_ref() != Some(&reach) {
+                    self.tell(follower.kind(), &reach, said.is_some());
+                    said = Some(reach.clone());
+                }
+                if reach == Reach::Open {
+                    run(api.clone(), config.clone(), &watched, &follower).await;
+                }
+                for key in follower.known() {
+                    follower.gone(&key);
+                }
+                watched.done.send_replace(true);
+                tokio::time::sleep(self.pause).await;
+            }
+        });
+        Synced::new(synced)
+    }
+
+    fn tell(&self, kind: &'static str, reach: &Reach, later: bool) {
+        let refusal = match reach {
+            Reach::Denied(message) => Some(message.clone()),
+            Reach::Open | Reach::NotInstalled => None,
         };
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        let mut said = None;
-        loop {
-            let reach = reach(&client, &resource, &api, watched.optional).await;
-            if said.as_ref() != Some(&reach) {
-                tracing::info!(kind = follower.kind(), "{}", reach.sentence());
-                said = Some(reach.clone());
-            }
-            if reach == Reach::Open {
-                run(api.clone(), config.clone(), &watched, &follower).await;
-            }
-            for key in follower.known() {
-                follower.gone(&key);
-            }
-            watched.done.send_replace(true);
-            tokio::time::sleep(LOOK).await;
+        // What the API server said is told in the status of those who need it.
+        tracing::info!(kind, "{}", reach.sentence());
+        self.world.deny(kind, refusal);
+        if later {
+            // Whoever waited for the kind, or the right, goes on.
+            self.triggers.all(kind);
         }
-    });
-    Synced::new(synced)
+    }
+
+    /// Asked before a watch is started: a watch that is refused says so again
+    /// and again. What cannot be told, the watch tells.
+    async fn reach(&self, resource: &ApiResource, api: &Api<DynamicObject>) -> Reach {
+        if !self.optional {
+            return Reach::Open;
+        }
+        if !is_installed(&self.client, resource).await {
+            return Reach::NotInstalled;
+        }
+        let forbidden = |error: kube::Error| match error {
+            kube::Error::Api(status) if status.is_forbidden() => {
+                Some(Reach::Denied(status.message.clone()))
+            }
+            _ => None,
+        };
+        let listed = api.list_metadata(&ListParams::default().limit(1)).await;
+        let watched = async {
+            // Whether it may begin is all that is asked.
+            let shortly = WatchParams::default().timeout(1);
+            api.watch_metadata(&shortly, "0").await.map(drop)
+        };
+        let refused = match listed {
+            Err(error) => forbidden(error),
+            Ok(_) => watched.await.err().and_then(forbidden),
+        };
+        refused.unwrap_or(Reach::Open)
+    }
 }
 
 /// Whether this process can follow a kind.
@@ -87,7 +152,8 @@ fn optionally<F: Follow<Kind = DynamicObject>>(
 enum Reach {
     Open,
     NotInstalled,
-    Denied,
+    /// With what the API server said.
+    Denied(String),
 }
 
 impl Reach {
@@ -95,40 +161,25 @@ impl Reach {
         match self {
             Self::Open => "objects of this kind are followed",
             Self::NotInstalled => {
-                "this cluster does not have the kind, which only some exposures need"
+                "this cluster does not have the kind, which only some exposures and protections need"
             }
-            Self::Denied => {
-                "objects of this kind may not be read; exposures that need them take their part of \
+            Self::Denied(_) => {
+                "objects of this kind may not be read; exposures and protections that need them take their part of \
                  deploy/rbac-exposures.yaml"
             }
         }
     }
 }
 
-/// Asked before a watch is started: a watch that is refused says so again and
-/// again. What cannot be told, the watch tells.
-async fn reach(
-    client: &Client,
-    resource: &ApiResource,
-    api: &Api<DynamicObject>,
-    optional: bool,
-) -> Reach {
-    if !optional {
-        return Reach::Open;
-    }
-    if !is_installed(client, resource).await {
-        return Reach::NotInstalled;
-    }
-    match api.list_metadata(&ListParams::default().limit(1)).await {
-        Err(kube::Error::Api(status)) if status.is_forbidden() => Reach::Denied,
-        _ => Reach::Open,
-    }
-}
-
 /// Whether the cluster has a kind. Everybody may ask for that; where it cannot
 /// be told, it is assumed.
 pub(crate) async fn is_installed(client: &Client, resource: &ApiResource) -> bool {
-    match client.list_api_group_resources(&resource.api_version).await {
+    let listed = if resource.group.is_empty() {
+        client.list_core_api_resources(&resource.version).await
+    } else {
+        client.list_api_group_resources(&resource.api_version).await
+    };
+    match listed {
         Ok(list) => list
             .resources
             .iter()

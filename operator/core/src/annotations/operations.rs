@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::nearest::{did_you_mean, shown};
-use super::{object, path, plugin_list};
-use crate::names::PluginName;
+use super::{list, object, path, plugin_list};
+use crate::names::{PluginName, ProfileName};
 use crate::problem::Problem;
 
 const KEY: &str = "operation-plugins";
@@ -18,11 +18,22 @@ pub struct OperationPlugins {
     pub operation: String,
     /// The plugins, in order.
     pub plugins: Vec<PluginName>,
-    /// Their config: objects.
+    /// The profiles whose plugins come behind them, in order; a later one wins.
+    pub profiles: Vec<ProfileName>,
+    /// The plugins' config: objects.
     pub configs: BTreeMap<PluginName, Value>,
 }
 
-/// Reads `{<operationId>: {plugins: "a, b", config: {<name>: {…}}}}`.
+impl OperationPlugins {
+    /// Where a part of it stands; `rest` is a pointer below the operation.
+    #[must_use]
+    pub fn path(&self, rest: &str) -> String {
+        let operation = crate::config::escape(&self.operation);
+        format!("{} /{operation}{rest}", path(KEY))
+    }
+}
+
+/// Reads `{<operationId>: {plugins: "a, b", profiles: "c, d", config: {<name>: {…}}}}`.
 pub(super) fn read(text: &str) -> (Vec<OperationPlugins>, Vec<Problem>) {
     let map = match object(text) {
         Ok(Value::Object(map)) => map,
@@ -48,6 +59,7 @@ fn one(operation: &str, entry: Value, problems: &mut Vec<Problem>) -> Option<Ope
         return None;
     };
     let mut plugins = Vec::new();
+    let mut profiles = Vec::new();
     let mut configs = BTreeMap::new();
     for (field, value) in entry {
         match (field.as_str(), value) {
@@ -59,8 +71,16 @@ fn one(operation: &str, entry: Value, problems: &mut Vec<Problem>) -> Option<Ope
                         .map(|m| Problem::new(pointer("/plugins"), m)),
                 ),
             },
-            ("plugins", _) => problems.push(Problem::new(
-                pointer("/plugins"),
+            ("profiles", Value::String(text)) => match list(text.trim(), ProfileName::parse) {
+                Ok(named) => profiles = named,
+                Err(messages) => problems.extend(
+                    messages
+                        .into_iter()
+                        .map(|m| Problem::new(pointer("/profiles"), m)),
+                ),
+            },
+            (field @ ("plugins" | "profiles"), _) => problems.push(Problem::new(
+                pointer(&format!("/{field}")),
                 "expected a text with names separated by commas",
             )),
             ("config", Value::Object(map)) => {
@@ -83,9 +103,9 @@ fn one(operation: &str, entry: Value, problems: &mut Vec<Problem>) -> Option<Ope
             (other, _) => problems.push(Problem::new(
                 pointer(""),
                 format!(
-                    "holds `{}`; the fields are `plugins` and `config`{}",
+                    "holds `{}`; the fields are `plugins`, `profiles` and `config`{}",
                     shown(other),
-                    did_you_mean(other, ["plugins", "config"])
+                    did_you_mean(other, ["plugins", "profiles", "config"])
                 ),
             )),
         }
@@ -103,6 +123,7 @@ fn one(operation: &str, entry: Value, problems: &mut Vec<Problem>) -> Option<Ope
     (problems.len() == before).then(|| OperationPlugins {
         operation: operation.to_owned(),
         plugins,
+        profiles,
         configs,
     })
 }

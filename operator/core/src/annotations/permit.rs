@@ -6,37 +6,41 @@ use crate::instance::pattern::{any_matches, display};
 use crate::names::ObjectKey;
 use crate::problem::Problem;
 
+/// Whether the instance lets owners set an annotation, or the field of the spec
+/// that means the same; if not, what to say.
+pub(crate) fn refused(instance: &Instance, annotation: &str) -> Option<String> {
+    // The operator's own note to itself.
+    if annotation == "applied" || any_matches(&instance.owner_may, annotation) {
+        return None;
+    }
+    Some(format!(
+        "instance `{}` does not let API owners set `{annotation}`; it lets them set {}. Remove it, or ask the \
+         platform team to add it to `ownerMay`",
+        instance.name,
+        display(&instance.owner_may)
+    ))
+}
+
 impl Annotations {
     /// Every annotation that the instance does not let owners set, or not to
     /// this value.
     #[must_use]
     pub fn forbidden(&self, key: &ObjectKey, instance: &Instance) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let allowed = |annotation: &str| {
-            // The operator's own note to itself.
-            annotation == "applied" || any_matches(&instance.owner_may, annotation)
-        };
-        let refused = |annotation: &str| {
-            format!(
-                "instance `{}` does not let API owners set `{annotation}`; it lets them set {}. Remove the \
-                 annotation, or ask the platform team to add it to `ownerMay`",
-                instance.name,
-                display(&instance.owner_may)
-            )
-        };
-        for annotation in self.keys.iter().filter(|k| !allowed(k)) {
-            problems.push(Problem::new(path(annotation), refused(annotation)));
+        for annotation in &self.keys {
+            if let Some(message) = refused(instance, annotation) {
+                problems.push(Problem::new(path(annotation), message));
+            }
         }
         for operation in &self.operation_plugins {
+            let profiles = (!operation.profiles.is_empty()).then_some("profiles");
+            if let Some(message) = profiles.and_then(|key| refused(instance, key)) {
+                problems.push(Problem::new(operation.path("/profiles"), message));
+            }
             for name in operation.configs.keys() {
-                let annotation = format!("plugin.{name}");
-                if !allowed(&annotation) {
-                    let at = format!(
-                        "{} /{}/config/{name}",
-                        path("operation-plugins"),
-                        crate::config::escape(&operation.operation)
-                    );
-                    problems.push(Problem::new(at, refused(&annotation)));
+                if let Some(message) = refused(instance, &format!("plugin.{name}")) {
+                    let at = operation.path(&format!("/config/{name}"));
+                    problems.push(Problem::new(at, message));
                 }
             }
         }

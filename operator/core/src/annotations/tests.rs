@@ -137,15 +137,48 @@ fn adoption_and_drift_are_one_of_three_words() {
 }
 
 #[test]
+fn products_are_ids_of_which_each_stands_once() {
+    let names = |text: &str| {
+        let read = good("products", text).products;
+        let all: Vec<String> = read.iter().map(ToString::to_string).collect();
+        all.join(" ")
+    };
+    assert_eq!(names("gold, shop.Silver"), "gold shop.Silver");
+    assert_eq!(names(""), "");
+    assert_eq!(
+        problem("products", "gold, Gold"),
+        "products]: lists product `Gold` twice; remove one of the two"
+    );
+    assert_eq!(
+        problem("products", "gold,"),
+        "products]: holds an empty name; remove the comma that is too many"
+    );
+    assert_eq!(
+        problem("products", "go/ld"),
+        "products]: `go/ld` is not the id of a product: 1 to 256 letters, digits, `.`, `_` and `-`"
+    );
+}
+
+#[test]
+fn profiles_are_a_list_of_names_each_at_most_once() {
+    let names = good("profiles", "gold, partner-jwt").profiles;
+    let names: Vec<&str> = names.iter().map(ProfileName::as_str).collect();
+    assert_eq!(names, ["gold", "partner-jwt"]);
+    assert!(good("profiles", " ").profiles.is_empty());
+    assert_eq!(
+        problem("profiles", "gold, gold"),
+        "profiles]: lists `gold` twice; remove one of the two"
+    );
+    assert!(problem("profiles", "Gold").contains("is not a profile name"));
+}
+
+#[test]
 fn reserved_keys_are_refused() {
     for key in [
-        "products",
-        "profiles",
         "routes",
         "version-set",
         "version",
         "rollback",
-        "operations",
         "specification-from",
     ] {
         assert_eq!(
@@ -241,7 +274,8 @@ fn ingress_annotations_are_a_map_of_texts() {
 fn operation_plugins_name_plugins_and_config() {
     let read = good(
         "operation-plugins",
-        "listItems: {plugins: 'throttle, headers', config: {throttle: {calls: 5}}}\ndeleteItem: {plugins: guard}",
+        "listItems: {plugins: 'throttle, headers', config: {throttle: {calls: 5}}}\n\
+         deleteItem: {plugins: guard, profiles: 'gold, partner'}",
     );
     let [list, delete] = &read.operation_plugins[..] else {
         panic!("{read:?}")
@@ -253,6 +287,9 @@ fn operation_plugins_name_plugins_and_config() {
         BTreeMap::from([(PluginName::parse("throttle").unwrap(), json!({"calls": 5}))])
     );
     assert_eq!(names(&delete.plugins), ["guard"]);
+    let profiles: Vec<_> = delete.profiles.iter().map(ProfileName::as_str).collect();
+    assert_eq!(profiles, ["gold", "partner"]);
+    assert_eq!(read.profile_names().len(), 2);
 }
 
 #[test]
@@ -269,8 +306,8 @@ fn operation_plugins_are_as_strict_as_the_others() {
         ),
         (
             "a/b: {plugin: throttle}",
-            "operation-plugins] /a~1b: holds `plugin`; the fields are `plugins` and `config`; did you mean \
-             `plugins`?",
+            "operation-plugins] /a~1b: holds `plugin`; the fields are `plugins`, `profiles` and `config`; did \
+             you mean `plugins`?",
         ),
         (
             "a: [x]",
@@ -279,6 +316,14 @@ fn operation_plugins_are_as_strict_as_the_others() {
         (
             "a: {plugins: [x]}",
             "operation-plugins] /a/plugins: expected a text with names separated by commas",
+        ),
+        (
+            "a: {profiles: [x]}",
+            "operation-plugins] /a/profiles: expected a text with names separated by commas",
+        ),
+        (
+            "a: {profiles: 'x, x'}",
+            "operation-plugins] /a/profiles: lists `x` twice; remove one of the two",
         ),
         (
             "a: {plugins: x, config: {x: 5}}",
@@ -331,7 +376,7 @@ fn each_forbidden_annotation_is_an_error_that_names_the_instance() {
             [format!(
                 "metadata.annotations[apim.oda.tmforum.org/{key}]: instance `eu` does not let API owners set \
                  `{key}`; it lets them set `plugins`, `plugin.*`, `operation-plugins`, `deletion-policy`, \
-                 `paused`, `retry`, `ingress-tls-secret`. Remove the annotation, or ask the platform team to add \
+                 `paused`, `retry`, `ingress-tls-secret`. Remove it, or ask the platform team to add \
                  it to `ownerMay`"
             )]
         );
@@ -345,7 +390,7 @@ fn an_empty_list_forbids_everything_but_the_operators_own_note() {
         forbidden(&[("paused", "true"), ("applied", "x")], &none),
         [
             "metadata.annotations[apim.oda.tmforum.org/paused]: instance `eu` does not let API owners set \
-             `paused`; it lets them set none. Remove the annotation, or ask the platform team to add it to \
+             `paused`; it lets them set none. Remove it, or ask the platform team to add it to \
              `ownerMay`"
         ]
     );
@@ -361,8 +406,24 @@ fn config_for_an_operation_needs_the_right_to_config_for_the_api() {
         ),
         [
             "metadata.annotations[apim.oda.tmforum.org/operation-plugins] /a/config/guard: instance `eu` does not \
-             let API owners set `plugin.guard`; it lets them set `operation-plugins`, `plugin.headers`. Remove the \
-             annotation, or ask the platform team to add it to `ownerMay`"
+             let API owners set `plugin.guard`; it lets them set `operation-plugins`, `plugin.headers`. Remove \
+             it, or ask the platform team to add it to `ownerMay`"
+        ]
+    );
+}
+
+#[test]
+fn profiles_for_an_operation_need_the_right_to_profiles_for_the_api() {
+    let text = "a: {profiles: gold}";
+    assert_eq!(
+        forbidden(
+            &[("operation-plugins", text)],
+            &json!({"ownerMay": ["operation-plugins"]})
+        ),
+        [
+            "metadata.annotations[apim.oda.tmforum.org/operation-plugins] /a/profiles: instance `eu` does not let \
+             API owners set `profiles`; it lets them set `operation-plugins`. Remove it, or ask the \
+             platform team to add it to `ownerMay`"
         ]
     );
 }

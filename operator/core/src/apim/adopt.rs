@@ -107,6 +107,11 @@ pub(super) fn mismatches(
         }
         None => out.push("its operations, since API Management fetches the document itself".into()),
     }
+    let outside = api
+        .products
+        .iter()
+        .filter(|product| observed.products.get(*product) != Some(&true));
+    out.extend(outside.map(|product| format!("product `{product}`, in which it is not")));
     let own: BTreeSet<&String> = observed
         .operation_policies
         .iter()

@@ -9,7 +9,7 @@ use super::compare::difference;
 use super::observed::{Observed, ObservedApi, ObservedOperation, Reading};
 use super::plan::{Published, Step};
 use crate::desired::{DesiredApi, Operation, Origins};
-use crate::names::ApiId;
+use crate::names::{ApiId, ProductId};
 use crate::policy::{Format, PolicyDocument, canonical, parse};
 
 /// One write to Azure Resource Manager.
@@ -36,6 +36,8 @@ impl Step {
             Self::PutPolicy { .. } => ("PUT", format!("apis/{id}/policies/policy")),
             Self::PutOperationPolicy { operation: of } => ("PUT", operation(of)),
             Self::DeleteOperationPolicy { operation: of } => ("DELETE", operation(of)),
+            Self::EnterProduct { product } => ("PUT", format!("products/{product}/apis/{id}")),
+            Self::LeaveProduct { product } => ("DELETE", format!("products/{product}/apis/{id}")),
             Self::TakeOver | Self::PatchSettings(_) => ("PATCH", format!("apis/{id}")),
             Self::ReadBack => return None,
         };
@@ -60,6 +62,19 @@ pub struct Changes {
     /// Policy documents.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<DocumentChange>,
+    /// The products that it is put in or taken out of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub products: Vec<ProductChange>,
+}
+
+/// A product that an API is put in or taken out of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductChange {
+    /// Its id.
+    pub product: ProductId,
+    /// Whether the API will be in it.
+    pub holds: bool,
 }
 
 impl Changes {
@@ -76,6 +91,7 @@ impl Changes {
                 .iter()
                 .map(|document| document.changes.len().max(1))
                 .sum::<usize>()
+            + self.products.len()
     }
 
     /// The changes in one line, for a status.
@@ -103,6 +119,14 @@ impl Changes {
                 None => format!("policy ({differences})"),
                 Some(id) => format!("policy of operation {id} ({differences})"),
             });
+        }
+        if !self.products.is_empty() {
+            let change = |change: &ProductChange| {
+                let sign = if change.holds { '+' } else { '-' };
+                format!("{sign}{}", change.product)
+            };
+            let all: Vec<String> = self.products.iter().map(change).collect();
+            parts.push(format!("products {}", all.join(", ")));
         }
         parts.join("; ")
     }
@@ -234,7 +258,20 @@ pub fn changes(published: Published<'_>, observed: &Observed, steps: &[Step]) ->
         },
         operations: imports.then(|| operations(api, observed)),
         policies: documents.into_values().collect(),
+        products: steps.iter().filter_map(product_change).collect(),
     }
+}
+
+fn product_change(step: &Step) -> Option<ProductChange> {
+    let (product, holds) = match step {
+        Step::EnterProduct { product } => (product, true),
+        Step::LeaveProduct { product } => (product, false),
+        _ => return None,
+    };
+    Some(ProductChange {
+        product: product.clone(),
+        holds,
+    })
 }
 
 /// The differences between two policy documents. One that cannot be read as a

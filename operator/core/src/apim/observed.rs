@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::desired::ApiSettings;
+use crate::names::ProductId;
 
 /// The result of one read, or that it was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,6 +43,8 @@ pub struct Observed {
     pub operations: Reading<Vec<ObservedOperation>>,
     /// The policy documents of single operations, of those that were read.
     pub operation_policies: BTreeMap<String, Reading<ObservedPolicy>>,
+    /// Whether products hold it, of those that were asked.
+    pub products: BTreeMap<ProductId, bool>,
     /// The other APIs that hold the desired path; read where it is about to be
     /// taken.
     pub rivals: Vec<Rival>,

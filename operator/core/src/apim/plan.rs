@@ -1,15 +1,16 @@
 //! From what is there to what is desired: the list of steps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::adopt::{Standing, mismatches, standing, takes_path};
 use super::compare::{SettingsPatch, difference, same_document};
 use super::guard::{GuardError, guarded};
 use super::observed::{Observed, ObservedApi, ObservedOperation, Reading};
+use super::products;
 use super::record::{AppliedRecord, note_read_back, settings_hash};
 use crate::desired::{Desired, DesiredApi, DesiredPolicy, PolicyText};
 use crate::mark::OwnershipMark;
-use crate::names::InstanceName;
+use crate::names::{InstanceName, ProductId};
 
 /// One step. Each is one ARM write, but for [`Step::ReadBack`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,17 @@ pub enum Step {
         /// Its id.
         operation: String,
     },
+    /// The API is put into a product: from then on a key for the product opens
+    /// it.
+    EnterProduct {
+        /// Its id.
+        product: ProductId,
+    },
+    /// The API is taken out of a product.
+    LeaveProduct {
+        /// Its id.
+        product: ProductId,
+    },
     /// The OpenAPI document, together with all settings.
     Import,
     /// The API is read, since an import can reset settings; [`repair`] says
@@ -65,6 +77,8 @@ impl Step {
             Self::DeleteOperationPolicy { operation } => {
                 format!("delete the policy of operation {operation}")
             }
+            Self::EnterProduct { product } => format!("put the API into product {product}"),
+            Self::LeaveProduct { product } => format!("take the API out of product {product}"),
             Self::Import => "import the OpenAPI document".into(),
             Self::ReadBack => "read the API after the import".into(),
             Self::PatchSettings(patch) => format!("patch {}", patch.fields().join(", ")),
@@ -148,7 +162,7 @@ pub fn plan(
     let Published { api, policy, .. } = published;
     let Some(found) = &observed.api else {
         free_path(api, observed)?;
-        return create(policy);
+        return create(api, policy);
     };
     let standing = standing(api, found)?;
     if takes_path(api, Some(found)) {
@@ -272,7 +286,7 @@ pub fn repair(
     Some(difference(api, found)).filter(|patch| !patch.is_empty())
 }
 
-fn create(policy: &DesiredPolicy) -> Result<Vec<Step>, PlanError> {
+fn create(api: &DesiredApi, policy: &DesiredPolicy) -> Result<Vec<Step>, PlanError> {
     let guard: BTreeSet<String> = policy.operations.keys().cloned().collect();
     // Made now, so that a document that cannot be guarded fails before the
     // first write.
@@ -284,6 +298,12 @@ fn create(policy: &DesiredPolicy) -> Result<Vec<Step>, PlanError> {
         },
     ];
     steps.extend(import_and_unguard(&guard));
+    // Last: a key for a product opens what is protected already.
+    steps.extend(products::steps(
+        &products::Memberships::new(),
+        &api.products,
+        &BTreeMap::new(),
+    ));
     Ok(steps)
 }
 
@@ -312,11 +332,17 @@ struct Update<'a> {
 
 impl Update<'_> {
     fn steps(&self) -> Result<Vec<Step>, PlanError> {
-        if self.record.spec_hash.as_ref() == Some(&self.api.document.hash) {
-            Ok(self.without_import())
+        let mut steps = if self.record.spec_hash.as_ref() == Some(&self.api.document.hash) {
+            self.without_import()
         } else {
-            self.with_import()
-        }
+            self.with_import()?
+        };
+        steps.extend(products::steps(
+            &self.record.products,
+            &self.api.products,
+            &self.observed.products,
+        ));
+        Ok(steps)
     }
 
     /// The order makes protection move without a gap: what is added comes

@@ -9,8 +9,9 @@ use super::compare::{difference, same_document};
 use super::observed::{Observed, ObservedApi, Reading};
 use super::pending::PendingImport;
 use super::plan::{Published, Step};
+use super::products::{self, Membership, Memberships};
 use crate::desired::{DesiredApi, DesiredPolicy};
-use crate::names::{ApiId, ContentHash, InstanceName};
+use crate::names::{ApiId, ContentHash, InstanceName, ProductId};
 
 /// What is known to be in place in API Management for one object.
 ///
@@ -46,6 +47,9 @@ pub struct AppliedRecord {
     /// How many operations the import made, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operations: Option<u32>,
+    /// The products that the operator put the API in, or may have.
+    #[serde(default, skip_serializing_if = "Memberships::is_empty")]
+    pub products: Memberships,
     /// A hash of what the mandatory plugins were called with; absent where
     /// there are none. Not a part of what is in place, but why: a paused
     /// object follows it.
@@ -99,6 +103,7 @@ impl AppliedRecord {
             policy_hash: None,
             operation_policies: None,
             operations: None,
+            products: Memberships::new(),
             mandatory_hash: None,
             leaving: Vec::new(),
             pending_import: None,
@@ -169,6 +174,7 @@ impl AppliedRecord {
             && self.settings_hash.as_ref() == Some(&settings_hash(api))
             && self.policy_hash.as_ref() == Some(&policy.api.hash)
             && self.operation_policies.as_ref() == Some(&operation_hashes(policy))
+            && products::covered(&self.products, &api.products)
     }
 
     /// Corrects the record by what was read: reads count more than memory.
@@ -183,12 +189,13 @@ impl AppliedRecord {
         if self.settings_hash.is_none() && difference(api, found).is_empty() {
             self.settings_hash = Some(settings_hash(api));
         }
+        products::learn(&mut self.products, &api.products, &observed.products);
         match &observed.policy {
             Reading::NotRead => {}
             Reading::Absent => self.policy_hash = None,
             Reading::Found(there) => {
                 self.policy_hash =
-                    same_document(&there.text, &policy.api.text).then(|| policy.api.hash.clone());
+                    same_document(&there.text, &policy.api.text).then_some(policy.api.hash);
             }
         }
     }
@@ -205,6 +212,7 @@ impl AppliedRecord {
         self.policy_hash = self.policy_hash.filter(|hash| *hash == policy.api.hash);
         let wanted = operation_hashes(policy);
         self.operation_policies = self.operation_policies.filter(|known| *known == wanted);
+        products::certain(&mut self.products, &api.products);
         self
     }
 
@@ -236,6 +244,9 @@ impl AppliedRecord {
                     known.remove(operation);
                 }
             }
+            Step::EnterProduct { product } | Step::LeaveProduct { product } => {
+                self.products.insert(product.clone(), Membership::Begun);
+            }
             Step::TakeOver | Step::ReadBack => {}
         }
     }
@@ -249,7 +260,7 @@ impl AppliedRecord {
                 self.operation_policies = Some(BTreeMap::new());
             }
             Step::PutPolicy { guard } if guard.is_empty() => {
-                self.policy_hash = Some(policy.api.hash.clone());
+                self.policy_hash = Some(policy.api.hash);
             }
             // A guarded document is a state on the way, not one to remember;
             // a deleted one was forgotten before.
@@ -257,8 +268,14 @@ impl AppliedRecord {
             | Step::ReadBack
             | Step::TakeOver
             | Step::DeleteOperationPolicy { .. } => {}
+            Step::EnterProduct { product } => {
+                self.products.insert(product.clone(), Membership::Known);
+            }
+            Step::LeaveProduct { product } => {
+                self.products.remove(product);
+            }
             Step::Import => {
-                self.spec_hash = Some(api.document.hash.clone());
+                self.spec_hash = Some(api.document.hash);
                 self.path = Some(api.settings.path.clone());
                 let made = api.document.operations.as_deref();
                 self.operations = made.and_then(|made| u32::try_from(made.len()).ok());
@@ -272,7 +289,7 @@ impl AppliedRecord {
                     &mut self.operation_policies,
                     policy.operations.get(operation),
                 ) {
-                    known.insert(operation.clone(), text.hash.clone());
+                    known.insert(operation.clone(), text.hash);
                 }
             }
         }
@@ -280,11 +297,12 @@ impl AppliedRecord {
 
     /// Adds what is so when every step of a plan has been carried out.
     pub fn complete(&mut self, api: &DesiredApi, policy: &DesiredPolicy) {
-        self.spec_hash = Some(api.document.hash.clone());
+        self.spec_hash = Some(api.document.hash);
         self.settings_hash = Some(settings_hash(api));
         self.path = Some(api.settings.path.clone());
-        self.policy_hash = Some(policy.api.hash.clone());
+        self.policy_hash = Some(policy.api.hash);
         self.operation_policies = Some(operation_hashes(policy));
+        self.products = products::all(&api.products);
         self.pending_import = None;
         if let Some(made) = &api.document.operations {
             self.operations = u32::try_from(made.len()).ok();
@@ -303,7 +321,7 @@ fn operation_hashes(policy: &DesiredPolicy) -> BTreeMap<String, ContentHash> {
     policy
         .operations
         .iter()
-        .map(|(id, text)| (id.clone(), text.hash.clone()))
+        .map(|(id, text)| (id.clone(), text.hash))
         .collect()
 }
 
@@ -328,6 +346,8 @@ pub struct Reads {
     pub operations: bool,
     /// Policy documents of operations.
     pub operation_policies: OperationPolicyReads,
+    /// Whether these products hold the API.
+    pub products: BTreeSet<ProductId>,
 }
 
 /// What has to be read; none when the record says that all is in place.
@@ -340,11 +360,13 @@ pub fn reads(published: Published<'_>, applied: Option<&AppliedRecord>) -> Optio
     }
     let import = record.spec_hash.as_ref() != Some(&api.document.hash);
     let own = !policy.operations.is_empty();
+    let products = products::unknown(&record.products, &api.products);
     let Some(known) = &record.operation_policies else {
         return Some(Reads {
             policy: true,
             operations: true,
             operation_policies: OperationPolicyReads::Every,
+            products,
         });
     };
     let changed = changed_operations(known, policy);
@@ -352,6 +374,7 @@ pub fn reads(published: Published<'_>, applied: Option<&AppliedRecord>) -> Optio
         policy: record.policy_hash.as_ref() != Some(&policy.api.hash) || (import && own),
         operations: import && (own || !known.is_empty()),
         operation_policies: OperationPolicyReads::Listed(changed),
+        products,
     })
 }
 
@@ -372,7 +395,8 @@ fn changed_operations(
 /// What has to be read before a record is believed that somebody else could
 /// have written.
 #[must_use]
-pub fn confirmation(policy: &DesiredPolicy, claimed: &AppliedRecord) -> Reads {
+pub fn confirmation(published: Published<'_>, claimed: &AppliedRecord) -> Reads {
+    let Published { api, policy, .. } = published;
     let operations = claimed
         .operation_policies
         .iter()
@@ -384,6 +408,12 @@ pub fn confirmation(policy: &DesiredPolicy, claimed: &AppliedRecord) -> Reads {
         policy: true,
         operations: true,
         operation_policies: OperationPolicyReads::Listed(operations),
+        products: claimed
+            .products
+            .keys()
+            .chain(&api.products)
+            .cloned()
+            .collect(),
     }
 }
 
@@ -419,8 +449,10 @@ pub fn confirmed(
     if let Some(document) = observed.policy.found()
         && same_document(&document.text, &policy.api.text)
     {
-        record.policy_hash = Some(policy.api.hash.clone());
+        record.policy_hash = Some(policy.api.hash);
     }
+    record.products.clone_from(&claimed.products);
+    products::learn(&mut record.products, &api.products, &observed.products);
     record.operation_policies = claimed.operation_policies.as_ref().map(|known| {
         known
             .iter()
@@ -440,7 +472,7 @@ pub fn confirmed(
                     (_, None) => false,
                 }
             })
-            .map(|(id, hash)| (id.clone(), hash.clone()))
+            .map(|(id, hash)| (id.clone(), *hash))
             .collect()
     });
     if has_operations_of(api, observed) && claimed.spec_hash.as_ref() == Some(&api.document.hash) {

@@ -1,6 +1,6 @@
 //! Which candidates run, and their config.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use crate::names::PluginName;
 use crate::policy::{Diagnostic, Severity};
 use crate::policy_plugin::Governance;
 use crate::problem::Problem;
+use crate::profile::{self, NamedSecret};
 use crate::status::reasons::Reason;
 use crate::validate::Finding;
 
@@ -85,7 +86,8 @@ impl Plan {
                 &mut findings,
             );
             let governance = candidate.governance.as_deref();
-            if let Some(config) = valid(&candidate.plugin, governance, &layers, &mut findings) {
+            let valid = self.valid(&candidate.plugin, governance, &layers, &mut findings);
+            if let Some((config, secrets)) = valid {
                 chain.api.push(ChainedPlugin {
                     plugin: candidate.plugin.clone(),
                     mandatory: candidate.mandatory,
@@ -95,6 +97,7 @@ impl Plan {
                     position,
                     config,
                     layers,
+                    secrets,
                     operation: None,
                 });
             }
@@ -102,7 +105,75 @@ impl Plan {
         for planned in &self.operations {
             self.decide_operation(planned, operations, &mut chain, &mut findings);
         }
+        let used = |secret: &&NamedSecret| chain.iter().any(|p| p.secrets.contains(&secret.id));
+        chain.secrets = self.secrets.iter().filter(used).cloned().collect();
         (chain, findings)
+    }
+
+    /// The merged config, if it is valid by the plugin's schema and holds nothing
+    /// that the platform must grant, and the secrets of profiles in it.
+    fn valid(
+        &self,
+        plugin: &PluginInfo,
+        governance: Option<&Governance>,
+        layers: &Layers,
+        findings: &mut Vec<Finding>,
+    ) -> Option<(Value, BTreeSet<String>)> {
+        let config = layers.merged();
+        let before = findings.len();
+        let violations = plugin.schema.violations(&config);
+        findings.extend(violations.into_iter().map(|violation| {
+            Finding::invalid(
+                config_reason(layers.origin(&violation.pointer)),
+                layers.problem(&violation.pointer, violation.message),
+            )
+        }));
+        let forbidden = documents::forbidden_templates(plugin, governance, &config, layers);
+        findings.extend(
+            forbidden
+                .into_iter()
+                .map(|(origin, problem)| Finding::invalid(config_reason(&origin), problem)),
+        );
+        let secrets = self.secrets_of(&config, layers, findings);
+        (findings.len() == before).then_some((config, secrets))
+    }
+
+    /// The secrets of profiles that a config names. Only the profile itself may
+    /// do so: whoever may use a secret where the platform put it could send it
+    /// anywhere else from there.
+    fn secrets_of(
+        &self,
+        config: &Value,
+        layers: &Layers,
+        findings: &mut Vec<Finding>,
+    ) -> BTreeSet<String> {
+        let ids = |text: &str| {
+            let mut secrets = self.secrets.iter();
+            let found = secrets.find(|secret| secret.id == text)?;
+            Some(found.id.as_str())
+        };
+        let mut used = BTreeSet::new();
+        for (pointer, id) in profile::texts(config, &ids) {
+            let Some(secret) = self.secrets.iter().find(|secret| secret.id == id) else {
+                continue;
+            };
+            let by_profile = Origin::Profile(secret.profile.clone());
+            if *layers.origin(&pointer) == by_profile {
+                used.insert(id.to_owned());
+            } else {
+                findings.push(Finding::invalid(
+                    Reason::Forbidden,
+                    layers.problem(
+                        &pointer,
+                        format!(
+                            "`{id}` is a secret of {}, which alone may name it; take it out",
+                            secret.profile
+                        ),
+                    ),
+                ));
+            }
+        }
+        used
     }
 
     fn decide_operation(
@@ -135,7 +206,7 @@ impl Plan {
                 findings,
             );
             let governance = planned_plugin.governance.as_deref();
-            if let Some(config) = valid(plugin, governance, &layers, findings) {
+            if let Some((config, secrets)) = self.valid(plugin, governance, &layers, findings) {
                 chain.operations.push(ChainedPlugin {
                     plugin: plugin.clone(),
                     mandatory: planned_plugin.mandatory,
@@ -145,6 +216,7 @@ impl Plan {
                     position,
                     config,
                     layers,
+                    secrets,
                     operation: Some(id.clone()),
                 });
             }
@@ -258,10 +330,16 @@ fn verdict(candidate: &Candidate, enabled: Option<bool>) -> Verdict {
                  switches it on; do that, or list it in the annotation `plugins`"
             ))
         })),
-        None => Verdict::Rests(Some(warn(format!(
-            "plugin `{name}` is listed in the annotation `plugins` but does not run, because `spec.{block}` \
-             switches it off; switch it on there"
-        )))),
+        None => Verdict::Rests(Some(warn(match &candidate.profile {
+            Some(profile) => format!(
+                "plugin `{name}` is listed in {profile} but does not run, because `spec.{block}` \
+                 switches it off; switch it on there"
+            ),
+            None => format!(
+                "plugin `{name}` is listed in the annotation `plugins` but does not run, because `spec.{block}` \
+                 switches it off; switch it on there"
+            ),
+        }))),
     }
 }
 
@@ -275,38 +353,13 @@ const fn runs(when: Option<When>, enabled: Option<bool>) -> bool {
     }
 }
 
-/// The merged config, if it is valid by the plugin's schema and holds nothing
-/// that the platform must grant.
-fn valid(
-    plugin: &PluginInfo,
-    governance: Option<&Governance>,
-    layers: &Layers,
-    findings: &mut Vec<Finding>,
-) -> Option<Value> {
-    let config = layers.merged();
-    let before = findings.len();
-    let violations = plugin.schema.violations(&config);
-    findings.extend(violations.into_iter().map(|violation| {
-        Finding::invalid(
-            config_reason(layers.origin(&violation.pointer)),
-            layers.problem(&violation.pointer, violation.message),
-        )
-    }));
-    let forbidden = documents::forbidden_templates(plugin, governance, &config, layers);
-    findings.extend(
-        forbidden
-            .into_iter()
-            .map(|(origin, problem)| Finding::invalid(config_reason(&origin), problem)),
-    );
-    (findings.len() == before).then_some(config)
-}
-
 /// The reason for what is wrong with the config that `origin` wrote.
 const fn config_reason(origin: &Origin) -> Reason {
     match origin {
         Origin::PolicyPlugin => Reason::InvalidPolicyPlugin,
         Origin::Instance(_) => Reason::InvalidInstance,
         Origin::SpecBlock(_) => Reason::InvalidSpec,
+        Origin::Profile(_) => Reason::InvalidProfile,
         Origin::Annotation | Origin::OperationAnnotation(_) => Reason::InvalidAnnotation,
     }
 }

@@ -3,13 +3,14 @@
 
 use serde_json::Value;
 
-use super::plan::Candidate;
+use super::plan::{Candidate, PlannedPlugin};
 use crate::annotations;
 use crate::config::{Layers, Origin};
 use crate::instance::empty_object;
 use crate::names::{InstanceName, PluginName};
 use crate::policy_plugin::{Governance, Pointer};
 use crate::problem::Problem;
+use crate::profile::ProfileRef;
 use crate::status::reasons::Reason;
 use crate::validate::Finding;
 
@@ -73,12 +74,35 @@ pub(super) fn layers(
         };
         layers.push(Origin::SpecBlock(block.clone()), from_spec);
     }
+    of_profiles(
+        name,
+        &candidate.profile_configs,
+        locks.as_ref(),
+        &mut layers,
+        findings,
+    );
     if let Some(config) = &candidate.annotation_config {
         let path = annotations::path(&format!("plugin.{name}"));
         findings.extend(locked(name, locks.as_ref(), config, &path));
         layers.push(Origin::Annotation, config.clone());
     }
     layers
+}
+
+/// The layers of profiles, the last one last.
+fn of_profiles(
+    name: &PluginName,
+    configs: &[(ProfileRef, Value)],
+    locks: Option<&(&Governance, Value)>,
+    layers: &mut Layers,
+    findings: &mut Vec<Finding>,
+) {
+    for (profile, config) in configs {
+        // Also one of the cluster: it is the object that asks for it.
+        let path = profile.config_path(name);
+        findings.extend(locked(name, locks, config, &path));
+        layers.push(Origin::Profile(profile.clone()), config.clone());
+    }
 }
 
 /// An error for everything that an annotation sets and may not.
@@ -121,7 +145,7 @@ pub(super) fn locked(
 
 /// The layers of a plugin that runs for one operation.
 pub(super) fn operation_layers(
-    planned: &super::plan::PlannedPlugin,
+    planned: &PlannedPlugin,
     operation: &str,
     instance: &InstanceName,
     findings: &mut Vec<Finding>,
@@ -135,12 +159,19 @@ pub(super) fn operation_layers(
         &planned.instance_config,
         origin.clone(),
     );
+    let locks = planned
+        .governance
+        .as_deref()
+        .filter(|_| planned.mandatory)
+        .map(|governance| (governance, layers.merged()));
+    of_profiles(
+        name,
+        &planned.profile_configs,
+        locks.as_ref(),
+        &mut layers,
+        findings,
+    );
     if let Some(config) = &planned.config {
-        let locks = planned
-            .governance
-            .as_deref()
-            .filter(|_| planned.mandatory)
-            .map(|governance| (governance, layers.merged()));
         let path = format!(
             "{} /{}/config/{name}",
             annotations::path("operation-plugins"),

@@ -15,6 +15,7 @@ use crate::instance::{Instance, When, empty_object};
 use crate::names::{InstanceName, PluginName};
 use crate::policy_plugin::Governance;
 use crate::problem::Problem;
+use crate::profile::{NamedSecret, Profile, ProfileRef, Resolved};
 use crate::status::reasons::Reason;
 use crate::validate::Finding;
 
@@ -28,7 +29,12 @@ pub(super) struct Candidate {
     pub(super) mandatory: bool,
     /// The instance's rule; none where the object lists the plugin itself.
     pub(super) when: Option<When>,
+    /// The profile that lists it, where neither the object nor an instance that
+    /// runs it always does.
+    pub(super) profile: Option<ProfileRef>,
     pub(super) instance_config: Value,
+    /// What the object's profiles say, the last one last.
+    pub(super) profile_configs: Vec<(ProfileRef, Value)>,
     pub(super) annotation_config: Option<Value>,
     /// The block that it reads, if that is there.
     pub(super) block: Option<(String, Value)>,
@@ -44,6 +50,8 @@ pub struct Plan {
     pub(super) candidates: Vec<Candidate>,
     pub(super) operations: Vec<PlannedOperation>,
     pub(super) warnings: Vec<Problem>,
+    /// The secrets of the object's profiles.
+    pub(super) secrets: Vec<NamedSecret>,
 }
 
 /// The plugins of one operation.
@@ -62,6 +70,8 @@ pub(super) struct PlannedPlugin {
     /// Whether it is mandatory for the API, and its config locked with that.
     pub(super) mandatory: bool,
     pub(super) instance_config: Value,
+    /// What the operation's profiles say, the last one last.
+    pub(super) profile_configs: Vec<(ProfileRef, Value)>,
     pub(super) config: Option<Value>,
 }
 
@@ -76,6 +86,8 @@ pub struct Target<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Where it is published.
     pub instance: &'a Instance,
+    /// The profiles that it names.
+    pub(crate) profiles: &'a Resolved,
     /// How its spec is written.
     pub dialect: Dialect,
     /// Its spec.
@@ -142,7 +154,9 @@ pub(crate) fn planned(
             mandatory: listed.mandatory,
             governance: entry.governance.clone(),
             template: entry.template.clone(),
+            profile: listed.profile.clone(),
             instance_config: instance_config(instance, name),
+            profile_configs: profile_configs(&target.profiles.api, name, instance),
             annotation_config: annotations.configs.get(name).cloned(),
             block: plugin.descriptor.spec_block.as_ref().and_then(|block| {
                 let value = target.spec.get(block).filter(|v| !v.is_null())?;
@@ -159,7 +173,12 @@ pub(crate) fn planned(
     let operations = annotations
         .operation_plugins
         .iter()
-        .map(|entry| operation(entry, target, catalog, &mut findings))
+        .enumerate()
+        .map(|(index, entry)| {
+            let profiles = target.profiles.operations.get(index);
+            let profiles = profiles.map_or(&[][..], Vec::as_slice);
+            operation(entry, profiles, target, catalog, &mut findings)
+        })
         .collect();
     let read: Vec<&str> = candidates
         .iter()
@@ -172,7 +191,7 @@ pub(crate) fn planned(
     let plan = Plan {
         instance: instance.name.clone(),
         dialect: target.dialect,
-        names: names(annotations, &listing),
+        names: names(annotations, target.profiles, &listing),
         mandatory: listing
             .iter()
             .filter(|listed| listed.mandatory)
@@ -181,20 +200,31 @@ pub(crate) fn planned(
         candidates,
         operations,
         warnings,
+        secrets: target.profiles.secrets(&instance.spec.api_id_prefix),
     };
     (plan, findings)
 }
 
 /// Every plugin that the chain names, also those that cannot be used.
-fn names(annotations: &Annotations, listing: &[Listed]) -> BTreeSet<PluginName> {
+fn names(
+    annotations: &Annotations,
+    profiles: &Resolved,
+    listing: &[Listed],
+) -> BTreeSet<PluginName> {
     let of_operations = annotations
         .operation_plugins
         .iter()
         .flat_map(|entry| &entry.plugins);
+    let of_their_profiles = profiles
+        .operations
+        .iter()
+        .flatten()
+        .flat_map(|profile| profile.plugins.iter().map(|plugin| &plugin.name));
     listing
         .iter()
         .map(|listed| &listed.name)
         .chain(of_operations)
+        .chain(of_their_profiles)
         .cloned()
         .collect()
 }
@@ -236,6 +266,8 @@ struct Listed {
     mandatory: bool,
     /// Whether anyone but the platform listed it.
     by_name: bool,
+    /// The profile that lists it, where that decides that it runs.
+    profile: Option<ProfileRef>,
 }
 
 impl Listed {
@@ -251,6 +283,9 @@ impl Listed {
     /// The field that names it.
     fn place(&self, instance: &Instance) -> String {
         let name = &self.name;
+        if let Some(profile) = &self.profile {
+            return format!("{profile} spec.plugins[{name}]");
+        }
         match (self.by_name, self.rule) {
             (false, _) => format!("PolicyPlugin/{name} spec.mandatory"),
             (true, Some(_)) => format!("ApimInstance/{} spec.plugins[{name}]", instance.name),
@@ -276,6 +311,7 @@ fn listing(annotations: &Annotations, target: Target<'_>, catalog: &Catalog) -> 
         rule,
         mandatory: mandatory.contains(name),
         by_name: true,
+        profile: None,
     };
     let mut all: Vec<Listed> = if let Some(names) = &annotations.plugins {
         names.iter().map(|name| listed(name, None)).collect()
@@ -283,6 +319,22 @@ fn listing(annotations: &Annotations, target: Target<'_>, catalog: &Catalog) -> 
         let defaults = target.instance.plugins.iter();
         defaults.map(|p| listed(&p.name, Some(p.when))).collect()
     };
+    for profile in &target.profiles.api {
+        for plugin in &profile.plugins {
+            let by_profile = Listed {
+                profile: Some(profile.reference.clone()),
+                ..listed(&plugin.name, None)
+            };
+            match all.iter_mut().find(|there| there.name == plugin.name) {
+                None => all.push(by_profile),
+                // Whoever names the profile asks for what stands in it.
+                Some(there) if !matches!(there.rule, None | Some(When::Always)) => {
+                    *there = by_profile;
+                }
+                Some(_) => {}
+            }
+        }
+    }
     for name in mandatory {
         if !all.iter().any(|listed| listed.name == *name) {
             all.push(Listed {
@@ -290,10 +342,29 @@ fn listing(annotations: &Annotations, target: Target<'_>, catalog: &Catalog) -> 
                 rule: None,
                 mandatory: true,
                 by_name: false,
+                profile: None,
             });
         }
     }
     all
+}
+
+fn profile_configs(
+    profiles: &[Arc<Profile>],
+    name: &PluginName,
+    instance: &Instance,
+) -> Vec<(ProfileRef, Value)> {
+    let prefix = &instance.spec.api_id_prefix;
+    let of = profiles.iter().flat_map(|profile| {
+        let plugins = profile.plugins.iter().filter(|plugin| plugin.name == *name);
+        plugins.map(|plugin| {
+            (
+                profile.reference.clone(),
+                profile.config_for(plugin, prefix),
+            )
+        })
+    });
+    of.collect()
 }
 
 fn instance_config(instance: &Instance, name: &PluginName) -> Value {
@@ -306,16 +377,21 @@ fn instance_config(instance: &Instance, name: &PluginName) -> Value {
 
 fn operation(
     entry: &OperationPlugins,
+    profiles: &[Arc<Profile>],
     target: Target<'_>,
     catalog: &Catalog,
     findings: &mut Vec<Finding>,
 ) -> PlannedOperation {
-    let place = format!(
-        "{} /{}/plugins",
-        annotations::path("operation-plugins"),
-        crate::config::escape(&entry.operation)
-    );
-    let plugin = |name: &PluginName| {
+    let mut named: Vec<(&PluginName, Option<&ProfileRef>)> =
+        entry.plugins.iter().map(|name| (name, None)).collect();
+    for profile in profiles {
+        for plugin in &profile.plugins {
+            if !named.iter().any(|(name, _)| **name == plugin.name) {
+                named.push((&plugin.name, Some(&profile.reference)));
+            }
+        }
+    }
+    let plugin = |(name, profile): (&PluginName, Option<&ProfileRef>)| {
         let governance = catalog.entry(name).and_then(|e| e.governance.as_ref());
         let listed = Listed {
             name: name.clone(),
@@ -323,6 +399,11 @@ fn operation(
             mandatory: governance
                 .is_some_and(|g| g.is_mandatory(target.namespace_labels, target.labels)),
             by_name: true,
+            profile: profile.cloned(),
+        };
+        let place = match profile {
+            Some(_) => listed.place(target.instance),
+            None => entry.path("/plugins"),
         };
         let (plugin, entry_of) = find(catalog, target, &listed, &place, findings)?;
         Some(PlannedPlugin {
@@ -331,12 +412,13 @@ fn operation(
             template: entry_of.template.clone(),
             mandatory: listed.mandatory,
             instance_config: instance_config(target.instance, name),
+            profile_configs: profile_configs(profiles, name, target.instance),
             config: entry.configs.get(name).cloned(),
         })
     };
     PlannedOperation {
         operation: entry.operation.clone(),
-        plugins: entry.plugins.iter().filter_map(plugin).collect(),
+        plugins: named.into_iter().filter_map(plugin).collect(),
     }
 }
 

@@ -1,9 +1,14 @@
 //! From what the plugins of a chain made to the policy documents of an API.
 
+use std::collections::BTreeMap;
+
 use super::{Chain, ChainedPlugin};
 use crate::apim::guard::guarded;
 use crate::desired::{DesiredPolicy, Operation, Origins, PluginUse, PolicyText};
-use crate::policy::{self, Contribution, Generated, Grants, PolicyError, Target, Tier};
+use crate::policy::{
+    self, Contribution, Documents, Generated, Grants, OwnValues, PolicyError, Standing, Target,
+    Tier,
+};
 use crate::problem::Problem;
 
 /// The policy of an API, and what the plugins had to say about it.
@@ -13,6 +18,9 @@ pub struct Rendered {
     pub policy: DesiredPolicy,
     /// The plugins' warnings.
     pub warnings: Vec<Problem>,
+    /// What stands around the secrets of profiles, by their ids: of several
+    /// places the one that asks most of them.
+    pub standings: BTreeMap<String, Standing>,
 }
 
 /// Composes and prints the documents. `generated` holds what each plugin of
@@ -56,8 +64,13 @@ pub fn render(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let documents =
-        policy::compose_granted(&contributions, Tier::from_sku(sku), grants).map_err(|errors| {
+    let mut own = OwnValues::new();
+    for plugin in chain.iter() {
+        let values = own.entry(plugin.name().as_str()).or_default();
+        values.extend(plugin.secrets.iter().map(String::as_str));
+    }
+    let documents = policy::compose_with(&contributions, Tier::from_sku(sku), grants, &own)
+        .map_err(|errors| {
             errors
                 .iter()
                 .map(|e| chain.policy_problem(e))
@@ -85,7 +98,26 @@ pub fn render(
             plugins,
         },
         warnings,
+        standings: standings(chain, &documents),
     })
+}
+
+/// What stands around the secrets of profiles.
+fn standings(chain: &Chain, documents: &Documents) -> BTreeMap<String, Standing> {
+    let mut standings: BTreeMap<String, Standing> = BTreeMap::new();
+    if chain.secrets.is_empty() {
+        return standings;
+    }
+    for (_, document) in documents.iter() {
+        for reference in policy::references(document) {
+            let Some(name) = reference.name else { continue };
+            if chain.secrets.iter().any(|secret| secret.id == name) {
+                let there = standings.entry(name).or_default();
+                *there = reference.standing.max(*there);
+            }
+        }
+    }
+    standings
 }
 
 /// While operations with policies of their own are made, the API's document

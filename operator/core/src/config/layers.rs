@@ -7,6 +7,7 @@ use crate::annotations;
 use crate::instance::empty_object;
 use crate::names::{InstanceName, PluginName};
 use crate::problem::Problem;
+use crate::profile::ProfileRef;
 
 /// Who wrote a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Origin {
     Instance(InstanceName),
     /// A block of the object's spec, as the plugin read it.
     SpecBlock(String),
+    /// A profile that the object names.
+    Profile(ProfileRef),
     /// The annotation `plugin.<name>`.
     Annotation,
     /// The annotation `operation-plugins`, for this operation.
@@ -29,6 +32,7 @@ impl Origin {
     pub const fn is_owners(&self) -> bool {
         match self {
             Self::PolicyPlugin | Self::Instance(_) => false,
+            Self::Profile(profile) => profile.is_owners(),
             Self::SpecBlock(_) | Self::Annotation | Self::OperationAnnotation(_) => true,
         }
     }
@@ -113,6 +117,7 @@ impl Layers {
                 self.plugin
             ),
             Origin::SpecBlock(block) => format!("spec.{block}"),
+            Origin::Profile(profile) => profile.config_path(&self.plugin),
             Origin::Annotation => annotations::path(&format!("plugin.{}", self.plugin)),
             Origin::OperationAnnotation(operation) => format!(
                 "{} /{}/config/{}",

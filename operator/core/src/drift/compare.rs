@@ -87,6 +87,18 @@ pub fn compare(
             difference.operation = Some(operation.clone());
         }
     }
+    let left = api
+        .products
+        .iter()
+        .filter(|product| observed.products.get(*product) == Some(&false));
+    differences.extend(left.map(|product| {
+        Difference::new(
+            Kind::Products,
+            format!("products/{product}"),
+            "the API in it",
+            ABSENT,
+        )
+    }));
     DriftReport { differences }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::apim::AppliedRecord;
-use crate::names::ContentHash;
+use crate::names::{ContentHash, ProductId};
 
 /// The most differences that a text lists.
 const MAX_LISTED: usize = 20;
@@ -16,7 +16,7 @@ pub enum Area {
     Api,
     /// Its policy document.
     Policy,
-    /// Its operations, and their policy documents.
+    /// Its operations, their policy documents, and the products that it is in.
     Operations,
     /// The Ingress in the cluster.
     Ingress,
@@ -39,6 +39,8 @@ pub enum Kind {
     Operations,
     /// The policy document of one operation.
     OperationPolicy,
+    /// A product does not hold the API any more.
+    Products,
     /// The Ingress.
     Ingress,
     /// The OpenID provider of the instance.
@@ -52,7 +54,7 @@ impl Kind {
         match self {
             Self::Deleted | Self::Ownership | Self::Revision | Self::Settings => Area::Api,
             Self::Policy => Area::Policy,
-            Self::Operations | Self::OperationPolicy => Area::Operations,
+            Self::Operations | Self::OperationPolicy | Self::Products => Area::Operations,
             Self::Ingress | Self::OpenIdProvider => Area::Ingress,
         }
     }
@@ -68,6 +70,7 @@ impl Kind {
             Self::Policy => "policy",
             Self::Operations => "operations",
             Self::OperationPolicy => "operation_policy",
+            Self::Products => "products",
             Self::Ingress => "ingress",
             Self::OpenIdProvider => "openid_provider",
         }
@@ -173,7 +176,7 @@ pub fn forget(record: &mut AppliedRecord, report: &DriftReport) {
             // A new API, or another current revision: nothing is known of it.
             Kind::Deleted | Kind::Ownership | Kind::Revision => {
                 *record = AppliedRecord {
-                    mandatory_hash: record.mandatory_hash.clone(),
+                    mandatory_hash: record.mandatory_hash,
                     leaving: std::mem::take(&mut record.leaving),
                     ..AppliedRecord::unknown(record.instance.clone(), record.api_id.clone())
                 };
@@ -190,6 +193,10 @@ pub fn forget(record: &mut AppliedRecord, report: &DriftReport) {
                     // read, then put or deleted, whichever is wanted.
                     known.insert(operation.clone(), ContentHash::of("changed by others"));
                 }
+            }
+            Kind::Products => {
+                let gone = |product: &ProductId| difference.path == format!("products/{product}");
+                record.products.retain(|product, _| !gone(product));
             }
             Kind::Ingress | Kind::OpenIdProvider => {}
         }

@@ -42,10 +42,12 @@ pub(super) fn desired() -> Desired {
     };
     Desired {
         monitor: None,
+        named_values: Vec::new(),
         metrics: false,
         key: ObjectKey::new("team", "orders"),
         instance: Some(InstanceName::parse("default").unwrap()),
         exposure: Exposure::External { url: None },
+        protections: Vec::new(),
         api: Some(DesiredApi {
             id: ApiId::parse("team.orders").unwrap(),
             mark: MARK.to_owned(),
@@ -69,6 +71,7 @@ pub(super) fn desired() -> Desired {
                     operation("post-orders", "POST"),
                 ]),
             },
+            products: [].into(),
             adoption: Adoption::Refuse,
         }),
         policy: Some(DesiredPolicy {

@@ -1,13 +1,14 @@
 //! What is kept of one published API so that a sweep can tell a change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Fingerprint;
 use crate::apim::{
     AppliedRecord, ObservedApi, ObservedOperation, ObservedPolicy, Published, Reading,
 };
 use crate::desired::PolicyText;
-use crate::names::{ApiId, InstanceName};
+use crate::names::{ApiId, ContentHash, InstanceName, ProductId};
+use smol_str::SmolStr;
 
 /// ETags of policy documents, as the last write or read gave them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,9 +35,9 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Document {
     /// Of the text as it was sent, so that the other is not made twice.
-    text: Box<str>,
+    text: ContentHash,
     fingerprint: Fingerprint,
-    etag: Option<Box<str>>,
+    etag: Option<SmolStr>,
 }
 
 /// One published API, as small as it can be kept.
@@ -48,24 +49,25 @@ pub struct Watched {
     pub api_id: ApiId,
     /// The mark that makes it the object's.
     pub mark: Box<str>,
-    revision: Option<Box<str>>,
+    revision: Option<SmolStr>,
     settings: Fingerprint,
     /// How the list shows it while it is as it should be, should the list show
     /// less than a read of the API.
     listed_as: Option<Fingerprint>,
     policy: Document,
-    imported: Option<Box<str>>,
+    imported: Option<ContentHash>,
     operations: Option<Fingerprint>,
     /// Operations with methods and templates, as they were first read.
     shape: Option<Fingerprint>,
     operation_policies: BTreeMap<Box<str>, Document>,
+    products: BTreeSet<ProductId>,
 }
 
 impl Document {
     fn new(wanted: &PolicyText, etag: Option<&String>, before: Option<&Self>) -> Self {
-        let same = before.filter(|before| *before.text == *wanted.hash.as_str());
+        let same = before.filter(|before| before.text == wanted.hash);
         Self {
-            text: wanted.hash.as_str().into(),
+            text: wanted.hash,
             fingerprint: same.map_or_else(
                 || Fingerprint::of_document(&wanted.text),
                 |before| before.fingerprint,
@@ -111,7 +113,7 @@ impl Watched {
         } = published;
         let before = before.filter(|b| b.instance == *instance && b.api_id == api.id);
         let settings = Fingerprint::of_desired(api);
-        let imported = record.spec_hash.as_ref().map(|hash| hash.as_str().into());
+        let imported = record.spec_hash;
         Self {
             instance: instance.clone(),
             api_id: api.id.clone(),
@@ -140,7 +142,14 @@ impl Watched {
                     (id.as_str().into(), document)
                 })
                 .collect(),
+            products: api.products.clone(),
         }
+    }
+
+    /// The products that should hold the API.
+    #[must_use]
+    pub const fn products(&self) -> &BTreeSet<ProductId> {
+        &self.products
     }
 
     fn is_as_expected(&self, api: &ObservedApi) -> bool {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::object::{ExposureObject, ObjectFacts, ObjectKind, Origin, Waits};
+use super::object::{
+    ANOTHER_WAY, ClusterObject, ExposureObject, ObjectFacts, ObjectKind, Origin, Waits,
+};
 use super::{GatewayFacts, in_url, named};
 use crate::desired::DesiredHttpRoute;
 use crate::names::ObjectKey;
@@ -18,6 +20,9 @@ pub(super) static KIND: ObjectKind = ObjectKind {
     version: "v1",
     plural: "httproutes",
     comes_with: Some("the Gateway API (its standard channel)"),
+    role: Some("apim-operator-http-route"),
+    reads: &["Gateway"],
+    instead: ANOTHER_WAY,
     facts,
     paths,
 };
@@ -65,7 +70,7 @@ fn paths(spec: &Value) -> Vec<String> {
     paths.map(str::to_owned).collect()
 }
 
-impl ExposureObject for DesiredHttpRoute {
+impl ClusterObject for DesiredHttpRoute {
     fn kind(&self) -> &'static ObjectKind {
         &KIND
     }
@@ -104,7 +109,9 @@ impl ExposureObject for DesiredHttpRoute {
         }
         spec
     }
+}
 
+impl ExposureObject for DesiredHttpRoute {
     fn path(&self) -> Option<&str> {
         Some(&self.path)
     }
@@ -131,6 +138,11 @@ impl ExposureObject for DesiredHttpRoute {
                     "{gateway} does not take HTTPRoute `{}`: {}",
                     self.name,
                     facts.refusal.as_deref().unwrap_or("it does not say why")
+                )));
+            }
+            None if !gateways.contains_key(&ObjectKey::new(&parent.namespace, &parent.name)) => {
+                return Err(refused(format!(
+                    "{gateway} does not exist; create it, or name another one in `exposure.httpRoute.parents`"
                 )));
             }
             None => {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::object::{ExposureObject, ObjectFacts, ObjectKind, Origin, Waits};
+use super::object::{
+    ANOTHER_WAY, ClusterObject, ExposureObject, ObjectFacts, ObjectKind, Origin, Waits,
+};
 use super::{GatewayFacts, in_url, named};
 use crate::desired::DesiredIngress;
 use crate::names::ObjectKey;
@@ -16,6 +18,9 @@ pub(super) static KIND: ObjectKind = ObjectKind {
     version: "v1",
     plural: "ingresses",
     comes_with: None,
+    role: None,
+    reads: &[],
+    instead: ANOTHER_WAY,
     facts: |object| ObjectFacts::balanced(&object["status"]),
     paths,
 };
@@ -27,7 +32,7 @@ fn paths(spec: &Value) -> Vec<String> {
     paths.map(str::to_owned).collect()
 }
 
-impl ExposureObject for DesiredIngress {
+impl ClusterObject for DesiredIngress {
     fn kind(&self) -> &'static ObjectKind {
         &KIND
     }
@@ -60,7 +65,9 @@ impl ExposureObject for DesiredIngress {
         }
         spec
     }
+}
 
+impl ExposureObject for DesiredIngress {
     fn path(&self) -> Option<&str> {
         Some(&self.path)
     }

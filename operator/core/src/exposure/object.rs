@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::GatewayFacts;
@@ -26,6 +27,13 @@ pub struct ObjectKind {
     pub plural: &'static str,
     /// What brings the kind, where not every cluster has it.
     pub comes_with: Option<&'static str>,
+    /// The ClusterRole of `deploy/rbac-exposures.yaml` that lets the operator
+    /// make it; absent: `deploy/rbac.yaml` does.
+    pub role: Option<&'static str>,
+    /// The kinds whose objects must be seen, too.
+    pub reads: &'static [&'static str],
+    /// What to do in a cluster without the kind, besides installing it.
+    pub instead: &'static str,
     /// What matters of an object of the kind.
     pub facts: fn(&Value) -> ObjectFacts,
     /// The paths of a spec; empty where the kind knows none.
@@ -40,6 +48,16 @@ impl PartialEq for ObjectKind {
 }
 
 impl Eq for ObjectKind {}
+
+impl Serialize for ObjectKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.kind)
+    }
+}
+
+/// What to do in a cluster without the kind of a way.
+pub(super) const ANOTHER_WAY: &str =
+    "choose another exposure (`exposure.way` of the instance, annotation `exposure`)";
 
 impl ObjectKind {
     /// `networking.k8s.io/v1`.
@@ -124,9 +142,8 @@ impl Waits {
     }
 }
 
-/// An object that brings traffic to an implementation, with the fields that the
-/// operator owns.
-pub trait ExposureObject: Send + Sync {
+/// An object in the cluster, with the fields that the operator owns.
+pub trait ClusterObject: Send + Sync {
     /// Its kind.
     fn kind(&self) -> &'static ObjectKind;
 
@@ -139,7 +156,10 @@ pub trait ExposureObject: Send + Sync {
     /// Its spec, which also holds earlier paths to which API Management still
     /// sends callers.
     fn spec(&self, also: &BTreeSet<String>) -> Value;
+}
 
+/// An object that brings traffic to an implementation.
+pub trait ExposureObject: ClusterObject {
     /// The path at which it takes requests; none where it takes all.
     fn path(&self) -> Option<&str>;
 

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::object::{ExposureObject, ObjectFacts, ObjectKind, Origin, Waits};
+use super::object::{
+    ANOTHER_WAY, ClusterObject, ExposureObject, ObjectFacts, ObjectKind, Origin, Waits,
+};
 use super::{GatewayFacts, in_url};
 use crate::desired::DesiredService;
 use crate::names::ObjectKey;
@@ -20,6 +22,9 @@ pub(super) static KIND: ObjectKind = ObjectKind {
     version: "v1",
     plural: "services",
     comes_with: None,
+    role: Some("apim-operator-services"),
+    reads: &[],
+    instead: ANOTHER_WAY,
     facts,
     paths: |_| Vec::new(),
 };
@@ -32,7 +37,7 @@ fn facts(object: &Value) -> ObjectFacts {
     }
 }
 
-impl ExposureObject for DesiredService {
+impl ClusterObject for DesiredService {
     fn kind(&self) -> &'static ObjectKind {
         &KIND
     }
@@ -58,9 +63,18 @@ impl ExposureObject for DesiredService {
         } else {
             "LoadBalancer"
         };
-        json!({"type": kind, "selector": self.selector, "ports": [port]})
+        let mut spec = json!({"type": kind, "selector": self.selector, "ports": [port]});
+        if !self.source_ranges.is_empty() {
+            spec["loadBalancerSourceRanges"] = json!(self.source_ranges);
+        }
+        if self.keeps_source {
+            spec["externalTrafficPolicy"] = json!("Local");
+        }
+        spec
     }
+}
 
+impl ExposureObject for DesiredService {
     fn path(&self) -> Option<&str> {
         None
     }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::GatewayFacts;
-use super::object::{ExposureObject, ObjectFacts, ObjectKind, Origin, Waits};
+use super::object::{
+    ANOTHER_WAY, ClusterObject, ExposureObject, ObjectFacts, ObjectKind, Origin, Waits,
+};
 use crate::desired::DesiredVirtualService;
 use crate::names::ObjectKey;
 
@@ -17,6 +19,9 @@ pub(super) static KIND: ObjectKind = ObjectKind {
     version: "v1",
     plural: "virtualservices",
     comes_with: Some("Istio 1.22 or newer"),
+    role: Some("apim-operator-istio"),
+    reads: &[],
+    instead: ANOTHER_WAY,
     facts: |_| ObjectFacts::default(),
     paths,
 };
@@ -29,7 +34,7 @@ fn paths(spec: &Value) -> Vec<String> {
     paths.map(str::to_owned).collect()
 }
 
-impl ExposureObject for DesiredVirtualService {
+impl ClusterObject for DesiredVirtualService {
     fn kind(&self) -> &'static ObjectKind {
         &KIND
     }
@@ -59,7 +64,9 @@ impl ExposureObject for DesiredVirtualService {
             "http": [{"match": matches.collect::<Vec<_>>(), "route": [{"destination": destination}]}],
         })
     }
+}
 
+impl ExposureObject for DesiredVirtualService {
     fn path(&self) -> Option<&str> {
         Some(&self.path)
     }

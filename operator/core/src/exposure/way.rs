@@ -43,12 +43,14 @@ impl Way {
         ("external", Self::External),
     ];
 
-    /// Whether a Service of its own must know the pods of the implementation's.
+    /// Whether it depends on what the implementation's Service is like: a
+    /// Service of its own leads to the same pods, and one with a load balancer,
+    /// or with another name, needs none.
     #[must_use]
     pub const fn reads_service(self) -> bool {
         matches!(
             self,
-            Self::LoadBalancer | Self::InternalLoadBalancer | Self::NodePort
+            Self::LoadBalancer | Self::InternalLoadBalancer | Self::NodePort | Self::External
         )
     }
 }

@@ -62,7 +62,10 @@ pub fn example(defaults: &InstanceDefaults) -> Result<(Instance, InstanceContext
     let context = InstanceContext {
         sku: "Developer".to_owned(),
         gateway_url: "https://example.azure-api.net".to_owned(),
+        published_at: crate::tier::PublishedAt::default(),
         network: crate::tier::Network::None,
+        // Set aside for documentation (RFC 5737).
+        addresses: vec!["192.0.2.1".to_owned()],
     };
     Ok((named("example", spec, defaults)?, context))
 }

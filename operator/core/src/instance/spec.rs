@@ -13,6 +13,13 @@ use super::selector::LabelSelector;
 use crate::exposed_api::Segment;
 use crate::exposure::Way;
 
+mod protection;
+
+pub use protection::{
+    AllowListSpec, ClientCertificateSpec, IngressController, IssuerSpec, MeshSpec,
+    NetworkPolicySpec, Peer, ProtectionSpec, TokenSpec,
+};
+
 /// One API Management instance, and what API owners may do with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -214,6 +221,9 @@ pub struct ExposureSpec {
     pub way: Way,
     /// The class of the Ingresses.
     pub ingress_class: String,
+    /// The program behind that class, where `protection` depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_controller: Option<IngressController>,
     /// The host of their rules; absent: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -236,6 +246,9 @@ pub struct ExposureSpec {
     /// For the way `node-port`.
     #[serde(skip_serializing_if = "is_default")]
     pub node_port: NodePortSpec,
+    /// Who may call what is exposed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub protection: ProtectionSpec,
     /// How far the APIs of each segment are published.
     #[serde(skip_serializing_if = "is_default")]
     pub segments: Segments,
@@ -361,6 +374,7 @@ impl Default for ExposureSpec {
         Self {
             way: Way::default(),
             ingress_class: "istio".to_owned(),
+            ingress_controller: None,
             host: None,
             tls_secret: None,
             annotations: BTreeMap::new(),
@@ -368,6 +382,7 @@ impl Default for ExposureSpec {
             istio: IstioSpec::default(),
             load_balancer: LoadBalancerSpec::default(),
             node_port: NodePortSpec::default(),
+            protection: ProtectionSpec::default(),
             segments: Segments::default(),
             service_monitor: None,
         }
@@ -434,7 +449,8 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
     /// The kind: `namedValue`, `policyFragment`, `backend`, `certificate`,
-    /// `managedIdentityResource`, `logger`.
+    /// `managedIdentityResource`, `logger`,
+    /// and, of objects, `product`, `group` and `api`.
     pub kind: String,
     /// The names; an entry may end in `*`.
     pub names: Vec<String>,

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::error::OpenApiError;
-use super::pointer::step;
+use super::pointer::{Target, each_reference, follow, step};
 use super::{Document, SpecVersion, TextFormat, downgrade};
 use crate::desired::ImportFormat;
 use crate::names::ContentHash;
@@ -25,30 +25,49 @@ pub struct Import {
     pub hash: ContentHash,
     /// What is not imported as it was written, for the author to know.
     pub notes: Vec<String>,
+    /// Those of them that are about the document as a whole: what is said of
+    /// single operations, references and numbers is not among them.
+    pub(super) conversions: Vec<String>,
 }
 
 pub(super) fn import(document: &Document) -> Result<Import, OpenApiError> {
     let mut notes = document.notes.clone();
+    let mut conversions = Vec::new();
     let format = match (document.version, document.format) {
         (SpecVersion::Swagger20, _) => ImportFormat::SwaggerJson,
         (SpecVersion::OpenApi30, TextFormat::Yaml) => ImportFormat::OpenApiYaml,
         (SpecVersion::OpenApi30 | SpecVersion::OpenApi31, _) => ImportFormat::OpenApiJson,
     };
     let value = match why_rewritten(document) {
-        None => return finish(format, document.text.clone(), notes),
+        None => return finish(format, document.text.clone(), notes, Vec::new()),
         Some(why) => {
-            notes.extend(why.note());
-            rewritten(document, &mut notes)?
+            let Rewritten {
+                value,
+                left_out,
+                named,
+            } = rewritten(document)?;
+            let reason = why.note();
+            if !matches!(why, Why::Numbers) {
+                conversions.extend(reason.clone());
+            }
+            conversions.extend(left_out.iter().cloned());
+            notes.extend(reason.into_iter().chain(left_out).chain(named));
+            value
         }
     };
     let format = match format {
         ImportFormat::OpenApiYaml => ImportFormat::OpenApiJson,
         other => other,
     };
-    finish(format, value.to_string(), notes)
+    finish(format, value.to_string(), notes, conversions)
 }
 
-fn finish(format: ImportFormat, value: String, notes: Vec<String>) -> Result<Import, OpenApiError> {
+fn finish(
+    format: ImportFormat,
+    value: String,
+    notes: Vec<String>,
+    conversions: Vec<String>,
+) -> Result<Import, OpenApiError> {
     if value.len() > MAX_INLINE {
         return Err(OpenApiError::TooLargeInline {
             bytes: value.len(),
@@ -60,6 +79,7 @@ fn finish(format: ImportFormat, value: String, notes: Vec<String>) -> Result<Imp
         hash: ContentHash::of(&value),
         value,
         notes,
+        conversions,
     })
 }
 
@@ -125,20 +145,30 @@ fn why_rewritten(document: &Document) -> Option<Why> {
 }
 
 /// What the specifications want to be a text.
-const TEXTS: [&str; 4] = ["/swagger", "/openapi", "/info/title", "/info/version"];
+pub(super) const TEXTS: [&str; 4] = ["/swagger", "/openapi", "/info/title", "/info/version"];
 
 fn is_known_patch(document: &Document) -> bool {
     let version = document.value.get("openapi").and_then(Value::as_str);
     matches!(version, Some("3.0.0" | "3.0.1" | "3.0.2" | "3.0.3"))
 }
 
+/// A document in other words.
+struct Rewritten {
+    value: Value,
+    /// What OpenAPI 3.0 cannot say.
+    left_out: Vec<String>,
+    /// The operations that were given an id.
+    named: Option<String>,
+}
+
 /// The document as JSON that API Management reads.
-fn rewritten(document: &Document, notes: &mut Vec<String>) -> Result<Value, OpenApiError> {
+fn rewritten(document: &Document) -> Result<Rewritten, OpenApiError> {
+    let mut left_out = Vec::new();
     let mut value = match document.version {
         SpecVersion::OpenApi31 => {
             let (value, said) =
                 downgrade::to_30(&document.value).map_err(OpenApiError::NotConvertible)?;
-            notes.extend(said);
+            left_out = said;
             value
         }
         SpecVersion::Swagger20 | SpecVersion::OpenApi30 => document.value.clone(),
@@ -162,17 +192,19 @@ fn rewritten(document: &Document, notes: &mut Vec<String>) -> Result<Value, Open
             *value = Value::String(value.to_string());
         }
     }
-    pin(document, &mut value, notes);
-    Ok(value)
+    let named = pin(document, &mut value);
+    Ok(Rewritten {
+        value,
+        left_out,
+        named,
+    })
 }
 
 /// Names operations by the ids that they get anyway, where the import would
 /// derive them from something that is not theirs alone. Without it a second
 /// import does not find the operation again and is refused.
-fn pin(document: &Document, value: &mut Value, notes: &mut Vec<String>) {
-    let Some(first) = document.pins.first() else {
-        return;
-    };
+fn pin(document: &Document, value: &mut Value) -> Option<String> {
+    let first = document.pins.first()?;
     for pin in &document.pins {
         let operation = value
             .pointer_mut(&step(&step("/paths", &pin.path), pin.method))
@@ -181,13 +213,13 @@ fn pin(document: &Document, value: &mut Value, notes: &mut Vec<String>) {
             operation.insert("operationId".into(), pin.id.clone().into());
         }
     }
-    notes.push(format!(
+    Some(format!(
         "{} without an operationId of their own in plain ASCII were given one, the first `{}` ({} {}); give each its own to keep it when paths change",
         counted(document.pins.len(), "operation"),
         first.id,
         first.method.to_ascii_uppercase(),
         first.path,
-    ));
+    ))
 }
 
 fn counted(count: usize, noun: &str) -> String {
@@ -200,8 +232,15 @@ fn counted(count: usize, noun: &str) -> String {
 
 /// What an import leaves out or cannot follow, one note for each kind.
 pub(super) fn ignored(root: &Value) -> Vec<String> {
-    let mut found = Ignored::default();
-    found.walk(root, root, &mut String::new());
+    let (mut external, mut dangling) = (Tally::default(), Tally::default());
+    each_reference(
+        root,
+        &mut |pointer, reference| match follow(root, reference) {
+            Target::Value(_) => {}
+            Target::External => external.add(pointer),
+            Target::Dangling => dangling.add(pointer),
+        },
+    );
     let say = |tally: &Tally, noun: &str, then: &str| {
         tally.first.as_ref().map(|first| {
             format!(
@@ -212,12 +251,12 @@ pub(super) fn ignored(root: &Value) -> Vec<String> {
     };
     [
         say(
-            &found.external,
+            &external,
             "reference to another document",
             "API Management does not follow it; bundle the documents into one",
         ),
         say(
-            &found.dangling,
+            &dangling,
             "reference that leads nowhere",
             "what it should name is not in the document",
         ),
@@ -237,47 +276,5 @@ impl Tally {
     fn add(&mut self, pointer: &str) {
         self.count += 1;
         self.first.get_or_insert_with(|| pointer.to_owned());
-    }
-}
-
-#[derive(Default)]
-struct Ignored {
-    external: Tally,
-    dangling: Tally,
-}
-
-impl Ignored {
-    fn walk(&mut self, root: &Value, value: &Value, pointer: &mut String) {
-        let length = pointer.len();
-        match value {
-            Value::Object(fields) => {
-                if let Some(Value::String(reference)) = fields.get("$ref") {
-                    match super::pointer::follow(root, reference) {
-                        super::pointer::Target::Value(_) => {}
-                        super::pointer::Target::External => self.external.add(pointer),
-                        super::pointer::Target::Dangling => self.dangling.add(pointer),
-                    }
-                }
-                for (key, field) in fields {
-                    // Examples may hold anything, also what looks like a
-                    // reference.
-                    if !matches!(key.as_str(), "example" | "examples" | "default" | "enum") {
-                        pointer.push('/');
-                        pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                        self.walk(root, field, pointer);
-                        pointer.truncate(length);
-                    }
-                }
-            }
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    pointer.push('/');
-                    pointer.push_str(&index.to_string());
-                    self.walk(root, item, pointer);
-                    pointer.truncate(length);
-                }
-            }
-            _ => {}
-        }
     }
 }

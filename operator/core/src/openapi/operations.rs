@@ -11,7 +11,7 @@ use super::pointer::{Target, resolve, step};
 use crate::desired::Operation;
 
 /// The fields of a path item that are operations. `trace` came with 3.0.
-const METHODS: [&str; 8] = [
+pub(super) const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
 ];
 /// The length to which an import cuts ids, leaving four characters for the
@@ -375,7 +375,7 @@ impl<'a> Parameters<'a> {
 }
 
 /// The names between the braces of a path; `None` when they do not match.
-fn template_names(path: &str) -> Option<Vec<&str>> {
+pub(super) fn template_names(path: &str) -> Option<Vec<&str>> {
     let mut names = Vec::new();
     let mut rest = path;
     while let Some(open) = rest.find(['{', '}']) {

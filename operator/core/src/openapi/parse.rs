@@ -63,8 +63,9 @@ fn json(text: &str) -> Result<Value, OpenApiError> {
     })
 }
 
-fn yaml(text: &str) -> Result<Value, OpenApiError> {
-    let options = serde_saphyr::options! {
+/// What of YAML is read: 1.2, one document, and bounded.
+pub(super) fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: 1,
             max_depth: MAX_DEPTH,
@@ -85,9 +86,12 @@ fn yaml(text: &str) -> Result<Value, OpenApiError> {
         // OpenAPI recommends YAML 1.2: `on` and `yes` are texts.
         strict_booleans: true,
         with_snippet: false,
-    };
+    }
+}
+
+fn yaml(text: &str) -> Result<Value, OpenApiError> {
     let budget = Budget::default();
-    serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+    serde_saphyr::with_deserializer_from_str_with_options(text, options(), |deserializer| {
         Node::root(&budget).deserialize(deserializer)
     })
     .map_err(|error| {

@@ -46,6 +46,39 @@ pub(super) fn follow<'a>(root: &'a Value, reference: &str) -> Target<'a> {
         .map_or(Target::Dangling, Target::Value)
 }
 
+/// Calls with the pointer of each object that is a reference, and what it names.
+/// Examples may hold anything, also what looks like one.
+pub(super) fn each_reference<'a>(value: &'a Value, call: &mut impl FnMut(&str, &'a str)) {
+    fn walk<'a>(value: &'a Value, pointer: &mut String, call: &mut impl FnMut(&str, &'a str)) {
+        let length = pointer.len();
+        let mut below = |key: &str, value: &'a Value, pointer: &mut String| {
+            pointer.push('/');
+            pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            walk(value, pointer, call);
+            pointer.truncate(length);
+        };
+        match value {
+            Value::Object(fields) => {
+                for (key, field) in fields {
+                    if !matches!(key.as_str(), "example" | "examples" | "default" | "enum") {
+                        below(key, field, pointer);
+                    }
+                }
+                if let Some(Value::String(reference)) = fields.get("$ref") {
+                    call(pointer, reference);
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    below(&index.to_string(), item, pointer);
+                }
+            }
+            _ => {}
+        }
+    }
+    walk(value, &mut String::new(), call);
+}
+
 /// A fragment is a part of a URI, so `{` may stand there as `%7B`.
 fn percent_decoded(fragment: &str) -> String {
     let mut bytes = Vec::with_capacity(fragment.len());

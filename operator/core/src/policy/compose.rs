@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::document::{Documents, PolicyDocument, PolicyError, Statement};
 use super::literal::shown;
 use super::model::{Element, Fragment, Generated, Node, Phase, Section, Target};
-use super::references::{Grants, check_references};
+use super::references::{Grants, OwnValues, check_references};
 use super::{check, depth};
 use crate::policy_plugin::Capabilities;
 use crate::tier::Tier;
@@ -52,6 +52,17 @@ pub fn compose_granted(
     tier: Tier,
     grants: &Grants,
 ) -> Result<Documents, Vec<PolicyError>> {
+    compose_with(contributions, tier, grants, &OwnValues::new())
+}
+
+/// As [`compose_granted`], for an object whose profiles give single plugins
+/// something besides.
+pub fn compose_with(
+    contributions: &[Contribution<'_>],
+    tier: Tier,
+    grants: &Grants,
+    own: &OwnValues<'_>,
+) -> Result<Documents, Vec<PolicyError>> {
     let errors: Vec<PolicyError> = contributions
         .iter()
         .flat_map(|contribution| {
@@ -93,7 +104,7 @@ pub fn compose_granted(
         .iter()
         .flat_map(|(target, document)| {
             let mut errors = check::check_granted(document, &target, tier, &passthrough);
-            errors.extend(check_references(document, &target, grants));
+            errors.extend(check_references(document, &target, grants, own));
             errors
         })
         .collect();

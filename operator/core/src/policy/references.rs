@@ -4,7 +4,7 @@
 //! An instance is shared. A named value, a certificate or the identity of the
 //! instance that one API may use must not be borrowed by another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -32,19 +32,29 @@ pub enum ReferenceKind {
     ManagedIdentity,
     /// A logger, by its id.
     Logger,
+    /// A product, by its id: not of a document, but of an object, as the next
+    /// two.
+    Product,
+    /// A group that sees products, by its id.
+    Group,
+    /// An API that somebody else published, by its id.
+    Api,
     /// An authorization of the credential manager, as `provider/authorization`.
     Authorization,
 }
 
 impl ReferenceKind {
     /// The kinds that an instance can grant, as its settings spell them.
-    pub const GRANTABLE: [(&'static str, Self); 6] = [
+    pub const GRANTABLE: [(&'static str, Self); 9] = [
         ("namedValue", Self::NamedValue),
         ("policyFragment", Self::Fragment),
         ("backend", Self::Backend),
         ("certificate", Self::Certificate),
         ("managedIdentityResource", Self::ManagedIdentity),
         ("logger", Self::Logger),
+        ("product", Self::Product),
+        ("group", Self::Group),
+        ("api", Self::Api),
     ];
 
     /// The kind that an instance's settings name.
@@ -64,6 +74,9 @@ impl fmt::Display for ReferenceKind {
             Self::Certificate => "certificate",
             Self::ManagedIdentity => "managed identity for the resource",
             Self::Logger => "logger",
+            Self::Product => "product",
+            Self::Group => "group",
+            Self::Api => "API",
             Self::Authorization => "authorization",
         })
     }
@@ -82,6 +95,22 @@ pub struct Reference {
     pub pointer: Option<String>,
     /// The section it stands in.
     pub section: Section,
+    /// What stands around it.
+    pub standing: Standing,
+}
+
+/// What stands around a named value, which API Management puts in as text. A
+/// later one asks more of its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Standing {
+    /// Nothing that could become code together with it.
+    #[default]
+    Apart,
+    /// Another named value, or text that ends as an expression begins or begins
+    /// as one goes on: together they could be one.
+    Beside,
+    /// An expression.
+    InExpression,
 }
 
 /// What may be used: names by kind. An entry is a name or ends in `*`; `*`
@@ -127,16 +156,27 @@ pub fn references(document: &PolicyDocument) -> Vec<Reference> {
     out
 }
 
+/// The named values that single plugins may use besides what is granted, by the
+/// plugins' names.
+pub type OwnValues<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
 /// An error for each use that is not granted.
 #[must_use]
 pub fn check_references(
     document: &PolicyDocument,
     target: &Target,
     grants: &Grants,
+    own: &OwnValues<'_>,
 ) -> Vec<PolicyError> {
+    let is_own = |r: &Reference| {
+        let values = r.plugin.as_deref().and_then(|plugin| own.get(plugin));
+        let named = values.zip(r.name.as_deref());
+        r.kind == ReferenceKind::NamedValue
+            && named.is_some_and(|(values, name)| values.contains(name))
+    };
     references(document)
         .into_iter()
-        .filter(|r| !grants.allow(r.kind, r.name.as_deref()))
+        .filter(|r| !grants.allow(r.kind, r.name.as_deref()) && !is_own(r))
         .map(|reference| PolicyError {
             message: match &reference.name {
                 Some(name) => format!(
@@ -167,12 +207,23 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn push(&mut self, kind: ReferenceKind, name: Option<String>, pointer: Option<&str>) {
+        self.note(kind, name, pointer, Standing::Apart);
+    }
+
+    fn note(
+        &mut self,
+        kind: ReferenceKind,
+        name: Option<String>,
+        pointer: Option<&str>,
+        standing: Standing,
+    ) {
         self.out.push(Reference {
             kind,
             name,
             plugin: self.plugin.map(str::to_owned),
             pointer: pointer.map(str::to_owned),
             section: self.section,
+            standing,
         });
     }
 
@@ -217,10 +268,12 @@ impl Found<'_> {
     }
 
     fn value(&mut self, value: &Value, pointer: Option<&str>) {
-        for part in &value.parts {
+        for (index, part) in value.parts.iter().enumerate() {
             match part {
                 Part::NamedValue(name) => {
-                    self.push(ReferenceKind::NamedValue, Some(name.clone()), pointer);
+                    let named = Some(name.clone());
+                    let standing = standing(value, index);
+                    self.note(ReferenceKind::NamedValue, named, pointer, standing);
                 }
                 // Not ours: composed documents hold no such text. A parsed one
                 // can, and the service may be more lenient than we are.
@@ -235,6 +288,26 @@ impl Found<'_> {
             self.push(ReferenceKind::Certificate, None, pointer);
         }
     }
+}
+
+/// What stands around the named value that is the part of this index.
+fn standing(value: &Value, index: usize) -> Standing {
+    if value.form != Form::Literal {
+        return Standing::InExpression;
+    }
+    let begins = |part: &Part| match part {
+        Part::Text(text) => text.ends_with(['@', '{']),
+        Part::NamedValue(_) => true,
+    };
+    let goes_on = |part: &Part| match part {
+        Part::Text(text) => text.starts_with(['(', '{']),
+        Part::NamedValue(_) => true,
+    };
+    let before = index.checked_sub(1).and_then(|at| value.parts.get(at));
+    if before.is_some_and(begins) || value.parts.get(index + 1).is_some_and(goes_on) {
+        return Standing::Beside;
+    }
+    Standing::Apart
 }
 
 /// What an attribute refers to, if anything.
@@ -359,7 +432,7 @@ mod tests {
         };
         let document = document(r#"<set-variable name="v" value="{{team-a-key}}" />"#);
         let refused = |grants: &Grants| {
-            check_references(&document, &Target::Api, grants)
+            check_references(&document, &Target::Api, grants, &OwnValues::new())
                 .iter()
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
@@ -380,11 +453,44 @@ mod tests {
     }
 
     #[test]
+    fn what_a_plugin_has_of_a_profile_is_its_own_alone() {
+        let mut document = document(
+            r#"<set-variable name="v" value="{{own}}" /><set-variable name="w" value="@("{{own}}")" />"#,
+        );
+        let inbound = document.sections.get_mut(&Section::Inbound).unwrap();
+        inbound[0].plugin = Some("one".into());
+        inbound[1].plugin = Some("two".into());
+        let found: Vec<Standing> = references(&document).iter().map(|r| r.standing).collect();
+        assert_eq!(found, [Standing::Apart, Standing::InExpression]);
+        let own = OwnValues::from([("one", BTreeSet::from(["own"]))]);
+        let refused = check_references(&document, &Target::Api, &Grants::default(), &own);
+        let plugins: Vec<_> = refused.iter().map(|e| e.plugin.as_deref()).collect();
+        assert_eq!(plugins, [Some("two")]);
+    }
+
+    #[test]
+    fn what_could_become_code_with_its_neighbours_stands_beside_them() {
+        use Standing::{Apart, Beside};
+        for (text, expected) in [
+            ("{{a}}", vec![Apart]),
+            ("Bearer {{a}}!", vec![Apart]),
+            ("a@{{a}}", vec![Beside]),
+            ("{{a}}(x", vec![Beside]),
+            ("{{a}} {{b}}", vec![Apart, Apart]),
+            ("{{a}}{{b}}", vec![Beside, Beside]),
+        ] {
+            let document = document(&format!(r#"<set-variable name="v" value="{text}" />"#));
+            let found: Vec<Standing> = references(&document).iter().map(|r| r.standing).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn a_computed_name_needs_a_grant_of_all() {
         let document = document(r#"<set-backend-service backend-id="@(context.RequestId)" />"#);
         let refused = |entry: &str| {
             let grants = Grants([(ReferenceKind::Backend, vec![entry.to_owned()])].into());
-            check_references(&document, &Target::Api, &grants).len()
+            check_references(&document, &Target::Api, &grants, &OwnValues::new()).len()
         };
         assert_eq!((refused("a*"), refused("*")), (1, 0));
     }

@@ -54,6 +54,14 @@ reasons! {
     InvalidInstance,
     /// The settings of a `PolicyPlugin` contradict the plugin.
     InvalidPolicyPlugin,
+    /// The settings of a profile cannot be used, or contradict a plugin.
+    InvalidProfile,
+    /// The Secret of a profile is not there, or cannot be used.
+    SecretUnusable,
+    /// No profile of the name exists.
+    ProfileNotFound,
+    /// A name is both a profile of the namespace and one of the cluster.
+    AmbiguousProfile,
     /// A mandatory plugin does not let owners do this.
     Locked,
     /// No instance is there, or none of the name.

@@ -6,7 +6,7 @@ use super::{DriftSeen, Observation, Outcome, summary};
 use crate::class::ErrorClass;
 use crate::desired::{Desired, Exposure};
 use crate::exposed_api::Implementation;
-use crate::exposure::{ExposureFacts, origin};
+use crate::exposure::{ExposureFacts, ServiceReach, origin};
 use crate::validate::ValidatedApi;
 
 /// How far one step with I/O came.
@@ -208,12 +208,15 @@ fn exposed(
             );
         }
         Exposure::External { url: None } => {
-            return Stage::new(
-                State::Stuck,
-                Reason::NoBackend,
-                "the OpenAPI document names no https server whose host the instance allows \
-                 (`allow.backendHosts`)",
-            );
+            let message = match facts.service.as_ref().map(|service| &service.reach) {
+                Some(ServiceReach::Named(host)) => format!(
+                    "the Service is another name for `{host}`, a host that the instance does not allow (`allow.backendHosts`)"
+                ),
+                _ => "the OpenAPI document names no https server whose host the instance allows \
+                      (`allow.backendHosts`)"
+                    .to_owned(),
+            };
+            return Stage::new(State::Stuck, Reason::NoBackend, message);
         }
         Exposure::InCluster { url } => url.clone(),
         object => match origin(object, facts) {

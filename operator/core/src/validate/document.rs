@@ -85,7 +85,25 @@ pub(super) fn read(
         .api
         .as_ref()
         .filter(|_| inquiry.in_api_management())?;
+    let declared = inquiry.declared();
+    if let Some((_, place)) = declared
+        && source(inquiry).is_some()
+    {
+        let message = format!(
+            "stands beside `{PATH}`, which has operations of its own; remove one of the two"
+        );
+        findings.push(Finding::invalid(
+            Reason::InvalidDocument,
+            Problem::new(place, message),
+        ));
+        return None;
+    }
+    let place = declared.map_or(PATH, |(_, place)| place);
     let result = match (source(inquiry), need(inquiry), facts) {
+        (None, ..) if let Some((operations, _)) = declared => {
+            openapi::declared::document(&api.name, operations)
+                .and_then(|document| import(document, DocumentOrigin::Declared))
+        }
         (None, ..) => import(openapi::catch_all(&api.name), DocumentOrigin::Generated),
         (Some((_, SpecificationSource::Inline(text))), ..) => {
             openapi::read(text).and_then(|d| import(d, DocumentOrigin::Inline))
@@ -125,7 +143,7 @@ pub(super) fn read(
             findings.push(Finding {
                 reason: Reason::InvalidDocument,
                 class: error.class(),
-                problem: Problem::new(PATH, error.to_string()),
+                problem: Problem::new(place, error.to_string()),
             });
             None
         }

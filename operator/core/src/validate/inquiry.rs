@@ -7,18 +7,26 @@ use serde_json::Value;
 
 use super::document::{self, DocumentNeed};
 use super::rejection::Finding;
-use crate::annotations::{self, Annotations, nearest::listed};
+use crate::annotations::{self, Annotations, nearest::listed, permit};
 use crate::apim::AppliedRecord;
 use crate::chain::{self, Catalog, Plan, SpecRequest};
 use crate::exposed_api::{self, ExposedApi, Implementation, ObjectMeta, Segment};
-use crate::exposure::{self, Way};
+use crate::exposure;
 use crate::instance::spec::{Reach, Segments};
 use crate::instance::{Instance, select_instance};
-use crate::names::{ObjectKey, PluginName};
+use crate::names::{ObjectKey, PluginName, ProfileName};
+use crate::openapi::Declared;
 use crate::paths;
 use crate::policy::Grants;
 use crate::problem::Problem;
+use crate::products;
+use crate::profile::Profiles;
+use crate::protection;
 use crate::status::reasons::Reason;
+
+/// Where operations can be declared.
+const ANNOTATED: &str = "metadata.annotations[apim.oda.tmforum.org/operations]";
+const IN_SPEC: &str = "spec.operations";
 
 /// What the platform offers to an object.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +37,8 @@ pub struct Platform<'a> {
     pub namespace_labels: &'a BTreeMap<String, String>,
     /// The plugins.
     pub catalog: &'a Catalog,
+    /// The profiles.
+    pub profiles: &'a Profiles,
 }
 
 /// An object, as far as it can be understood alone, and what must be looked up
@@ -80,12 +90,27 @@ pub fn inquire(
     let grants = instance
         .as_ref()
         .map_or_else(Grants::default, |i| i.grants(platform.namespace_labels));
+    let in_spec = api.as_ref().is_some_and(|api| api.operations.is_some());
+    if in_spec && annotations.operations.is_some() {
+        let message =
+            format!("is there too; declare operations there or in `{IN_SPEC}`, not in both");
+        let problem = Problem::new(ANNOTATED, message);
+        findings.push(Finding::invalid(Reason::InvalidAnnotation, problem));
+    }
     let mut warnings = Vec::new();
     let mut plan = None;
     if let Some(instance) = &instance {
         findings.extend(each(
             Reason::Forbidden,
             annotations.forbidden(&key, instance),
+        ));
+        if in_spec && let Some(message) = permit::refused(instance, "operations") {
+            let problem = Problem::new(IN_SPEC, message);
+            findings.push(Finding::invalid(Reason::Forbidden, problem));
+        }
+        findings.extend(each(
+            Reason::Forbidden,
+            products::forbidden(&annotations.products, &key, instance, &grants),
         ));
         if let (Some(api), false) = (&api, in_cluster) {
             let labels = platform.namespace_labels;
@@ -100,11 +125,19 @@ pub fn inquire(
         warnings.extend(super::plugins_without_api_management(&annotations));
     } else if let Some(instance) = &instance {
         let dialect = exposed_api::dialect(spec);
+        let (profiles, found) = platform.profiles.resolve(
+            &annotations,
+            &key.namespace,
+            platform.namespace_labels,
+            instance,
+        );
+        findings.extend(found);
         let target = chain::Target {
             namespace: &key.namespace,
             namespace_labels: platform.namespace_labels,
             labels: &meta.labels,
             instance,
+            profiles: &profiles,
             dialect,
             spec,
         };
@@ -157,17 +190,29 @@ impl Inquiry {
         self.in_api_management
     }
 
-    /// How traffic is to reach its implementation, where API Management is to.
+    /// Whether it must be known what the implementation's Service is like.
     #[must_use]
-    pub fn way(&self) -> Option<Way> {
-        let instance = self.instance.as_ref().filter(|_| self.in_api_management)?;
-        Some(exposure::way(&self.annotations, instance))
+    pub fn reads_service(&self) -> bool {
+        let instance = self.instance.as_ref().filter(|_| self.in_api_management);
+        instance.is_some_and(|instance| {
+            exposure::way(&self.annotations, instance).reads_service()
+                || protection::reads_service(instance)
+        })
     }
 
     /// The document that must be fetched, if any.
     #[must_use]
     pub fn document(&self) -> DocumentNeed {
         document::need(self)
+    }
+
+    /// The operations that the object declares, and where.
+    pub(super) fn declared(&self) -> Option<(&[Declared], &'static str)> {
+        let annotated = self.annotations.operations.as_deref();
+        let in_spec = self.api.as_ref().and_then(|api| api.operations.as_deref());
+        annotated
+            .map(|list| (list, ANNOTATED))
+            .or(in_spec.map(|list| (list, IN_SPEC)))
     }
 
     /// The calls of `read-spec` that must be made.
@@ -193,6 +238,12 @@ impl Inquiry {
             .as_ref()
             .map(|plan| plan.mandatory().clone())
             .unwrap_or_default()
+    }
+
+    /// The profiles that the object names, whether they are there or not.
+    #[must_use]
+    pub fn profile_names(&self) -> BTreeSet<ProfileName> {
+        self.annotations.profile_names()
     }
 
     /// What is known to be wrong already. Where there is something, nothing

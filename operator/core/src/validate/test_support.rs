@@ -159,6 +159,7 @@ pub(crate) struct World {
     pub(crate) instances: Vec<Arc<Instance>>,
     pub(crate) namespace_labels: BTreeMap<String, String>,
     pub(crate) catalog: Catalog,
+    pub(crate) profiles: crate::profile::Profiles,
     pub(crate) applied: Option<AppliedRecord>,
     pub(crate) readings: Readings,
     pub(crate) document: DocumentFacts,
@@ -178,6 +179,7 @@ impl World {
             instances: vec![Arc::new(instance)],
             namespace_labels: BTreeMap::new(),
             catalog: catalog(),
+            profiles: crate::profile::Profiles::default(),
             applied: None,
             readings: Readings::new(),
             document: DocumentFacts::NotNeeded,
@@ -198,7 +200,9 @@ impl World {
             context: Some(InstanceContext {
                 sku: "Developer".into(),
                 gateway_url: "https://gateway.azure-api.net".into(),
+                published_at: crate::tier::PublishedAt::default(),
                 network: crate::tier::Network::None,
+                addresses: vec!["20.0.0.7".into()],
             }),
         }
     }
@@ -217,6 +221,7 @@ impl World {
             instances: &self.instances,
             namespace_labels: &self.namespace_labels,
             catalog: &self.catalog,
+            profiles: &self.profiles,
         };
         super::inquire(meta, spec, platform, self.applied.as_ref())
     }

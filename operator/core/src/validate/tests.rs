@@ -39,7 +39,7 @@ fn problems_of_all_parts_are_reported_together() {
              `plugin.<name>`?",
             "metadata.annotations[apim.oda.tmforum.org/api-id]: instance `default` does not let API owners set \
              `api-id`; it lets them set `plugins`, `plugin.*`, `operation-plugins`, `deletion-policy`, `paused`, \
-             `retry`, `ingress-tls-secret`. Remove the annotation, or ask the platform team to add it to `ownerMay`",
+             `retry`, `ingress-tls-secret`. Remove it, or ask the platform team to add it to `ownerMay`",
             "metadata.annotations[apim.oda.tmforum.org/api-id]: `x` does not begin with `components.`, and instance \
              `default` allows no other id like it; allowed: none (`allow.apiIds`)",
             "metadata.annotations[apim.oda.tmforum.org/plugins]: [nobody] there is no plugin `nobody`; loaded are \
@@ -492,4 +492,79 @@ fn more_operations_than_the_tier_takes_are_refused_with_limit_value_tier_and_way
         "spec.specification: its operations: 101 exceed the limit `operations per API` of the BasicV2 tier, which is \
          100; split the document into several ExposedAPIs, or use an instance of another tier"
     );
+}
+
+const OPERATIONS: &str = "[{id: listItems, method: GET, urlTemplate: /items}]";
+
+/// An instance that lets owners declare operations.
+fn lets_declare() -> World {
+    World {
+        instances: vec![Arc::new(instance(
+            "default",
+            &json!({"ownerMay": ["operations"]}),
+        ))],
+        ..World::default()
+    }
+}
+
+#[test]
+fn declared_operations_are_imported_as_a_document_that_is_made_of_them() {
+    let without = spec(&json!({"specification": null}));
+    let annotated = meta(&[("operations", OPERATIONS)]);
+    let list: Value = json!([{"id": "listItems", "method": "GET", "urlTemplate": "/items"}]);
+    let in_spec = spec(&json!({"specification": null, "operations": list}));
+    let world = lets_declare();
+    let one = build(&world.validate(&annotated, &without).unwrap());
+    let other = build(&world.validate(&meta(&[]), &in_spec).unwrap());
+    let (one, other) = (one.api.unwrap().document, other.api.unwrap().document);
+    assert_eq!(one, other);
+    assert_eq!(one.origin, DocumentOrigin::Declared);
+    let operations = one.operations.unwrap();
+    assert_eq!(operations.len(), 1);
+    assert_eq!(operations[0].operation_id.as_deref(), Some("listItems"));
+}
+
+#[test]
+fn operations_are_declared_once_and_instead_of_a_document() {
+    let list = json!([{"id": "listItems", "method": "GET", "urlTemplate": "/items"}]);
+    let annotated = meta(&[("operations", OPERATIONS)]);
+    let twice = spec(&json!({"specification": null, "operations": list}));
+    assert_eq!(
+        lets_declare().refusal(&annotated, &twice),
+        [
+            "metadata.annotations[apim.oda.tmforum.org/operations]: is there too; declare operations there or in \
+             `spec.operations`, not in both"
+        ]
+    );
+    assert_eq!(
+        lets_declare().refusal(&annotated, &spec(&json!({}))),
+        [
+            "metadata.annotations[apim.oda.tmforum.org/operations]: stands beside `spec.specification`, which has \
+             operations of its own; remove one of the two"
+        ]
+    );
+}
+
+#[test]
+fn owners_declare_operations_only_where_the_instance_lets_them_in_the_spec_too() {
+    let list = json!([{"id": "listItems", "method": "GET", "urlTemplate": "/items"}]);
+    let in_spec = spec(&json!({"specification": null, "operations": list}));
+    let annotated = meta(&[("operations", OPERATIONS)]);
+    let world = World::default();
+    for (object, spec, place) in [
+        (meta(&[]), in_spec, "spec.operations: "),
+        (
+            annotated,
+            spec(&json!({"specification": null})),
+            "metadata.annotations[apim.oda.tmforum.org/operations]: ",
+        ),
+    ] {
+        let refusal = world.refusal(&object, &spec);
+        assert_eq!(refusal.len(), 1, "{refusal:?}");
+        assert!(refusal[0].starts_with(place), "{refusal:?}");
+        assert!(
+            refusal[0].contains("does not let API owners set `operations`"),
+            "{refusal:?}"
+        );
+    }
 }

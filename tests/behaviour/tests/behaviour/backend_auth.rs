@@ -1,7 +1,10 @@
 //! `backend-auth`.
 
-use plugin_behaviour::{Api, Stage};
+use apim_gateway::configuration::{Certificate, Service};
+use apim_gateway::{Checked, Scope, check_policy};
+use plugin_behaviour::{Api, Authority, Identity, Stage};
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 
 async fn stage(config: Value) -> Stage {
     Stage::of(Api::of("backend-auth", &config)).await
@@ -52,16 +55,75 @@ async fn in_a_header_of_its_own_the_token_stands_beside_the_callers() {
 }
 
 #[tokio::test]
+async fn the_backend_is_shown_the_certificate_that_the_config_names() {
+    let authority = Authority::new("ours");
+    let (orders, bills) = (
+        authority.issue("orders", (2020, 2040)),
+        authority.issue("bills", (2020, 2040)),
+    );
+    for (config, shown) in [
+        (json!({"id": "orders-client"}), &orders),
+        (json!({"id": "bills-client"}), &bills),
+        (json!({"thumbprint": print(&bills)}), &bills),
+    ] {
+        let api = Api::of("backend-auth", &json!({"certificate": config}));
+        let stage = Stage::with(api, |service| {
+            for (id, identity) in [("orders-client", &orders), ("bills-client", &bills)] {
+                service.certificates.insert(id.to_owned(), identity.into());
+            }
+        })
+        .await;
+        let answer = stage.item().token("the-callers").send().await;
+        assert_eq!(answer.status, 200);
+        let seen = stage.world.last();
+        assert_eq!(seen.certificate, Some(print(shown)), "{config}");
+        // It takes no token's place.
+        assert_eq!(
+            seen.header("authorization").as_deref(),
+            Some("Bearer the-callers")
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_client_certificate_is_never_left_out_in_silence() {
-    // The local gateway has none to send: it says so and calls nobody.
-    let stage = stage(json!({"certificate": {"id": "orders-client"}})).await;
+    let api = Api::of(
+        "backend-auth",
+        &json!({"certificate": {"id": "orders-client"}}),
+    );
+    let policy = api.desired().expect("good").policy.expect("a policy");
+    let authority = Authority::new("ours");
+    let mut service = Service::default();
+    let check = |service: &Service| {
+        let checked = check_policy(&policy.api.text, Scope::Api, service);
+        checked.map_err(|error| error.message)
+    };
     assert_eq!(
-        stage.item().error().await,
-        (
-            501,
-            "The local gateway does not execute the policy 'authentication-certificate'."
+        check(&service),
+        Err("Certificate with id 'orders-client' could not be found.".to_owned())
+    );
+    // One of which the service has no key.
+    let public = Certificate::from(&authority);
+    service
+        .certificates
+        .insert("orders-client".to_owned(), public);
+    assert_eq!(
+        check(&service),
+        Err(
+            "Certificate with id 'orders-client' cannot be shown to a backend: it has no private key."
                 .to_owned()
         )
     );
-    assert_eq!(stage.world.calls(), 0);
+    let identity = authority.issue("orders", (2020, 2040));
+    service
+        .certificates
+        .insert("orders-client".to_owned(), Certificate::from(&identity));
+    assert_eq!(check(&service), Ok(Checked::default()));
+}
+
+/// SHA-1 of the certificate, as Azure names it.
+fn print(identity: &Identity) -> String {
+    let digest = Sha1::digest(&identity.der);
+    let hex = |text: String, byte: &u8| text + &format!("{byte:02X}");
+    digest.iter().fold(String::new(), hex)
 }

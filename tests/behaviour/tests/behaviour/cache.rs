@@ -1,5 +1,6 @@
 //! `cache`.
 
+use apim_gateway::configuration::Subscription;
 use plugin_behaviour::{Api, Stage, reply};
 use serde_json::{Value, json};
 
@@ -100,4 +101,97 @@ async fn who_may_not_call_gets_nothing_that_is_kept() {
     }
     assert_eq!(stage.world.calls(), 1);
     assert_eq!(stage.item().status().await, 401);
+}
+
+/// A stage whose callers are told apart by their subscription's key: `one` and
+/// `two` are the same developer's, `three` and `four` belong to nobody.
+async fn with_developers(config: &Value) -> Stage {
+    let api = Api::of("cache", config).spec(
+        "apiKeyVerification",
+        json!({"enabled": true, "location": "header"}),
+    );
+    Stage::with(api, |service| {
+        for (name, user) in [
+            ("one", "ada"),
+            ("two", "ada"),
+            ("other", "bob"),
+            ("three", ""),
+            ("four", ""),
+        ] {
+            service.subscriptions.push(Subscription {
+                id: name.to_owned(),
+                primary_key: name.to_owned(),
+                user: (!user.is_empty()).then(|| user.to_owned()),
+                ..Subscription::default()
+            });
+        }
+    })
+    .await
+}
+
+/// Who was answered by the backend, of these in this order.
+async fn asked_for<'k>(stage: &Stage, keys: &[&'k str]) -> Vec<&'k str> {
+    let mut asked = Vec::new();
+    for key in keys {
+        let before = stage.world.calls();
+        let call = stage.item().header("ocp-apim-subscription-key", key);
+        assert_eq!(call.status().await, 200, "{key}");
+        if stage.world.calls() > before {
+            asked.push(*key);
+        }
+    }
+    asked
+}
+
+#[tokio::test]
+async fn a_developers_response_is_nobody_elses_where_the_config_says_so() {
+    let keys = [
+        "one", "two", "one", "other", "three", "four", "other", "three",
+    ];
+    let shared = with_developers(&json!({})).await;
+    assert_eq!(asked_for(&shared, &keys).await, ["one"]);
+    for config in [
+        json!({"varyByDeveloper": true}),
+        json!({"varyByDeveloperGroups": true}),
+    ] {
+        let stage = with_developers(&config).await;
+        assert_eq!(
+            asked_for(&stage, &keys).await,
+            ["one", "other", "three", "four"],
+            "{config}"
+        );
+        // Who has no key gets nothing of it.
+        assert_eq!(stage.item().status().await, 401);
+    }
+}
+
+#[tokio::test]
+async fn caches_on_the_way_are_told_what_the_config_says() {
+    for (config, expected) in [
+        (json!({}), None),
+        (json!({"downstream": "none"}), None),
+        (
+            json!({"downstream": "private", "duration": 20}),
+            Some("private, must-revalidate, max-age=20"),
+        ),
+        (
+            json!({"downstream": "public", "duration": 20}),
+            Some("public, must-revalidate, max-age=20"),
+        ),
+        (
+            json!({"downstream": "public", "duration": 20, "mustRevalidate": false}),
+            Some("public, max-age=20"),
+        ),
+    ] {
+        let stage = stage(config.clone()).await;
+        for from in ["the backend", "the cache"] {
+            let answer = stage.item().send().await;
+            assert_eq!(
+                answer.header("cache-control"),
+                expected,
+                "{config} from {from}"
+            );
+        }
+        assert_eq!(stage.world.calls(), 1);
+    }
 }

@@ -1,7 +1,9 @@
 //! `circuit`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use apim_gateway::Clock as _;
 use plugin_behaviour::{Api, Stage, reply};
 use serde_json::{Value, json};
 
@@ -116,4 +118,51 @@ async fn redirects_are_followed_where_the_config_says_so() {
     });
     let answer = stage.item().send().await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "found"));
+}
+
+/// When the backend was asked, in milliseconds from the first time, where it always
+/// fails.
+async fn asked_at(config: Value) -> Vec<i128> {
+    let stage = stage(config).await;
+    let (clock, times) = (stage.clock(), Arc::<Mutex<Vec<_>>>::default());
+    let noted = Arc::clone(&times);
+    stage.world.answers(move |_| {
+        noted.lock().expect("a list").push(clock.now());
+        Some(reply(503, &[], "busy"))
+    });
+    assert_eq!(stage.item().status().await, 503);
+    let times = times.lock().expect("a list");
+    times
+        .iter()
+        .map(|time| time.duration_since(times[0]).as_millis())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_waits_between_two_tries_are_those_of_the_config() {
+    for (retry, expected) in [
+        (json!({}), vec![0, 1000, 2000, 3000]),
+        (json!({"count": 2, "interval": 5}), vec![0, 5000, 10_000]),
+        (json!({"interval": 0}), vec![0; 4]),
+        (
+            json!({"interval": 1, "delta": 2}),
+            vec![0, 1000, 4000, 9000],
+        ),
+        (
+            json!({"count": 2, "interval": 5, "firstFast": true}),
+            vec![0, 0, 5000],
+        ),
+    ] {
+        assert_eq!(asked_at(json!({"retry": retry})).await, expected, "{retry}");
+    }
+    // Doubling waits have some chance in them, up to the longest.
+    let retry = json!({"count": 4, "interval": 2, "delta": 5, "maxInterval": 20});
+    let times = asked_at(json!({"retry": retry})).await;
+    let waits: Vec<i128> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let [first, second, third, fourth] = waits[..] else {
+        panic!("{waits:?}");
+    };
+    assert!((6000..=8000).contains(&first), "{waits:?}");
+    assert!((14_000..=20_000).contains(&second), "{waits:?}");
+    assert_eq!((third, fourth), (20_000, 20_000), "{waits:?}");
 }

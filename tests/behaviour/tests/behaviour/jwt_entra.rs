@@ -1,6 +1,6 @@
 //! `jwt-entra`.
 
-use plugin_behaviour::{Api, CLIENT, ISSUER, START, Signer, Stage, TENANT, token};
+use plugin_behaviour::{Api, CLIENT, ISSUER, START, Signer, Stage, TENANT, template, token};
 use serde_json::{Value, json};
 
 async fn stage(config: &Value) -> Stage {
@@ -182,6 +182,26 @@ async fn the_policy_for_entra_alone_keeps_out_the_same() {
         let call = stage.item().token(&token(&role(bad.clone())));
         assert_eq!(call.error().await, refused(), "{bad}");
     }
+    assert_eq!(stage.item().error().await, refused());
+    assert_eq!(stage.world.calls(), 1);
+}
+
+/// Tells the backend what is in the variable `caller`.
+const TELL: &str = r#"<inbound>
+  <set-header name="x-subject" exists-action="override">
+    <value>{{ expression(code='((Jwt)context.Variables["caller"]).Subject') }}</value>
+  </set-header>
+</inbound>"#;
+
+#[tokio::test]
+async fn later_policies_find_the_token_in_the_variable_that_the_config_names() {
+    let config = json!({"outputVariable": "caller"});
+    let tell = json!({"template": template("tell-jwt-entra", TELL), "values": {}});
+    let stage = Stage::of(Api::chain(&[("jwt-entra", config), ("template", tell)])).await;
+    let call = stage.item().token(&token(&json!({"sub": "ada"})));
+    assert_eq!(call.header("x-subject", "forged").status().await, 200);
+    let subject = stage.world.last().header("x-subject");
+    assert_eq!(subject.as_deref(), Some("ada"));
     assert_eq!(stage.item().error().await, refused());
     assert_eq!(stage.world.calls(), 1);
 }

@@ -147,3 +147,28 @@ async fn the_spec_block_switches_requests_and_responses() {
     assert_eq!(status(&stage, JSON, "{}").await, 400);
     assert_eq!(status(&stage, JSON, "{\"id\": 1}").await, 200);
 }
+
+#[tokio::test]
+async fn xml_passes_nowhere_where_nobody_can_check_it() {
+    for (kind, language) in [
+        ("application/xml", "xml"),
+        ("text/xml", "soap"),
+        ("application/soap+xml", "soap"),
+    ] {
+        let config = json!({"content": [
+            {"type": "application/json", "validateAs": "json"},
+            {"type": kind, "validateAs": language},
+        ]});
+        let stage = stage(&config).await;
+        let refused = (
+            501,
+            format!(
+                "The local gateway does not execute the policy 'validate-content as {language}'."
+            ),
+        );
+        for (kind, body) in [(kind, "<item><id>1</id></item>"), (JSON, "{\"id\": 1}")] {
+            assert_eq!(stage.post(kind, body).error().await, refused, "{kind}");
+        }
+        assert_eq!(stage.world.calls(), 0);
+    }
+}

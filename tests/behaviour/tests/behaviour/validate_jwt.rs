@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use plugin_behaviour::{Api, Authority, START, Signer, Stage, hs256};
+use plugin_behaviour::{Api, Authority, START, Signer, Stage, hs256, template};
 use serde_json::{Value, json};
 
 const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -200,4 +200,27 @@ async fn a_scheme_is_asked_for_as_the_config_says() {
     };
     assert_eq!(call("DPoP").status().await, 200);
     assert_eq!(call("Bearer").error().await, refused());
+}
+
+/// Tells the backend what is in the variable `caller`.
+const TELL: &str = r#"<inbound>
+  <set-header name="x-subject" exists-action="override">
+    <value>{{ expression(code='((Jwt)context.Variables["caller"]).Subject') }}</value>
+  </set-header>
+</inbound>"#;
+
+#[tokio::test]
+async fn later_policies_find_the_token_in_the_variable_that_the_config_names() {
+    let config = json!({
+        "openidConfigurations": [format!("{PROVIDER}/.well-known/openid-configuration")],
+        "audiences": ["catalog"], "outputVariable": "caller",
+    });
+    let tell = json!({"template": template("tell-validate-jwt", TELL), "values": {}});
+    let stage = Stage::of(Api::chain(&[("validate-jwt", config), ("template", tell)])).await;
+    let call = stage.item().token(&of_provider(&json!({"sub": "ada"})));
+    assert_eq!(call.header("x-subject", "forged").status().await, 200);
+    let subject = stage.world.last().header("x-subject");
+    assert_eq!(subject.as_deref(), Some("ada"));
+    assert_eq!(stage.item().error().await, refused());
+    assert_eq!(stage.world.calls(), 1);
 }

@@ -3,6 +3,7 @@
 use super::{CompileError, Compiler, Scope, Section};
 use crate::policies::{Broken, Policy};
 use policy_document::{Element, PolicyFormat};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// One policy of a document.
@@ -119,22 +120,26 @@ impl Document {
 /// The documents that hold for a request, from the outermost scope to the
 /// innermost.
 #[derive(Default, Clone)]
-pub(crate) struct Chain(pub(crate) Vec<Arc<Document>>);
+pub(crate) struct Chain(pub(crate) SmallVec<[Arc<Document>; 4]>);
+
+/// Policies in the order in which they run: few enough, nearly always, to take
+/// no memory of their own.
+pub(crate) type Steps<'c> = SmallVec<[&'c Step; 12]>;
 
 impl Chain {
     /// The policies of a section in the order in which they run.
-    pub(crate) fn steps(&self, section: Section) -> Vec<&Step> {
+    pub(crate) fn steps(&self, section: Section) -> Steps<'_> {
         let place = SECTIONS
             .iter()
             .position(|known| *known == section)
             .unwrap_or_default();
-        let mut steps = Vec::new();
+        let mut steps = Steps::new();
         expand(&self.0, place, &mut steps);
         steps
     }
 }
 
-fn expand<'c>(documents: &'c [Arc<Document>], place: usize, steps: &mut Vec<&'c Step>) {
+fn expand<'c>(documents: &'c [Arc<Document>], place: usize, steps: &mut Steps<'c>) {
     let Some((inner, outer)) = documents.split_last() else {
         return;
     };

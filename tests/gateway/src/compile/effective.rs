@@ -64,7 +64,7 @@ pub fn effective_chain(
         });
         documents.push(Arc::new(document));
     }
-    let chain = Chain(documents);
+    let chain = Chain(documents.into());
     let policies = SECTIONS.into_iter().flat_map(|section| {
         let steps = chain.steps(section).into_iter();
         steps.map(move |step| EffectivePolicy {

@@ -5,6 +5,7 @@ use crate::configuration::{self, Configuration};
 use crate::exchange::seen_api;
 use crate::routing::{ApiIndex, Template};
 use crate::target::Base;
+use smallvec::smallvec;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub(crate) struct CompiledService {
     global: Arc<Document>,
     /// Subscription keys to places of subscriptions.
     keys: HashMap<String, usize>,
+    /// The service's own schemas that were asked for.
+    pub(crate) validators: crate::schemas::Validators,
     /// Every document that could not be compiled.
     pub(crate) problems: Vec<CompileError>,
 }
@@ -34,7 +37,7 @@ pub(crate) struct CompiledService {
 pub(crate) struct CompiledApi {
     document: Option<Arc<Document>>,
     /// Its backend's address, where it has a good one.
-    pub(crate) base: Option<Base>,
+    pub(crate) base: Option<Arc<Base>>,
     /// What expressions see of it.
     pub(crate) seen: apim_expressions::Api,
     /// In the order of the API's operations.
@@ -117,7 +120,11 @@ impl CompiledService {
             .iter()
             .map(|api| CompiledApi {
                 document: document(&api.policy, Scope::Api),
-                base: api.service_url.as_deref().and_then(Base::parse),
+                base: api
+                    .service_url
+                    .as_deref()
+                    .and_then(Base::parse)
+                    .map(Arc::new),
                 seen: seen_api(api),
                 operations: api
                     .operations
@@ -147,6 +154,7 @@ impl CompiledService {
             products,
             global,
             keys,
+            validators: crate::schemas::Validators::default(),
             problems,
             configuration,
         }
@@ -159,7 +167,7 @@ impl CompiledService {
         api: Option<usize>,
         operation: Option<usize>,
     ) -> Chain {
-        let mut documents = vec![Arc::clone(&self.global)];
+        let mut documents = smallvec![Arc::clone(&self.global)];
         documents.extend(product.and_then(|product| self.products[product].clone()));
         if let Some(api) = api.map(|api| &self.apis[api]) {
             documents.extend(api.document.clone());

@@ -22,19 +22,27 @@ pub(super) fn compile(
     compiler: &mut Compiler<'_>,
 ) -> Result<Box<dyn Policy>, CompileError> {
     let reader = Reader::new(element, compiler);
-    Ok(Box::new(AuthenticationManagedIdentity {
-        resource: reader.required("resource")?,
-        client: reader.value("client-id")?,
-        output: reader.text_of("output-token-variable-name")?,
-        ignore_error: reader
-            .value("ignore-error")?
-            .unwrap_or(Value::Literal(false)),
-    }))
+    Ok(Box::new(AuthenticationManagedIdentity::read(&reader)?))
 }
 
-#[async_trait]
-impl Policy for AuthenticationManagedIdentity {
-    async fn run(&self, exchange: &mut Exchange) -> Result<Flow, PolicyError> {
+impl AuthenticationManagedIdentity {
+    pub(super) fn read(reader: &Reader<'_, '_, '_>) -> Result<Self, CompileError> {
+        Ok(Self {
+            resource: reader.required("resource")?,
+            client: reader.value("client-id")?,
+            output: reader.text_of("output-token-variable-name")?,
+            ignore_error: reader
+                .value("ignore-error")?
+                .unwrap_or(Value::Literal(false)),
+        })
+    }
+
+    /// The value of `Authorization`; none where the token goes into a variable,
+    /// or where there is none and that is to be ignored.
+    pub(super) async fn authorization(
+        &self,
+        exchange: &mut Exchange,
+    ) -> Result<Option<String>, PolicyError> {
         let resource = exchange.get(&self.resource).await?;
         let client = exchange.get_option(self.client.as_ref()).await?;
         let shared = Arc::clone(&exchange.shared);
@@ -44,7 +52,7 @@ impl Policy for AuthenticationManagedIdentity {
             .await;
         let token = match token {
             Ok(token) => token,
-            Err(_) if exchange.get(&self.ignore_error).await? => return Ok(Flow::Continue),
+            Err(_) if exchange.get(&self.ignore_error).await? => return Ok(None),
             Err(reason) => {
                 return Err(PolicyError::internal(
                     "ManagedIdentityTokenNotAvailable",
@@ -56,9 +64,18 @@ impl Policy for AuthenticationManagedIdentity {
         if let Some(variable) = &self.output {
             let variables = &mut exchange.context.variables;
             variables.insert(variable.clone(), token.into());
-        } else {
+            return Ok(None);
+        }
+        Ok(Some(format!("Bearer {token}")))
+    }
+}
+
+#[async_trait]
+impl Policy for AuthenticationManagedIdentity {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Flow, PolicyError> {
+        if let Some(authorization) = self.authorization(exchange).await? {
             let headers = &mut exchange.context.request.headers;
-            headers.set("Authorization", vec![format!("Bearer {token}")]);
+            headers.set("Authorization", vec![authorization]);
         }
         Ok(Flow::Continue)
     }

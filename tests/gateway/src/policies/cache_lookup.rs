@@ -20,6 +20,9 @@ keyword!(
 
 struct CacheLookup {
     by_developer: Value<bool>,
+    /// Who is in which group is not known here: each developer is told apart,
+    /// so that nobody gets what is another group's.
+    by_group: Value<bool>,
     downstream: Value<Downstream>,
     must_revalidate: Value<bool>,
     private_responses: Value<bool>,
@@ -32,10 +35,9 @@ pub(super) fn compile(
     compiler: &mut Compiler<'_>,
 ) -> Result<Box<dyn Policy>, CompileError> {
     let mut reader = Reader::new(element, compiler);
-    // Groups are those of the developer, who is told apart below.
-    let _: Value<bool> = reader.required("vary-by-developer-groups")?;
     Ok(Box::new(CacheLookup {
         by_developer: reader.required("vary-by-developer")?,
+        by_group: reader.required("vary-by-developer-groups")?,
         downstream: reader
             .value("downstream-caching-type")?
             .unwrap_or(Value::Literal(Downstream::None)),
@@ -89,9 +91,14 @@ impl CacheLookup {
             let value = exchange.request_header(name);
             key.push(format!("{}: {value:?}", name.to_lowercase()));
         }
-        if exchange.get(&self.by_developer).await? {
-            let subscription = exchange.subscription();
-            key.push(format!("{:?}", subscription.map(|found| &found.id)));
+        let (developer, group) = (&self.by_developer, &self.by_group);
+        if exchange.get(developer).await? || exchange.get(group).await? {
+            // Documented: by the account that owns the key. One that belongs to
+            // nobody is told apart by its subscription.
+            let caller = exchange
+                .subscription()
+                .map(|found| found.user.as_ref().ok_or(&found.id));
+            key.push(format!("{caller:?}"));
         }
         Ok(key.join("\n"))
     }

@@ -139,6 +139,17 @@ impl ForwardRequest {
         );
         let mut wire = outgoing(exchange, &base);
         let mut sends_body = true;
+        let mut identity = exchange.identity.clone();
+        // HTTP has no certificates: that the request is sent all the same is
+        // inferred, and whoever looks for the reason finds it.
+        if let (Some(identity), "http", Some(trace)) =
+            (&identity, base.scheme.as_str(), &mut exchange.trace)
+        {
+            trace.message(format!(
+                "The backend is called without TLS: the client certificate '{}' is not shown.",
+                identity.id()
+            ));
+        }
         for _ in 0..=REDIRECTS {
             let mut request = Request::new(if sends_body {
                 exchange.request_body.send()
@@ -150,11 +161,16 @@ impl ForwardRequest {
             *request.uri_mut() = address
                 .parse::<Uri>()
                 .map_err(|error| failure(&format!("'{address}' is no URL: {error}")))?;
-            *request.headers_mut() = wire.clone();
+            // Nobody needs them again where nothing is followed.
+            *request.headers_mut() = if follow {
+                wire.clone()
+            } else {
+                std::mem::take(&mut wire)
+            };
             let response = exchange
                 .shared
                 .client
-                .send(request)
+                .send(request, identity.as_ref())
                 .await
                 .map_err(|ClientError::Connection(reason)| failure(&reason))?;
             let next = follow.then(|| redirected(&address, &response)).flatten();
@@ -175,6 +191,7 @@ impl ForwardRequest {
             {
                 wire.remove(http::header::AUTHORIZATION);
                 wire.remove(http::header::COOKIE);
+                identity = None;
             }
             if let Some(host) = Base::parse(next.as_str())
                 && let Ok(host) = HeaderValue::from_str(&host.authority)
@@ -215,7 +232,7 @@ fn outgoing(exchange: &Exchange, base: &Base) -> HeaderMap {
     let before = exchange.request_header("X-Forwarded-For");
     let chain = match before {
         Some(before) => format!("{before}, {}", exchange.caller),
-        None => exchange.caller.to_string(),
+        None => exchange.context.request.ip_address.clone(),
     };
     if let Ok(chain) = HeaderValue::from_str(&chain) {
         wire.insert(forwarded, chain);

@@ -1,6 +1,7 @@
 //! The policies: one file each, and one line in the table below.
 
 mod authentication_basic;
+mod authentication_certificate;
 mod authentication_managed_identity;
 mod cache_lookup;
 mod cache_store;
@@ -77,6 +78,7 @@ type Compile = fn(&Element, &mut Compiler<'_>) -> Result<Box<dyn Policy>, Compil
 #[rustfmt::skip]
 const POLICIES: &[(&str, Compile)] = &[
     ("authentication-basic", authentication_basic::compile),
+    ("authentication-certificate", authentication_certificate::compile),
     ("authentication-managed-identity", authentication_managed_identity::compile),
     ("cache-lookup", cache_lookup::compile),
     ("cache-lookup-value", cache_value::compile_lookup),

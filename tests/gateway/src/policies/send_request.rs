@@ -1,5 +1,7 @@
 //! `send-request`: <https://learn.microsoft.com/azure/api-management/send-request-policy>.
 
+use super::authentication_certificate::{self, AuthenticationCertificate};
+use super::authentication_managed_identity::AuthenticationManagedIdentity;
 use super::not_executed::stand_in;
 use super::set_body::{self, SetBody};
 use super::set_header::SetHeader;
@@ -38,6 +40,8 @@ struct SendRequest {
     method: Option<Value<String>>,
     headers: Vec<SetHeader>,
     body: Option<SetBody>,
+    certificate: Option<AuthenticationCertificate>,
+    managed_identity: Option<AuthenticationManagedIdentity>,
 }
 
 /// "Default: 60 seconds".
@@ -47,12 +51,8 @@ pub(super) fn compile(
     element: &Element,
     compiler: &mut Compiler<'_>,
 ) -> Result<Box<dyn Policy>, CompileError> {
-    let known = ["set-url", "set-method", "set-header", "set-body"];
-    let foreign = element
-        .elements()
-        .find(|child| !known.contains(&child.name.as_str()) || set_body::is_liquid(child));
-    if let Some(child) = foreign {
-        let what = format!("send-request with {}", child.name);
+    if let Some(what) = element.elements().find_map(foreign) {
+        let what = format!("send-request with {what}");
         return Ok(stand_in(&what, compiler));
     }
     let mut reader = Reader::new(element, compiler);
@@ -77,6 +77,8 @@ pub(super) fn compile(
         method: None,
         headers: Vec::new(),
         body: None,
+        certificate: None,
+        managed_identity: None,
     };
     for child in element.elements() {
         let mut part = reader.part(child);
@@ -84,10 +86,30 @@ pub(super) fn compile(
             "set-url" => policy.url = Some(part.text()?),
             "set-method" => policy.method = Some(part.text()?),
             "set-header" => policy.headers.push(SetHeader::read(&mut part)?),
+            "authentication-certificate" => {
+                policy.certificate = Some(AuthenticationCertificate::read(&part)?);
+            }
+            "authentication-managed-identity" => {
+                policy.managed_identity = Some(AuthenticationManagedIdentity::read(&part)?);
+            }
             _ => policy.body = Some(SetBody::read(&part)?),
         }
     }
     Ok(Box::new(policy))
+}
+
+/// What of a part is not executed, if anything.
+fn foreign(part: &Element) -> Option<String> {
+    match part.name.as_str() {
+        "authentication-certificate" => authentication_certificate::foreign(part),
+        "set-body" if set_body::is_liquid(part) => Some(part.name.clone()),
+        "set-url"
+        | "set-method"
+        | "set-header"
+        | "set-body"
+        | "authentication-managed-identity" => None,
+        other => Some(other.to_owned()),
+    }
 }
 
 fn failure(message: String) -> PolicyError {
@@ -117,6 +139,16 @@ impl SendRequest {
         for header in &self.headers {
             header.apply_to(exchange, &mut all).await?;
         }
+        if let Some(identity) = &self.managed_identity
+            && let Some(authorization) = identity.authorization(exchange).await?
+        {
+            all.set("Authorization", vec![authorization]);
+        }
+        // The caller's request may go out with another one: it is not copied.
+        let identity = match &self.certificate {
+            Some(certificate) => Some(certificate.identity(exchange).await?),
+            None => None,
+        };
         let body = match &self.body {
             Some(body) => full(body.bytes(exchange).await?),
             None if copy => full(exchange.read_request().await?),
@@ -136,7 +168,7 @@ impl SendRequest {
         let shared = Arc::clone(&exchange.shared);
         let response = shared
             .client
-            .send(request)
+            .send(request, identity.as_ref())
             .await
             .map_err(|ClientError::Connection(reason)| failure(reason))?;
         let (parts, body) = response.into_parts();

@@ -9,6 +9,7 @@ use crate::exchange::Exchange;
 use crate::target::{Base, parameter};
 use async_trait::async_trait;
 use policy_document::Element;
+use std::sync::Arc;
 
 enum SetBackendService {
     Url(Value<String>),
@@ -82,7 +83,7 @@ impl Policy for SetBackendService {
         };
         let base = Base::parse(&url)
             .ok_or_else(|| invalid(format!("'{url}' is no absolute http or https URL.")))?;
-        exchange.target.base = Some(base);
+        exchange.target.base = Some(Arc::new(base));
         Ok(Flow::Continue)
     }
 }

@@ -34,7 +34,7 @@ async fn fetch_json(
         .map_err(|error| format!("'{url}': {error}"))?;
     let answer = async {
         let response = client
-            .send(request)
+            .send(request, None)
             .await
             .map_err(|ClientError::Connection(reason)| reason)?;
         let status = response.status();

@@ -5,12 +5,12 @@ use apim_gateway::configuration::Certificate;
 use apim_gateway::{Options, ServerCertificate};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-struct Authority {
-    pem: String,
+pub(crate) struct Authority {
+    pub(crate) pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
-fn authority(name: &str) -> Authority {
+pub(crate) fn authority(name: &str) -> Authority {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -23,7 +23,7 @@ fn authority(name: &str) -> Authority {
 }
 
 /// A certificate and its key in PEM.
-fn issued(by: &Authority, name: &str) -> (String, String) {
+pub(crate) fn issued(by: &Authority, name: &str) -> (String, String) {
     let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -51,6 +51,7 @@ async fn callers_with_a_certificate_are_known_by_it() {
         let certificate = Certificate {
             pem: root,
             trusted_root: true,
+            ..Certificate::default()
         };
         service.certificates.insert("ours".to_owned(), certificate);
     })

@@ -3,6 +3,8 @@
 use apim_gateway::configuration::{Backend, Certificate, Service};
 use apim_gateway::{Scope, check_policy};
 use policy_document::named_values;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -52,9 +54,23 @@ fn documents() -> Vec<(String, String)> {
     documents
 }
 
+/// The thumbprint that stands in documents.
+const SOMEBODYS: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
+
+/// The document with the thumbprint of a certificate that the service has.
+fn with_ours(document: &str) -> String {
+    use sha1::Digest as _;
+    let (certificate, _) = rsa_certificate();
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM");
+    let digest = sha1::Sha1::digest(&der);
+    let hex = |text: String, byte: &u8| text + &format!("{byte:02X}");
+    let ours = digest.iter().fold(String::new(), hex);
+    document.replace(SOMEBODYS, &ours)
+}
+
 /// A service in which everything exists that a document names.
 fn service(document: &str) -> Service {
-    let key = rsa_certificate();
+    let (certificate, key) = rsa_certificate();
     let mut service = Service::default();
     for name in named_values(document) {
         // Base64, for those that are keys.
@@ -64,7 +80,8 @@ fn service(document: &str) -> Service {
     }
     for id in ["partner-signing", "c", "partner-ca", "orders-client"] {
         let certificate = Certificate {
-            pem: key.to_owned(),
+            pem: certificate.clone(),
+            key: Some(key.clone().into()),
             trusted_root: false,
         };
         service.certificates.insert(id.to_owned(), certificate);
@@ -75,16 +92,18 @@ fn service(document: &str) -> Service {
     service
 }
 
-fn rsa_certificate() -> &'static str {
+/// A certificate and its key in PEM.
+fn rsa_certificate() -> &'static (String, String) {
     use rsa::pkcs8::EncodePrivateKey as _;
-    static PEM: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    static PEM: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
     PEM.get_or_init(|| {
         let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).expect("a key");
         let pem = key.to_pkcs8_pem(rsa::pkcs8::LineEnding::LF).expect("PEM");
         let key =
             rcgen::KeyPair::from_pem_and_sign_algo(&pem, &rcgen::PKCS_RSA_SHA256).expect("a key");
         let params = rcgen::CertificateParams::new(vec!["key".to_owned()]).expect("a name");
-        params.self_signed(&key).expect("a certificate").pem()
+        let certificate = params.self_signed(&key).expect("a certificate").pem();
+        (certificate, pem.to_string())
     })
 }
 
@@ -93,15 +112,13 @@ fn what_every_built_in_plugin_writes_is_executed_but_for_what_is_listed() {
     let mut not_executed = BTreeSet::new();
     let documents = documents();
     for (name, document) in &documents {
-        let checked = check_policy(document, Scope::Api, &service(document));
+        let document = with_ours(document);
+        let checked = check_policy(&document, Scope::Api, &service(&document));
         let checked = checked.unwrap_or_else(|error| panic!("{name}: {error}\n{document}"));
         for policy in checked.not_executed {
             not_executed.insert(policy);
         }
     }
     let not_executed: Vec<String> = not_executed.into_iter().collect();
-    assert_eq!(
-        not_executed,
-        ["authentication-certificate", "validate-content as xml"]
-    );
+    assert_eq!(not_executed, ["validate-content as xml"]);
 }

@@ -3,11 +3,12 @@
 //!
 //! `FUZZ_CASES` makes more of them; a failure names its seed.
 
+use crate::certificates::{authority, issued};
 use crate::stage::{LOOPBACK, operation};
-use apim_gateway::configuration::{Api, Service};
+use apim_gateway::configuration::{Api, Certificate, Service};
 use apim_gateway::{
-    Body, ClientError, Configuration, Gateway, HttpClient, ManualClock, Options, Scope, Trust,
-    check_policy,
+    Body, ClientError, ClientIdentity, Configuration, Gateway, HttpClient, ManualClock, Options,
+    Scope, Trust, check_policy,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +29,7 @@ impl HttpClient for Everywhere {
     async fn send(
         &self,
         request: http::Request<Body>,
+        _: Option<&ClientIdentity>,
     ) -> Result<http::Response<Body>, ClientError> {
         if request.uri().host() == Some("backend.example") {
             self.0.fetch_add(1, Ordering::SeqCst);
@@ -70,6 +72,8 @@ const POLICIES: &[&str] = &[
     r#"<send-request mode="new" response-variable-name="r" timeout="5" ignore-error="true"><set-url>https://other.example/@(1)</set-url><set-method>POST</set-method><set-body>@("a")</set-body></send-request>"#,
     r#"<retry condition="@(context.Response == null)" count="3" interval="1" delta="1" max-interval="5" first-fast-retry="true"><forward-request timeout="5" /></retry>"#,
     r#"<mock-response status-code="201" content-type="application/json" />"#,
+    r#"<authentication-certificate certificate-id="partner" />"#,
+    r#"<authentication-certificate thumbprint="@(context.Request.Headers.GetValueOrDefault("X", "1"))" />"#,
     r#"<authentication-basic username="u" password="@("p" + 1)" />"#,
     r#"<check-header name="X-C" failed-check-httpcode="401" failed-check-error-message="m" ignore-case="true"><value>1</value></check-header>"#,
     r#"<include-fragment fragment-id="part" />"#,
@@ -216,12 +220,27 @@ fn expression(rng: &mut StdRng) -> String {
     }
 }
 
+fn partner() -> Certificate {
+    static PARTNER: std::sync::OnceLock<Certificate> = std::sync::OnceLock::new();
+    PARTNER
+        .get_or_init(|| {
+            let (pem, key) = issued(&authority("ours"), "partner");
+            Certificate {
+                pem,
+                key: Some(key.into()),
+                trusted_root: false,
+            }
+        })
+        .clone()
+}
+
 fn service(sections: &str) -> Service {
     let fragment = "<fragment><set-variable name=\"f\" value=\"1\" /></fragment>";
     Service {
         name: "fuzz".to_owned(),
         named_values: [("name".to_owned(), "value".to_owned())].into(),
         fragments: [("part".to_owned(), fragment.to_owned())].into(),
+        certificates: [("partner".to_owned(), partner())].into(),
         apis: vec![Api {
             id: "shop".to_owned(),
             path: "shop".to_owned(),

@@ -11,6 +11,7 @@ mod expressions;
 mod forged;
 mod fuzzed;
 mod hostile;
+mod identities;
 mod limits;
 mod routing;
 mod stage;

@@ -246,7 +246,10 @@ impl Stage {
         let clock = Arc::new(ManualClock::new(start));
         let options = Options {
             clock: Arc::<ManualClock>::clone(&clock),
-            trust: Trust::default(),
+            trust: Trust {
+                system: false,
+                ..options.trust
+            },
             ..options
         };
         let configuration = Configuration {

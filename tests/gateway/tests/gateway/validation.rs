@@ -166,3 +166,28 @@ async fn a_response_that_is_wrong_is_the_backends_fault() {
         )
     );
 }
+
+#[tokio::test]
+async fn a_schema_that_the_policy_names_is_the_services_own() {
+    let named = |id: &str| {
+        inbound(&CONTENT.replace(
+            "action=\"prevent\" allow",
+            &format!("action=\"prevent\" schema-id=\"{id}\" allow"),
+        ))
+    };
+    let with_more = |service: &mut Service| {
+        described(service);
+        let order = json!({ "type": "object", "required": ["order"], "properties": { "order": { "type": "integer" } } });
+        service.schemas.insert("Orders".to_owned(), order);
+    };
+    let json = "application/json";
+    let stage = Stage::with(Backend::ok().await, &named("orders"), with_more).await;
+    assert_eq!(stage.post(json, r#"{"order": 1}"#).await.status, 200);
+    assert_eq!(stage.post(json, r#"{"name": "a"}"#).await.status, 400);
+    // The API has one of this id, the service has none.
+    let stage = Stage::with(Backend::ok().await, &named("s1"), with_more).await;
+    assert_eq!(
+        stage.post(json, r#"{"name": "a"}"#).await.error(),
+        (400, "The schema 's1' does not exist.".to_owned())
+    );
+}

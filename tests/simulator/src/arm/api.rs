@@ -101,7 +101,7 @@ pub(super) fn is_import(request: &Request) -> bool {
 impl Service {
     /// `GET apis`.
     pub(super) fn list_apis(&self, request: &Request) -> Result<Reply, ArmError> {
-        list::page(request, &self.id(), self.api_bodies())
+        list::page(request, &self.id(), self.listed())
     }
 
     /// `GET apis/{id}/revisions`.
@@ -321,6 +321,7 @@ impl Service {
             if whole {
                 self.families.remove(&api.key());
                 self.locks.remove(&api.key());
+                self.forget_api(api);
             } else {
                 family.revisions.remove(&number);
             }

@@ -1,11 +1,13 @@
 //! How an API is shown: a write answers with other fields than a read.
 
+use super::list::Entry;
 use super::path::Kind;
 use super::request::{entity_reply, envelope};
 use super::store::{Family, Revision, Service};
 use crate::clock::iso;
 use crate::http::Reply;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// Whether a body answers a write or a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,34 @@ const LAST_FIELDS: [&str; 4] = [
     "apiVersionDescription",
     "apiVersionSetId",
 ];
+
+/// A revision of an API in the list of all.
+pub(super) struct Listed<'a> {
+    service: &'a Service,
+    family: &'a Family,
+    number: u32,
+}
+
+impl Entry for Listed<'_> {
+    fn field(&self, name: &str) -> Cow<'_, Value> {
+        Cow::Owned(match name {
+            "name" => self.family.revision_name(self.number).into(),
+            "isCurrent" if self.number == self.family.current => true.into(),
+            "apiRevision" => self.number.to_string().into(),
+            other => {
+                let revision = self.family.revisions.get(&self.number);
+                let stored = revision.and_then(|revision| revision.entity.properties.get(other));
+                return stored.map_or_else(Cow::default, Cow::Borrowed);
+            }
+        })
+    }
+
+    fn body(self) -> Value {
+        let name = self.family.revision_name(self.number);
+        self.service
+            .api_body(self.family, self.number, &name, View::Read)
+    }
+}
 
 impl Service {
     /// The body that shows one revision.
@@ -102,16 +132,15 @@ impl Service {
     }
 
     /// All APIs with their revisions, as the list shows them.
-    pub(super) fn api_bodies(&self) -> Vec<Value> {
-        self.families
-            .values()
-            .flat_map(|family| {
-                family.revisions.keys().map(|number| {
-                    let name = family.revision_name(*number);
-                    self.api_body(family, *number, &name, View::Read)
-                })
+    pub(super) fn listed(&self) -> impl Iterator<Item = Listed<'_>> {
+        self.families.values().flat_map(|family| {
+            let numbers = family.revisions.keys();
+            numbers.map(|number| Listed {
+                service: self,
+                family,
+                number: *number,
             })
-            .collect()
+        })
     }
 
     /// The revisions of one API.

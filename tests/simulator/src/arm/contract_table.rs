@@ -106,6 +106,72 @@ pub(super) static SCHEMA_CONTRACT_PROPERTIES: Contract = Contract {
     ],
 };
 
+pub(super) static PRODUCT_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "ProductContractProperties",
+    fields: &[
+        optional("description", text(0, 1000)),
+        optional("terms", text(0, ANY)),
+        optional("subscriptionRequired", Kind::Flag),
+        optional("approvalRequired", Kind::Flag),
+        optional("subscriptionsLimit", Kind::Number { min: 0, max: i32::MAX as i64 }),
+        optional("state", one_of(&["notPublished", "published"])),
+        required("displayName", text(1, 300)),
+    ],
+};
+
+pub(super) static PRODUCT_UPDATE_PROPERTIES: Contract = Contract {
+    name: "ProductUpdateProperties",
+    fields: &[
+        optional("description", text(0, 1000)),
+        optional("terms", text(0, ANY)),
+        optional("subscriptionRequired", Kind::Flag),
+        optional("approvalRequired", Kind::Flag),
+        optional("subscriptionsLimit", Kind::Number { min: 0, max: i32::MAX as i64 }),
+        optional("state", one_of(&["notPublished", "published"])),
+        optional("displayName", text(1, 300)),
+    ],
+};
+
+const SUBSCRIPTION_STATES: &[&str] = &["suspended", "active", "expired", "submitted", "rejected", "cancelled"];
+
+pub(super) static SUBSCRIPTION_CREATE_PARAMETER_PROPERTIES: Contract = Contract {
+    name: "SubscriptionCreateParameterProperties",
+    fields: &[
+        optional("ownerId", text(0, ANY)),
+        required("scope", text(0, ANY)),
+        required("displayName", text(1, 100)),
+        optional("primaryKey", text(1, 256)),
+        optional("secondaryKey", text(1, 256)),
+        optional("state", one_of(SUBSCRIPTION_STATES)),
+        optional("allowTracing", Kind::Flag),
+    ],
+};
+
+pub(super) static SUBSCRIPTION_UPDATE_PARAMETER_PROPERTIES: Contract = Contract {
+    name: "SubscriptionUpdateParameterProperties",
+    fields: &[
+        optional("ownerId", text(0, ANY)),
+        optional("scope", text(0, ANY)),
+        optional("expirationDate", text(0, ANY)),
+        optional("displayName", text(0, ANY)),
+        optional("primaryKey", text(1, 256)),
+        optional("secondaryKey", text(1, 256)),
+        optional("state", one_of(SUBSCRIPTION_STATES)),
+        optional("stateComment", text(0, ANY)),
+        optional("allowTracing", Kind::Flag),
+    ],
+};
+
+pub(super) static GROUP_CREATE_PARAMETERS_PROPERTIES: Contract = Contract {
+    name: "GroupCreateParametersProperties",
+    fields: &[
+        required("displayName", text(1, 300)),
+        optional("description", text(0, ANY)),
+        optional("type", one_of(&["custom", "system", "external"])),
+        optional("externalId", text(0, ANY)),
+    ],
+};
+
 pub(super) static POLICY_CONTRACT_PROPERTIES: Contract = Contract {
     name: "PolicyContractProperties",
     fields: &[

@@ -21,11 +21,10 @@ impl Service {
         self.settle(request.now, settings);
         let target = Target::parse(&request.rest)?;
         let allowed = allowed_methods(&target);
-        if !allowed
-            .split(',')
-            .any(|method| method == request.method.as_str())
-        {
-            return Ok(method_not_allowed(request.method.as_str(), allowed));
+        let has = |method: &str| allowed.split(',').any(|one| one == method);
+        let asked = request.method.as_str();
+        if !(has(asked) || request.head && has("HEAD")) {
+            return Ok(method_not_allowed(asked, allowed));
         }
         if let Target::Policy(_, id) = &target
             && !id.eq_ignore_ascii_case("policy")
@@ -75,11 +74,24 @@ impl Service {
             Target::Schema(api, id) => self.get_schema(api, id),
             Target::Policies(scope) => self.list_policies(request, scope),
             Target::Policy(scope, _) => self.get_policy(request, scope),
+            Target::Products => self.list_products(request, None),
+            Target::ProductsOf(api) => self.list_products(request, Some(api)),
+            Target::Product(id) => self.get_product(id),
+            Target::ProductApis(id) => self.list_product_apis(request, id),
+            Target::ProductApi(id, api) => self.product_api(request, id, api),
+            Target::ProductGroups(id) => self.list_product_groups(request, id),
+            Target::ProductGroup(id, group) => self.product_group(request, id, group),
+            Target::ProductSubscriptions(id) => self.list_subscriptions(request, Some(id)),
+            Target::Subscriptions => self.list_subscriptions(request, None),
+            Target::Subscription(id) => self.get_subscription(id),
+            Target::Group(id) => self.get_group(id),
             Target::Entities(kind) => self.list_entities(request, *kind),
             Target::Unmade("loggers") => self.list_entities(request, Kind::Logger),
-            Target::Unmade(_) => list::page(request, &self.id(), Vec::new()),
+            Target::Unmade(_) => list::page(request, &self.id(), Vec::<serde_json::Value>::new()),
             Target::Entity(kind, id) => self.get_entity(*kind, id),
-            Target::Action(..) | Target::OperationResult(_) => Err(ArmError::not_found("Resource")),
+            Target::Action(..) | Target::SubscriptionAction(..) | Target::OperationResult(_) => {
+                Err(ArmError::not_found("Resource"))
+            }
         }
     }
 
@@ -211,6 +223,14 @@ impl Service {
             Target::Entity(kind, id) if delete => self.delete_entity(request, *kind, id),
             Target::Entity(kind, id) => self.write_entity(request, *kind, id, patch, true),
             Target::Action(kind, id, action) => self.action(*kind, id, action),
+            Target::Product(id) if delete => self.delete_product(request, id),
+            Target::Product(id) => self.write_product(request, id, patch),
+            Target::ProductApi(id, api) => self.product_api(request, id, api),
+            Target::ProductGroup(id, group) => self.product_group(request, id, group),
+            Target::Subscription(id) if delete => self.delete_subscription(request, id),
+            Target::Subscription(id) => self.write_subscription(request, id, patch),
+            Target::SubscriptionAction(id, action) => self.subscription_action(request, id, action),
+            Target::Group(id) if !delete => self.put_group(request, id),
             _ => Err(ArmError::not_simulated(&target.resource_type())),
         }
     }
@@ -242,11 +262,23 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::Schemas(_)
         | Target::Policies(_)
         | Target::Entities(_)
+        | Target::Products
+        | Target::ProductsOf(_)
+        | Target::ProductApis(_)
+        | Target::ProductGroups(_)
+        | Target::ProductSubscriptions(_)
+        | Target::Subscriptions
         | Target::Unmade(_) => "GET",
+        Target::ProductApi(..) | Target::ProductGroup(..) => "HEAD,PUT,DELETE",
+        Target::Group(_) => "GET,HEAD,PUT",
         Target::Schema(..) | Target::Policy(..) | Target::Entity(Kind::PolicyFragment, _) => {
             "GET,HEAD,PUT,DELETE"
         }
-        Target::Api(_) | Target::Operation(..) | Target::Entity(..) => "GET,HEAD,PUT,PATCH,DELETE",
-        Target::Action(..) => "POST",
+        Target::Api(_)
+        | Target::Operation(..)
+        | Target::Entity(..)
+        | Target::Product(_)
+        | Target::Subscription(_) => "GET,HEAD,PUT,PATCH,DELETE",
+        Target::Action(..) | Target::SubscriptionAction(..) => "POST",
     }
 }

@@ -49,6 +49,18 @@ pub(crate) fn service(service: &Service) -> Value {
         "apis": apis,
         "runningOperations": service.operations.values().filter(|one| !one.has_ended()).count(),
     });
+    state["products"] = service
+        .products
+        .values()
+        .map(|product| {
+            let mut body = shown(&product.entity);
+            body["policy"] = product.policy.as_ref().map(shown).into();
+            body["apis"] = json!(product.apis);
+            body["groups"] = json!(product.groups);
+            body
+        })
+        .collect();
+    state["subscriptions"] = service.subscriptions.values().map(shown).collect();
     for kind in Kind::ALL {
         let all = service.entities.get(&kind);
         state[kind.segment()] = all

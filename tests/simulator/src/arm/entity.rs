@@ -154,7 +154,7 @@ impl Service {
     /// `GET {kind}`.
     pub(super) fn list_entities(&self, request: &Request, kind: Kind) -> Result<Reply, ArmError> {
         let all = self.entities.get(&kind);
-        let items = all
+        let items: Vec<Value> = all
             .into_iter()
             .flat_map(|all| all.values())
             .map(|entity| self.entity_body(kind, entity))
@@ -232,6 +232,15 @@ impl Service {
             return Ok(Reply::empty(204));
         };
         request.check_if_match(Some(old), kind == Kind::PolicyFragment)?;
+        if kind == Kind::NamedValue
+            && let Some(name) = old.text("displayName")
+            && let Some(user) = self.user_of(name)
+        {
+            return Err(ArmError::validation(vec![Detail::new(
+                "displayName",
+                &format!("Property '{name}' cannot be deleted because it is used in {user}."),
+            )]));
+        }
         self.entities_of(kind).remove(&id.to_lowercase());
         Ok(Reply::empty(200))
     }
@@ -323,6 +332,30 @@ impl Service {
         }
     }
 
+    /// The first policy that names a named value, in words.
+    fn user_of(&self, name: &str) -> Option<String> {
+        let uses = |entity: Option<&Entity>| {
+            let text = entity.and_then(|entity| entity.text("rawxml"));
+            text.is_some_and(|text| policy_document::named_values(text).contains(&name))
+        };
+        if uses(self.policy.as_ref()) {
+            return Some("the policy of the service".to_owned());
+        }
+        let fragments = self.entities.get(&Kind::PolicyFragment);
+        for fragment in fragments.into_iter().flat_map(|all| all.values()) {
+            if uses(Some(fragment)) {
+                return Some(format!("the policy fragment '{}'", fragment.name));
+            }
+        }
+        let holder = self.families.values().find(|family| {
+            family.revisions.values().any(|revision| {
+                let mut operations = revision.operations.iter();
+                uses(revision.policy.as_ref()) || operations.any(|one| uses(one.policy.as_ref()))
+            })
+        });
+        holder.map(|family| format!("a policy of API '{}'", family.name))
+    }
+
     fn check_named_value(&self, id: &str, fields: &Properties, problems: &mut Vec<Detail>) {
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         let has_vault = fields.get("keyVault").is_some_and(|vault| !vault.is_null());
@@ -338,6 +371,15 @@ impl Service {
                 ));
             }
             _ => {}
+        }
+        if has_vault {
+            let identifier = fields["keyVault"]["secretIdentifier"].as_str();
+            if !identifier.is_some_and(is_vault_secret) {
+                problems.push(Detail::new(
+                    "keyVault.secretIdentifier",
+                    "The secret identifier is not the URL of a secret in a Key Vault.",
+                ));
+            }
         }
         let twin = self.entities.get(&Kind::NamedValue).is_some_and(|all| {
             all.iter().any(|(key, other)| {
@@ -366,6 +408,16 @@ impl Service {
         let entity = self.new_entity(id, ordered(kind, fields), now);
         self.entities_of(kind).insert(id.to_lowercase(), entity);
     }
+}
+
+/// `https://<vault>/secrets/<name>`, with or without a version.
+fn is_vault_secret(identifier: &str) -> bool {
+    let Ok(url) = url::Url::parse(identifier) else {
+        return false;
+    };
+    let path: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+    url.scheme() == "https"
+        && matches!(path.as_slice(), ["secrets", name] | ["secrets", name, _] if !name.is_empty())
 }
 
 fn check_id(kind: Kind, id: &str) -> Result<(), ArmError> {

@@ -4,21 +4,43 @@ use super::error::ArmError;
 use super::request::Request;
 use crate::http::Reply;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// How many entries a page has where the request does not say.
 const PAGE: usize = 100;
 
+/// An entry of a list, which is written out only where the page shows it.
+pub(crate) trait Entry {
+    /// The value that a filter compares; `Null` where there is none.
+    fn field(&self, name: &str) -> Cow<'_, Value>;
+    /// The entry as it is shown.
+    fn body(self) -> Value;
+}
+
+impl Entry for Value {
+    fn field(&self, name: &str) -> Cow<'_, Value> {
+        Cow::Borrowed(match name {
+            "name" => &self["name"],
+            other => &self["properties"][other],
+        })
+    }
+
+    fn body(self) -> Value {
+        self
+    }
+}
+
 /// Answers one page of a list. `service_id` is needed for `nextLink`.
-pub(crate) fn page(
+pub(crate) fn page<E: Entry>(
     request: &Request,
     service_id: &str,
-    items: Vec<Value>,
+    items: impl IntoIterator<Item = E>,
 ) -> Result<Reply, ArmError> {
     let filter = match request.parameter("$filter") {
         Some(text) if !text.trim().is_empty() => Some(Filter::parse(text)?),
         _ => None,
     };
-    let items: Vec<Value> = items
+    let items: Vec<E> = items
         .into_iter()
         .filter(|item| filter.as_ref().is_none_or(|filter| filter.matches(item)))
         .collect();
@@ -26,7 +48,8 @@ pub(crate) fn page(
     let top = number(request, "$top", 1)?;
     let count = items.len();
     let size = top.unwrap_or(PAGE);
-    let value: Vec<Value> = items.into_iter().skip(skip).take(size).collect();
+    let shown = items.into_iter().skip(skip).take(size);
+    let value: Vec<Value> = shown.map(Entry::body).collect();
     let mut body = json!({ "value": value, "count": count });
     if skip + size < count {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -101,7 +124,7 @@ impl Filter {
         Ok(Self(any))
     }
 
-    fn matches(&self, item: &Value) -> bool {
+    fn matches(&self, item: &impl Entry) -> bool {
         self.0
             .iter()
             .any(|all| all.iter().all(|term| term.matches(item)))
@@ -178,14 +201,10 @@ impl Term {
         })
     }
 
-    fn matches(&self, item: &Value) -> bool {
+    fn matches(&self, item: &impl Entry) -> bool {
         let field = self.field.rsplit('/').next().unwrap_or(&self.field);
-        let found = if field == "name" {
-            &item["name"]
-        } else {
-            &item["properties"][field]
-        };
-        let equal = |wanted: &Value| match (found, wanted) {
+        let found = item.field(field);
+        let equal = |wanted: &Value| match (&*found, wanted) {
             (Value::String(found), Value::String(wanted)) => found.eq_ignore_ascii_case(wanted),
             // A revision that is not current does not say so.
             (Value::Null, Value::Bool(false)) => true,

@@ -17,9 +17,11 @@ mod lro;
 mod operations;
 pub(crate) mod path;
 mod policy;
+pub(crate) mod product;
 mod request;
 mod service;
 pub(crate) mod store;
+mod subscription;
 mod throttle;
 
 pub(crate) use throttle::Budget;
@@ -225,6 +227,7 @@ pub(crate) fn request_of(world: &World, call: &Call, rest: Vec<String>) -> Reque
         } else {
             call.method.clone()
         },
+        head: call.method == Method::HEAD,
         rest,
         query: url::form_urlencoded::parse(call.query.as_bytes())
             .into_owned()

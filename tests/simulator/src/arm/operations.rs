@@ -90,7 +90,7 @@ impl Service {
         request: &Request,
         api: &ApiRef,
     ) -> Result<Reply, ArmError> {
-        let items = self
+        let items: Vec<Value> = self
             .found(api)?
             .operations
             .iter()
@@ -189,7 +189,7 @@ impl Service {
     /// `GET apis/{id}/schemas`.
     pub(super) fn list_schemas(&self, request: &Request, api: &ApiRef) -> Result<Reply, ArmError> {
         let schemas = &self.found(api)?.schemas;
-        let items = schemas
+        let items: Vec<Value> = schemas
             .values()
             .map(|schema| self.child_body(api, "schemas", schema))
             .collect();

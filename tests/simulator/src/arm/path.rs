@@ -48,6 +48,9 @@ impl ServicePath {
     }
 }
 
+/// What no id may hold.
+pub(crate) const FORBIDDEN: [char; 8] = ['*', '#', '&', '+', ':', '<', '>', '?'];
+
 /// An API by its id, with or without `;rev=N`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiRef {
@@ -71,10 +74,7 @@ impl ApiRef {
             }
         };
         let length = id.encode_utf16().count();
-        if base.is_empty()
-            || length > 256
-            || base.contains(['*', '#', '&', '+', ':', '<', '>', '?'])
-        {
+        if base.is_empty() || length > 256 || base.contains(FORBIDDEN) {
             return Err(ArmError::invalid(
                 "apiId",
                 &format!(
@@ -162,6 +162,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
     Service,
+    Product(String),
     Api(ApiRef),
     Operation(ApiRef, String),
 }
@@ -183,13 +184,26 @@ pub(crate) enum Target {
     Entities(Kind),
     Entity(Kind, String),
     Action(Kind, String, String),
+    Products,
+    /// Those that an API is in.
+    ProductsOf(ApiRef),
+    Product(String),
+    ProductApis(String),
+    ProductApi(String, ApiRef),
+    ProductGroups(String),
+    ProductGroup(String, String),
+    ProductSubscriptions(String),
+    Subscriptions,
+    Subscription(String),
+    SubscriptionAction(String, String),
+    Group(String),
     /// A list of a kind that cannot be made here: all that is simulated of it
     /// is that it is empty, or how many the control interface has put.
     Unmade(&'static str),
 }
 
 /// Kinds whose lists are served although nothing can be made of them.
-const UNMADE: [&str; 5] = ["gateways", "loggers", "products", "subscriptions", "tags"];
+const UNMADE: [&str; 3] = ["gateways", "loggers", "tags"];
 
 /// Kinds that exist below a service (or an API) and are not simulated.
 const OTHER_KINDS: [&str; 56] = [
@@ -270,6 +284,14 @@ impl Target {
                     .find(|known| is(kind, known))
                     .unwrap_or_default(),
             )),
+            [p, below @ ..] if is(p, "products") => Self::below_products(rest, below),
+            [s] if is(s, "subscriptions") => Ok(Self::Subscriptions),
+            [s, id] if is(s, "subscriptions") => Ok(Self::Subscription((*id).to_owned())),
+            [s, id, action] if is(s, "subscriptions") => Ok(Self::SubscriptionAction(
+                (*id).to_owned(),
+                (*action).to_owned(),
+            )),
+            [g, id] if is(g, "groups") => Ok(Self::Group((*id).to_owned())),
             [a, id, below @ ..] if is(a, "apis") => Self::below_api(ApiRef::parse(id)?, below),
             [kind, below @ ..] => {
                 let served = [
@@ -293,6 +315,27 @@ impl Target {
         }
     }
 
+    fn below_products(rest: &[String], below: &[&str]) -> Result<Self, ArmError> {
+        let is = |found: &str, name: &str| found.eq_ignore_ascii_case(name);
+        let Some((id, below)) = below.split_first() else {
+            return Ok(Self::Products);
+        };
+        let id = (*id).to_owned();
+        match below {
+            [] => Ok(Self::Product(id)),
+            [a] if is(a, "apis") => Ok(Self::ProductApis(id)),
+            [a, api] if is(a, "apis") => Ok(Self::ProductApi(id, ApiRef::parse(api)?)),
+            [g] if is(g, "groups") => Ok(Self::ProductGroups(id)),
+            [g, group] if is(g, "groups") => Ok(Self::ProductGroup(id, (*group).to_owned())),
+            [s] if is(s, "subscriptions") => Ok(Self::ProductSubscriptions(id)),
+            [p] if is(p, "policies") => Ok(Self::Policies(Scope::Product(id))),
+            [p, policy] if is(p, "policies") => {
+                Ok(Self::Policy(Scope::Product(id), (*policy).to_owned()))
+            }
+            [.., kind] => Err(unknown(rest, kind)),
+        }
+    }
+
     fn below_api(api: ApiRef, below: &[&str]) -> Result<Self, ArmError> {
         let is = |found: &str, name: &str| found.eq_ignore_ascii_case(name);
         match below {
@@ -309,6 +352,7 @@ impl Target {
             )),
             [s] if is(s, "schemas") => Ok(Self::Schemas(api)),
             [s, id] if is(s, "schemas") => Ok(Self::Schema(api, (*id).to_owned())),
+            [p] if is(p, "products") => Ok(Self::ProductsOf(api)),
             [p] if is(p, "policies") => Ok(Self::Policies(Scope::Api(api))),
             [p, id] if is(p, "policies") => Ok(Self::Policy(Scope::Api(api), (*id).to_owned())),
             [.., kind] => Err(unknown(
@@ -348,9 +392,20 @@ impl Target {
             Self::Schemas(_) | Self::Schema(..) => "/apis/schemas",
             Self::Policies(scope) | Self::Policy(scope, _) => match scope {
                 Scope::Service => "/policies",
+                Scope::Product(_) => "/products/policies",
                 Scope::Api(_) => "/apis/policies",
                 Scope::Operation(..) => "/apis/operations/policies",
             },
+            Self::Products | Self::Product(_) => "/products",
+            Self::ProductsOf(_) => "/apis/products",
+            Self::ProductApis(_) | Self::ProductApi(..) => "/products/apis",
+            Self::ProductGroups(_) | Self::ProductGroup(..) => "/products/groups",
+            Self::ProductSubscriptions(_) => "/products/subscriptions",
+            Self::Subscriptions | Self::Subscription(_) => "/subscriptions",
+            Self::SubscriptionAction(_, action) => {
+                return format!("Microsoft.ApiManagement/service/subscriptions/{action}");
+            }
+            Self::Group(_) => "/groups",
             Self::Entities(kind) | Self::Entity(kind, _) => {
                 return format!("Microsoft.ApiManagement/service/{}", kind.segment());
             }
@@ -415,10 +470,10 @@ mod tests {
             let rest: Vec<String> = path.split('/').map(str::to_owned).collect();
             Target::parse(&rest).expect_err("not served").status
         };
-        assert_eq!(status("products/starter"), 501);
+        assert_eq!(status("products/starter/wikis"), 501);
         assert_eq!(
-            Target::parse(&["Products".to_owned()]).expect("a list"),
-            Target::Unmade("products")
+            Target::parse(&["Tags".to_owned()]).expect("a list"),
+            Target::Unmade("tags")
         );
         assert_eq!(status("apis/a/releases/1"), 501);
         assert_eq!(status("gizmos/1"), 404);

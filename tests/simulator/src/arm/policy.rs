@@ -116,6 +116,7 @@ impl Service {
     fn policy_of(&self, scope: &Scope) -> Result<Option<&Entity>, ArmError> {
         Ok(match scope {
             Scope::Service => self.policy.as_ref(),
+            Scope::Product(id) => self.product(id)?.policy.as_ref(),
             Scope::Api(api) => {
                 let revision = self
                     .revision(api)
@@ -136,6 +137,11 @@ impl Service {
     fn set_policy(&mut self, scope: &Scope, policy: Option<Entity>) {
         match scope {
             Scope::Service => self.policy = policy,
+            Scope::Product(id) => {
+                if let Some(product) = self.products.get_mut(&id.to_lowercase()) {
+                    product.policy = policy;
+                }
+            }
             Scope::Api(api) => {
                 if let Some(revision) = self.revision_mut(api) {
                     revision.policy = policy;
@@ -155,6 +161,7 @@ impl Service {
     fn policy_body(&self, scope: &Scope, policy: &Entity, raw: bool) -> Value {
         let (parent, kind) = match scope {
             Scope::Service => (String::new(), "policies"),
+            Scope::Product(id) => (format!("/products/{id}"), "products/policies"),
             Scope::Api(api) => (format!("/apis/{}", api_id(api)), "apis/policies"),
             Scope::Operation(api, id) => (
                 format!("/apis/{}/operations/{id}", api_id(api)),
@@ -177,7 +184,7 @@ impl Service {
         scope: &Scope,
     ) -> Result<Reply, ArmError> {
         let raw = wants_raw(request)?;
-        let items = self
+        let items: Vec<Value> = self
             .policy_of(scope)?
             .map(|policy| self.policy_body(scope, policy, raw))
             .into_iter()
@@ -216,6 +223,7 @@ impl Service {
         let (text, format) = document(request, &sent)?;
         let (checked_scope, template) = match scope {
             Scope::Service => (PolicyScope::Service, None),
+            Scope::Product(_) => (PolicyScope::Product, None),
             Scope::Api(_) => (PolicyScope::Api, None),
             Scope::Operation(api, id) => (
                 PolicyScope::Operation,
@@ -266,6 +274,7 @@ impl Service {
     ) -> Result<Vec<String>, ArmError> {
         let scope = match scope {
             PolicyScope::Service => apim_gateway::Scope::Global,
+            PolicyScope::Product => apim_gateway::Scope::Product,
             PolicyScope::Api => apim_gateway::Scope::Api,
             PolicyScope::Operation => apim_gateway::Scope::Operation,
         };

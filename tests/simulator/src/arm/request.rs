@@ -15,7 +15,10 @@ pub(crate) const API_VERSIONS: [&str; 3] = ["2022-08-01", "2023-05-01-preview", 
 /// A request, owned, so that a long-running operation can keep it.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
+    /// HEAD counts as GET.
     pub(crate) method: Method,
+    /// Whether it is a HEAD, which some things answer that have no GET.
+    pub(crate) head: bool,
     /// The path below the service's name.
     pub(crate) rest: Vec<String>,
     pub(crate) query: Vec<(String, String)>,

@@ -43,6 +43,27 @@ impl Service {
         Reply::json(200, &body).with("ETag", format!("\"{etag}\""))
     }
 
+    /// Its host names: the one that Azure gave it, and a custom domain with a
+    /// certificate from a Key Vault, which is the default binding then.
+    fn hosts(&self, built_in: &str) -> Value {
+        let host = |name: &str, is_default: bool, vault: Option<&str>| {
+            json!({
+                "type": "Proxy", "hostName": name,
+                "encodedCertificate": null, "keyVaultId": vault, "certificatePassword": null,
+                "negotiateClientCertificate": false, "certificate": null,
+                "defaultSslBinding": is_default, "identityClientId": null,
+                "certificateSource": if vault.is_some() { "KeyVault" } else { "BuiltIn" },
+                "certificateStatus": null,
+            })
+        };
+        let mut hosts = vec![host(built_in, self.domain.is_none(), None)];
+        if let Some(domain) = &self.domain {
+            let vault = "https://certificates.vault.azure.net/secrets/gateway";
+            hosts.push(host(domain, true, Some(vault)));
+        }
+        hosts.into()
+    }
+
     /// The tiers of the second generation show other fields than the first,
     /// and each api-version adds some; the order is that of an answer.
     fn service_properties(&self, old_version: bool) -> Map<String, Value> {
@@ -76,14 +97,8 @@ impl Service {
             "dataApiUrl": null,
             "managementApiUrl": format!("https://{}.management.azure-api.net", self.name),
             "scmUrl": own("scm"),
-            "hostnameConfigurations": [{
-                "type": "Proxy", "hostName": host.trim_end_matches('/'),
-                "encodedCertificate": null, "keyVaultId": null, "certificatePassword": null,
-                "negotiateClientCertificate": false, "certificate": null,
-                "defaultSslBinding": true, "identityClientId": null,
-                "certificateSource": "BuiltIn", "certificateStatus": null,
-            }],
-            "publicIPAddresses": by_generation(json!(["203.0.113.10"]), Value::Null),
+            "hostnameConfigurations": self.hosts(host.trim_end_matches('/')),
+            "publicIPAddresses": by_generation(json!(self.addresses), Value::Null),
             "privateIPAddresses": null,
             "additionalLocations": null,
             "virtualNetworkConfiguration": null,
@@ -92,7 +107,7 @@ impl Service {
             "certificates": null,
             "disableGateway": false,
             "natGatewayState": by_generation("Disabled".into(), "Enabled".into()),
-            "outboundPublicIPAddresses": by_generation(json!(["203.0.113.10"]), json!([])),
+            "outboundPublicIPAddresses": by_generation(json!(self.addresses), json!([])),
             "apiVersionConstraint": { "minApiVersion": null },
             "publicIpAddressId": null,
             "publicNetworkAccess": "Enabled",

@@ -2,7 +2,9 @@
 
 use super::lro::Operation;
 use super::path::{ApiRef, Kind};
+use super::product::Product;
 use crate::config::{Seed, ServiceSeed};
+use apim_gateway::configuration::Certificate;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -105,12 +107,24 @@ pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) sku: String,
     pub(crate) network: String,
+    /// Its public addresses, for the tiers that say them.
+    pub(crate) addresses: Vec<String>,
+    /// A custom domain of its gateway, which is then the default binding.
+    pub(crate) domain: Option<String>,
     pub(crate) gateway_url: String,
     pub(crate) location: String,
     pub(crate) created: Timestamp,
     pub(crate) policy: Option<Entity>,
+    /// By id, as seeded.
+    pub(crate) certificates: BTreeMap<String, Certificate>,
     pub(crate) families: BTreeMap<String, Family>,
     pub(crate) entities: BTreeMap<Kind, BTreeMap<String, Entity>>,
+    /// By id in lower case.
+    pub(crate) products: BTreeMap<String, Product>,
+    /// With their keys.
+    pub(crate) subscriptions: BTreeMap<String, Entity>,
+    /// Those beside the ones that every service has.
+    pub(crate) groups: BTreeMap<String, Entity>,
     pub(crate) operations: BTreeMap<String, Operation>,
     /// Writes per API that are refused because a lock outlived an import.
     pub(crate) locks: BTreeMap<String, u32>,
@@ -134,6 +148,8 @@ impl Service {
             name: service.name.clone(),
             sku: service.sku.clone(),
             network: "None".to_owned(),
+            addresses: vec!["203.0.113.10".to_owned()],
+            domain: None,
             gateway_url: service
                 .gateway_url
                 .clone()
@@ -141,11 +157,15 @@ impl Service {
             location: service.location.clone(),
             created: now,
             policy: None,
+            certificates: service.certificates.clone(),
             families: BTreeMap::new(),
             entities: Kind::ALL
                 .into_iter()
                 .map(|kind| (kind, BTreeMap::new()))
                 .collect(),
+            products: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            groups: BTreeMap::new(),
             operations: BTreeMap::new(),
             locks: BTreeMap::new(),
             row: FIRST_ROW,
@@ -163,11 +183,6 @@ impl Service {
     /// The next row version of the whole service.
     pub(crate) fn next_row(&mut self) -> u64 {
         self.row += 1;
-        self.row
-    }
-
-    /// The newest row version.
-    pub(crate) fn last_row(&self) -> u64 {
         self.row
     }
 

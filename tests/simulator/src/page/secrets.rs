@@ -92,6 +92,10 @@ impl Secrets {
             for provider in stored(service, Kind::OpenIdProvider) {
                 self.extend(provider.text("clientSecret"));
             }
+            for subscription in service.subscriptions.values() {
+                self.extend(subscription.text("primaryKey"));
+                self.extend(subscription.text("secondaryKey"));
+            }
             for backend in stored(service, Kind::Backend) {
                 if let Some(credentials) = backend.properties.get("credentials") {
                     self.note_credentials(credentials);

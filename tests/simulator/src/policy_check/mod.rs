@@ -29,6 +29,8 @@ use policy_document::{Document, Element};
 pub enum PolicyScope {
     /// The whole service, called global scope in the portal.
     Service,
+    /// A product.
+    Product,
     /// One API.
     Api,
     /// One operation of an API.

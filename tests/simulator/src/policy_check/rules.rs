@@ -413,7 +413,7 @@ fn allowed_in_scope(name: &str, scope: PolicyScope) -> bool {
         "cross-domain" => scope == PolicyScope::Service,
         "rate-limit" => scope != PolicyScope::Service,
         "validate-graphql-request" | "validate-odata-request" => scope != PolicyScope::Operation,
-        "quota" => false,
+        "quota" => scope == PolicyScope::Product,
         name => !RESOLVER_POLICIES.contains(&name),
     }
 }

@@ -141,11 +141,11 @@ async fn an_unknown_or_missing_api_version_is_refused() {
 #[tokio::test]
 async fn what_is_not_simulated_says_so_and_a_wrong_method_is_refused() {
     let azure = Azure::start().await;
-    let answer = azure.get("products/starter").await;
+    let answer = azure.get("products/starter/wikis").await;
     assert_eq!(answer.error(), (501, "NotSimulated".to_owned()));
     assert_eq!(
         answer.json()["error"]["message"],
-        "Microsoft.ApiManagement/service/products/starter exists in Azure but is not simulated here."
+        "Microsoft.ApiManagement/service/products/starter/wikis exists in Azure but is not simulated here."
     );
     assert_eq!(
         azure.get("gizmos").await.error(),

@@ -55,6 +55,14 @@ async fn a_secret_named_value_is_shown_by_list_value_only() {
             json!({ "displayName": "a", "value": "v", "keyVault": { "secretIdentifier": "https://kv/secrets/a" } }),
             "value",
         ),
+        (
+            json!({ "displayName": "a", "keyVault": { "secretIdentifier": "http://kv/secrets/a" } }),
+            "keyVault.secretIdentifier",
+        ),
+        (
+            json!({ "displayName": "a", "keyVault": { "secretIdentifier": "https://kv/keys/a" } }),
+            "keyVault.secretIdentifier",
+        ),
     ] {
         assert_eq!(
             azure
@@ -72,6 +80,37 @@ async fn a_secret_named_value_is_shown_by_list_value_only() {
         azure.get("namedValues/key").await.error(),
         (404, "ResourceNotFound".to_owned())
     );
+}
+
+#[tokio::test]
+async fn a_named_value_that_a_policy_uses_cannot_be_deleted() {
+    let azure = synchronous().await;
+    let properties = json!({ "displayName": "Key", "value": "s3cret", "secret": true });
+    azure.put("namedValues/key", properties).await.expect(201);
+    let policy = |inbound: &str| {
+        json!({
+            "format": "rawxml",
+            "value": format!("<policies><inbound><base />{inbound}</inbound><backend><base /></backend>\
+                <outbound><base /></outbound><on-error><base /></on-error></policies>"),
+        })
+    };
+    azure.api("a", "a").await;
+    let using = policy("<set-header name=\"x\"><value>{{Key}}</value></set-header>");
+    azure.put("apis/a/policies/policy", using).await.expect(201);
+    let refused = azure.delete("namedValues/key").await;
+    assert_eq!(
+        refused.detail(),
+        (
+            "displayName".to_owned(),
+            "Property 'Key' cannot be deleted because it is used in a policy of API 'a'."
+                .to_owned()
+        )
+    );
+    azure
+        .put("apis/a/policies/policy", policy(""))
+        .await
+        .expect(200);
+    azure.delete("namedValues/key").await.expect(200);
 }
 
 #[tokio::test]

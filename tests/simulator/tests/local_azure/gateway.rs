@@ -2,7 +2,7 @@
 
 use crate::support::{Azure, answer, client};
 use apim_gateway::EchoBackend;
-use apim_simulator::SimulatorConfig;
+use apim_simulator::{Seed, SimulatorConfig};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -312,4 +312,98 @@ async fn an_expression_that_is_not_known_is_refused_with_its_place() {
         message.starts_with("Error in element 'set-header' on line 3, column 4: "),
         "{message}"
     );
+}
+
+/// A certificate and its key in PEM.
+fn issued(name: &str) -> (String, String) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    (certificate.pem(), key.serialize_pem())
+}
+
+/// A text as a block of YAML, so deep.
+fn block(text: &str, depth: usize) -> String {
+    let lines = text
+        .lines()
+        .map(|line| format!("\n{}{line}", " ".repeat(depth)));
+    format!("|{}", lines.collect::<String>())
+}
+
+#[tokio::test]
+async fn a_seed_gives_certificates_whose_keys_stay_secret() {
+    let (pem, key) = issued("orders.example");
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("seed.yaml");
+    let seed = |key: &str| {
+        let text = format!(
+            "services:\n- name: apim-local\n  certificates:\n    public:\n      pem: {}\n    orders:\n      pem: {}\n      key: {}\n",
+            block(&pem, 8),
+            block(&pem, 8),
+            block(key, 8)
+        );
+        std::fs::write(&file, text).expect("written");
+        Seed::from_file(&file).map_err(|error| error.to_string())
+    };
+    // One of another certificate.
+    let (_, other) = issued("other.example");
+    assert_eq!(
+        seed(&other).map(|_| ()),
+        Err("services[0].certificates.orders: its private key is not the certificate's, or of a kind that is not supported".to_owned())
+    );
+    let azure = Azure::with(SimulatorConfig {
+        gateway: Some(LOOPBACK),
+        seed: seed(&key).expect("a seed"),
+        trace_requests: true,
+        ..SimulatorConfig::default()
+    })
+    .await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    import(&azure, &backend.url()).await;
+    let document = |id: &str| {
+        format!(
+            "<policies><inbound><base /><authentication-certificate certificate-id=\"{id}\" /></inbound></policies>"
+        )
+    };
+    let position = "Error in element 'authentication-certificate' on line 1, column 29: ";
+    for (id, why) in [
+        ("nobody", "Certificate with id 'nobody' could not be found."),
+        (
+            "public",
+            "Certificate with id 'public' cannot be shown to a backend: it has no private key.",
+        ),
+    ] {
+        let refused = put_policy(&azure, &document(id)).await.expect(400);
+        assert_eq!(
+            refused.detail(),
+            (
+                "authentication-certificate".to_owned(),
+                format!("{position}{why}")
+            )
+        );
+    }
+    let written = put_policy(&azure, &document("orders")).await.expect(201);
+    assert!(!written.headers.contains_key("x-simulator-not-executed"));
+    let gateway = azure.simulator.gateway_url().expect("a gateway");
+    let client = client(&azure.simulator);
+    let call = client.get(format!("{gateway}/shop/v1/items/7"));
+    answer(call.send().await.expect("an answer"))
+        .await
+        .expect(200);
+    let mut told = format!("{:?}", azure.simulator.state("apim-local"));
+    let endpoints = &azure.simulator.endpoints;
+    for url in [
+        endpoints.page.clone(),
+        format!("{}/traces", endpoints.control),
+        format!("{}/state", endpoints.control),
+    ] {
+        told += &answer(client.get(&url).send().await.expect("an answer"))
+            .await
+            .expect(200)
+            .text;
+    }
+    assert!(told.contains("orders"), "{told}");
+    for line in key.lines().filter(|line| !line.starts_with("-----")) {
+        assert!(!told.contains(line), "{told}");
+    }
 }

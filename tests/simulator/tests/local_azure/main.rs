@@ -17,6 +17,7 @@ mod long_running;
 mod moments;
 mod page;
 mod policies;
+mod products;
 mod program;
 mod replay;
 mod sdk;

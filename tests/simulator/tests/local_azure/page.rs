@@ -490,8 +490,8 @@ async fn what_others_wrote_is_text_and_never_markup() {
 async fn a_document_that_cannot_be_executed_is_told_where_it_is_seen() {
     let azure = azure().await;
     publish(&azure, "shop", "Shop", "shop", CHAIN).await;
-    // Refused over ARM, so it can only stand there behind ARM's back: as a
-    // named value that goes away.
+    // Refused over ARM where it is written: but a named value in it may become
+    // what cannot be executed.
     azure
         .put(
             "namedValues/limit",
@@ -507,8 +507,9 @@ async fn a_document_that_cannot_be_executed_is_told_where_it_is_seen() {
         )
         .await
         .expect(200);
+    let many = json!({ "properties": { "displayName": "limit", "value": "many" } });
     azure
-        .control(Method::DELETE, "state/namedValues/limit", None)
+        .control(Method::PUT, "state/namedValues/limit", Some(many))
         .await
         .expect(200);
     let overview = page(&azure, "/_page").await;
@@ -517,7 +518,7 @@ async fn a_document_that_cannot_be_executed_is_told_where_it_is_seen() {
         "refuses every request"
     );
     let told = &overview.one("main").text;
-    assert!(told.contains("Cannot find a property 'limit'"), "{told}");
+    assert!(told.contains("The value 'many' is not"), "{told}");
     let api = page(&azure, "/_page/apis/apim-local/shop/1").await.text;
     assert!(
         api.contains("The document at api scope cannot be executed"),

@@ -16,6 +16,7 @@ fn reviewed(from: &Wish, to: &Desired) -> Changes {
         policy: true,
         operations: true,
         operation_policies: OperationPolicyReads::Every,
+        products: [].into(),
     };
     changes(published, &model.observe(&everything), &steps)
 }

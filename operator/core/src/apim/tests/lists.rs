@@ -359,7 +359,7 @@ fn a_claimed_record_counts_only_as_far_as_reads_bear_it_out() {
     let desired = wish.desired();
     let published = Published::of(&desired).unwrap();
     let confirm = |model: &Model| {
-        let reads = confirmation(published.policy, &record);
+        let reads = confirmation(published, &record);
         confirmed(&record, published, &model.observe(&reads))
     };
     assert_eq!(confirm(&model), record);

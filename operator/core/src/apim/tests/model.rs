@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::annotations::Adoption;
 use crate::apim::*;
 use crate::desired::*;
-use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey};
+use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId};
 
 pub(super) const MARK: &str = "apim-operator/1 01234567 team/orders";
 
@@ -24,6 +24,8 @@ pub(super) struct Wish {
     pub key_required: bool,
     /// Whether the operator knows the operations.
     pub known: bool,
+    /// The products that the API should be in.
+    pub products: BTreeSet<u8>,
 }
 
 impl Default for Wish {
@@ -36,8 +38,13 @@ impl Default for Wish {
             settings: 0,
             key_required: false,
             known: true,
+            products: BTreeSet::new(),
         }
     }
+}
+
+pub(super) fn product_id(number: u8) -> ProductId {
+    ProductId::parse(&format!("product-{number}")).unwrap()
 }
 
 pub(super) fn operation_id(number: u8) -> String {
@@ -70,10 +77,12 @@ impl Wish {
             .collect();
         Desired {
             monitor: None,
+            named_values: Vec::new(),
             metrics: false,
             key: ObjectKey::new("team", "orders"),
             instance: Some(InstanceName::parse("default").unwrap()),
             exposure: Exposure::InCluster { url: "x".into() },
+            protections: Vec::new(),
             api: Some(DesiredApi {
                 id: ApiId::parse("team.orders").unwrap(),
                 mark: MARK.into(),
@@ -95,6 +104,7 @@ impl Wish {
                     origin: DocumentOrigin::Inline,
                     operations: self.known.then_some(operations),
                 },
+                products: self.products.iter().copied().map(product_id).collect(),
                 adoption: Adoption::default(),
             }),
             policy: Some(DesiredPolicy {
@@ -122,6 +132,7 @@ pub(super) struct Held {
     pub document: Option<String>,
     /// Operation id to URL template and policy.
     pub operations: BTreeMap<String, (String, Option<String>)>,
+    pub products: BTreeSet<ProductId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -175,6 +186,11 @@ impl Model {
                     (id, reading)
                 })
                 .collect(),
+            products: reads
+                .products
+                .iter()
+                .map(|product| (product.clone(), held.products.contains(product)))
+                .collect(),
             rivals: Vec::new(),
         }
     }
@@ -211,6 +227,7 @@ impl Model {
                 policy: None,
                 document: None,
                 operations: BTreeMap::new(),
+                products: BTreeSet::new(),
             });
             record.after(step, api, policy);
             return 1;
@@ -231,6 +248,12 @@ impl Model {
                 let there = held.operations.get_mut(operation);
                 let taken = there.and_then(|(_, text)| text.take());
                 writes = u32::from(taken.is_some());
+            }
+            Step::EnterProduct { product } => {
+                assert!(held.products.insert(product.clone()), "put in twice");
+            }
+            Step::LeaveProduct { product } => {
+                assert!(held.products.remove(product), "taken out twice");
             }
             Step::Import => import(held, api, resets),
             Step::ReadBack => {

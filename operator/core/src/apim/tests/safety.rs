@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::model::{Model, Wish, apply};
-use crate::apim::same_document;
+use crate::apim::{AppliedRecord, Published, same_document};
 use crate::desired::Desired;
 
 fn operation() -> impl Strategy<Value = u8> {
@@ -21,9 +21,10 @@ fn wish() -> impl Strategy<Value = Wish> {
         0..3_u8,
         0..2_u8,
         any::<bool>(),
+        prop::collection::btree_set(0..4_u8, 0..3),
     )
         .prop_map(
-            |(document, operations, own, policy, settings, key_required)| {
+            |(document, operations, own, policy, settings, key_required, products)| {
                 let operations: BTreeSet<u8> = operations
                     .into_iter()
                     .map(|(template, renamed)| template + if renamed { 10 } else { 0 })
@@ -39,6 +40,7 @@ fn wish() -> impl Strategy<Value = Wish> {
                     settings,
                     key_required,
                     known: true,
+                    products,
                 }
             },
         )
@@ -96,6 +98,17 @@ fn assert_as_desired(model: &Model, desired: &Desired) {
     assert_eq!(held.operations.keys().collect::<BTreeSet<_>>(), made);
 }
 
+/// What a record that is lost does not say, nobody can tell from what others
+/// did: the API stays in a product that it should be in no longer.
+fn assert_in_its_products(model: &Model, desired: &Desired, remembered: bool) {
+    let (found, wanted) = (
+        &model.api.as_ref().unwrap().products,
+        &desired.api.as_ref().unwrap().products,
+    );
+    assert!(found.is_superset(wanted));
+    assert!(!remembered || found == wanted, "{found:?} for {wanted:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -110,6 +123,7 @@ proptest! {
                 assert_protected(model, &desired, &before);
             });
             assert_as_desired(&model, &desired);
+            assert_in_its_products(&model, &desired, true);
             let again = apply(&mut model, &desired, Some(&outcome.record), None, |_| {});
             prop_assert_eq!(again.steps, []);
             record = Some(outcome.record);
@@ -131,16 +145,19 @@ proptest! {
         let crashed = apply(&mut model, &desired, before.as_ref(), Some(crash), |model| {
             assert_protected(model, &desired, &start);
         });
-        // What a crash leaves of a first publication: the record is lost, or
-        // was kept in its last state.
+        // What a crash leaves: the record is lost, or was kept in its last state,
+        // or is what was written down before the first write.
+        let published = Published::of(&desired).unwrap();
         let kept = match memory {
             0 => None,
+            1 => Some(AppliedRecord::of(before.as_ref(), published).certain(published)),
             _ => Some(crashed.record),
         };
         let outcome = apply(&mut model, &desired, kept.as_ref(), None, |model| {
             assert_protected(model, &desired, &start);
         });
         assert_as_desired(&model, &desired);
+        assert_in_its_products(&model, &desired, memory > 0);
         let again = apply(&mut model, &desired, Some(&outcome.record), None, |_| {});
         prop_assert_eq!(again.steps, []);
     }

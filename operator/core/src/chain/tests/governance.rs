@@ -246,3 +246,66 @@ fn mandatory_plugins_come_first_in_their_phase_and_then_the_platforms_order_coun
     let names: Vec<_> = chain.iter().map(|p| p.name().as_str()).collect();
     assert_eq!(names, ["three", "two", "one"]);
 }
+
+/// A profile of the cluster, named by all.
+fn with_profile(mut world: World, plugins: &Value) -> World {
+    use crate::names::ProfileName;
+    use crate::profile::{Profile, ProfileRef};
+    let name = ProfileName::parse("gold").unwrap();
+    let spec = json!({"namespaceSelector": {}, "plugins": plugins});
+    let state = Profile::of_cluster(name.clone(), &serde_json::from_value(spec).unwrap());
+    let reference = ProfileRef {
+        namespace: None,
+        name,
+    };
+    world.profiles.insert(reference, state);
+    let open = instance("default", &json!({"ownerMay": ["*"]}));
+    world.instances = vec![Arc::new(open)];
+    world
+}
+
+#[test]
+fn a_profile_brings_no_plugin_into_a_namespace_that_may_not_use_it() {
+    let world = world(
+        "headers",
+        &json!({"namespaceSelector": {"matchLabels": {"tier": "gold"}}}),
+    );
+    let world = with_profile(world, &json!([{"name": "headers"}]));
+    let rejection = rejection(&world, &[("profiles", "gold")], &json!({}));
+    assert_eq!(rejection.reason, Reason::Forbidden);
+    assert_eq!(
+        rejection.to_string(),
+        "ClusterPolicyProfile/gold spec.plugins[headers]: [headers] plugin `headers` may not be used in namespace \
+         `components`: PolicyPlugin/headers spec.namespaceSelector does not select it; its APIs may use `guard`, \
+         `share`, `throttle`"
+    );
+}
+
+#[test]
+fn a_profile_unlocks_nothing_of_a_mandatory_plugin() {
+    let mandatory = json!({
+        "namespaceSelector": {}, "mandatory": {"namespaceSelector": {}},
+        "defaults": {"calls": 5, "key": "ip"}, "unlocked": ["/period"],
+    });
+    let config = |config: Value| json!([{"name": "throttle", "config": config}]);
+    let tight = with_profile(
+        world("throttle", &mandatory),
+        &config(json!({"period": 30})),
+    );
+    let api = valid(&tight, &[("profiles", "gold")], &json!({}));
+    let throttle = running(&api)
+        .into_iter()
+        .find(|(name, _)| name == "throttle");
+    assert_eq!(throttle.unwrap().1["period"], 30);
+    let loose = with_profile(
+        world("throttle", &mandatory),
+        &config(json!({"calls": 1000})),
+    );
+    let rejection = rejection(&loose, &[("profiles", "gold")], &json!({}));
+    assert_eq!(rejection.reason, Reason::Locked);
+    assert_eq!(
+        rejection.to_string(),
+        "ClusterPolicyProfile/gold spec.plugins[throttle].config /calls: [throttle] plugin `throttle` is mandatory \
+         and PolicyPlugin/throttle does not unlock this; remove it (unlocked: `/period`)"
+    );
+}

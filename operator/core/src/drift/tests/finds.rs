@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::apim::{Step, difference, plan, reads, same_document};
 use crate::drift::*;
+use crate::names::ProductId;
 
 /// What is told of a change, line by line.
 fn told(change: impl FnOnce(&mut Observed)) -> String {
@@ -26,6 +27,33 @@ fn api(observed: &mut Observed) -> &mut ObservedApi {
 #[test]
 fn what_azure_rewrites_is_no_drift() {
     assert_eq!(told(|_| {}), "");
+}
+
+#[test]
+fn an_api_that_others_took_out_of_a_product_is_put_back_and_out_of_no_other() {
+    let gold = ProductId::parse("gold").unwrap();
+    let mut desired = desired();
+    desired.api.as_mut().unwrap().products = [gold.clone()].into();
+    let published = Published::of(&desired).unwrap();
+    let mut record = record(&desired);
+    let mut observed = all(&desired);
+    observed.products = [(gold.clone(), true)].into();
+    assert!(compare(published, &record, &observed).is_empty());
+
+    observed.products = [(gold.clone(), false)].into();
+    let report = compare(published, &record, &observed);
+    assert_eq!(
+        report.to_string(),
+        "products/gold: expected the API in it, found (absent)"
+    );
+    forget(&mut record, &report);
+    let reads = reads(published, Some(&record)).unwrap();
+    assert_eq!(reads.products, [gold.clone()].into());
+    observed.operations = Reading::NotRead;
+    assert_eq!(
+        plan(&desired, &observed, Some(&record)).unwrap(),
+        [Step::EnterProduct { product: gold }]
+    );
 }
 
 #[test]

@@ -8,7 +8,9 @@ use super::world;
 use crate::build::build;
 use crate::desired::{Desired, Exposure};
 use crate::exposure::object::ObjectFacts;
-use crate::exposure::{GatewayFacts, KINDS, Listener, ServiceFacts, ServicePort, Way, origin};
+use crate::exposure::{
+    GatewayFacts, KINDS, Listener, ServiceFacts, ServicePort, ServiceReach, Way, origin,
+};
 use crate::names::ObjectKey;
 use crate::validate::test_support::{World, meta, spec};
 
@@ -91,6 +93,25 @@ fn an_http_route_is_reached_once_a_gateway_with_an_address_takes_it() {
     let condition = |name: &str, status: &str| json!({"type": name, "status": status, "reason": "NotAllowedByListeners", "message": "no listener of it takes routes of this namespace"});
     assert_eq!(
         said(json!([])),
+        "NotAccepted: Gateway `gateways/public` does not exist; create it, or name another one in \
+         `exposure.httpRoute.parents`"
+    );
+    let key = ObjectKey::new("gateways", "public");
+    world
+        .exposure
+        .gateways
+        .insert(key.clone(), GatewayFacts::default());
+    let mut said = |conditions: Value| {
+        let status = json!({"status": {"parents": [{"conditions": conditions}]}});
+        let facts = ObjectFacts {
+            uid: "u".into(),
+            ..(kind.facts)(&status)
+        };
+        world.exposure.objects.insert("HTTPRoute", facts);
+        url(&world, &desired)
+    };
+    assert_eq!(
+        said(json!([])),
         "NotAccepted: no Gateway has taken HTTPRoute `apim-api-catalog` yet; Gateway `gateways/public` is asked to"
     );
     assert_eq!(
@@ -112,7 +133,6 @@ fn an_http_route_is_reached_once_a_gateway_with_an_address_takes_it() {
         ])),
         "NoAddress: Gateway `gateways/public` has no address yet"
     );
-    let key = ObjectKey::new("gateways", "public");
     let listener = |name: &str, protocol: &str, port, hostname: Option<&str>| Listener {
         name: name.into(),
         protocol: protocol.into(),
@@ -178,14 +198,20 @@ fn istio_matches_whole_segments_and_sends_callers_to_the_host() {
 
 fn with_service(mut world: World) -> World {
     world.exposure.service = Some(ServiceFacts {
+        uid: "u-svc".into(),
         selector: [("app".to_owned(), "catalog".to_owned())].into(),
         ports: vec![ServicePort {
             port: 8080,
             target: json!("web"),
             app_protocol: None,
         }],
+        reach: ServiceReach::Cluster,
     });
     world
+}
+
+fn reaching(reach: ServiceReach, world: &mut World) {
+    world.exposure.service.as_mut().unwrap().reach = reach;
 }
 
 #[test]
@@ -212,6 +238,64 @@ fn a_load_balancer_leads_to_the_pods_of_the_implementation() {
         json!(public.exposure.object().unwrap().annotations()),
         json!({"a": "b"})
     );
+}
+
+#[test]
+fn a_service_that_has_a_load_balancer_of_the_kind_asked_for_is_used_as_it_is() {
+    let mut world = with_service(exposed(&json!({"way": "internal-load-balancer"})));
+    let balanced = |internal, address: Option<&str>| ServiceReach::Balanced {
+        internal,
+        address: address.map(str::to_owned),
+    };
+    reaching(balanced(true, None), &mut world);
+    let own = desired(&world, &[]);
+    assert!(own.exposure.object().is_none());
+    assert_eq!(
+        url(&world, &own),
+        "NoAddress: Service `catalog-svc` has no address: the cloud gives its load balancer one"
+    );
+    reaching(balanced(true, Some("10.1.2.3")), &mut world);
+    let own = desired(&world, &[]);
+    assert_eq!(
+        own.api.unwrap().service_url.as_deref(),
+        Some("http://10.1.2.3:8080/shop/catalog/v4")
+    );
+    // A public one is not what was asked for.
+    reaching(balanced(false, Some("20.1.2.3")), &mut world);
+    let ours = desired(&world, &[]);
+    assert_eq!(ours.exposure.object().unwrap().name(), "apim-api-catalog");
+    let public = desired(&world, &[("exposure", "load-balancer")]);
+    assert_eq!(url(&world, &public), "http://20.1.2.3:8080");
+
+    let spec = spec(&json!({"port": 9000}));
+    let rejection = world.validate(&meta(&[("exposure", "load-balancer")]), &spec);
+    assert_eq!(
+        crate::status::summary(&rejection.unwrap_err().problems),
+        "spec.port: Service `catalog-svc` has no port 9000; it has 8080"
+    );
+}
+
+#[test]
+fn a_service_that_is_another_name_for_an_allowed_host_is_called_there() {
+    let settings = json!({
+        "exposure": {"way": "external"}, "allow": {"backendHosts": ["orders.example.com"]},
+    });
+    let mut world = with_service(world(&settings));
+    let mut backend = |host: &str, port: u16| {
+        reaching(ServiceReach::Named(host.into()), &mut world);
+        let spec = spec(&json!({"port": port, "specification": null}));
+        let validated = world.validate(&meta(&[]), &spec).unwrap();
+        build(&validated).api.unwrap().service_url
+    };
+    assert_eq!(
+        backend("orders.example.com", 443).as_deref(),
+        Some("https://orders.example.com/shop/catalog/v4")
+    );
+    assert_eq!(
+        backend("orders.example.com", 8443).as_deref(),
+        Some("https://orders.example.com:8443/shop/catalog/v4")
+    );
+    assert_eq!(backend("other.example.com", 443), None);
 }
 
 #[test]
