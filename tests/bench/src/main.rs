@@ -10,6 +10,7 @@ mod failing;
 mod floor;
 mod gateway;
 mod plugins;
+mod processes;
 mod publish;
 mod rest;
 mod restart;

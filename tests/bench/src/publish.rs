@@ -14,6 +14,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 
 use crate::bare;
+use crate::processes::{Spent, memory};
 use crate::table::{Goal, Samples, Table, short};
 
 /// So high that the bucket never holds anything back.
@@ -56,9 +57,12 @@ pub(crate) async fn publish(
     services(&stage, &names, clients).await?;
     stage.azure.clear_journal();
     let before = Counters::read(&stage).await?;
+    let idle = Spent::so_far()?;
     let created = created_until_ready(&stage, &names, clients, plain)
         .await
         .with_context(|| tail(&stage.operator_log()))?;
+    let spent = Spent::so_far()?.since(&idle);
+    let asked = api_server_requests(&stage).await?;
     let took = created.took;
     let counters = settled(&stage).await?.since(&before);
     let memory = memory(stage.operator_id().context("the operator runs")?)?;
@@ -80,7 +84,10 @@ pub(crate) async fn publish(
         events: rounded(events),
     };
     let bare = bare::Client::start(&stage, sample, writes).await?;
+    let idle = Spent::so_far()?;
     let floor = created_until_ready(&stage, &names, clients, plain).await?;
+    let floor_spent = Spent::so_far()?.since(&idle);
+    let floor_asked = api_server_requests(&stage).await?;
     let floor = floor.took;
     bare.stop()?;
 
@@ -104,6 +111,12 @@ pub(crate) async fn publish(
         ),
         speed(took) / speed(floor),
         Some(Goal::AtLeast(0.8)),
+    );
+    taken(
+        table,
+        objects,
+        (&spent, &floor_spent),
+        (&asked, &floor_asked),
     );
     let reconciles = counters.sum("controller_runtime_reconcile_total");
     table.count(
@@ -136,6 +149,43 @@ pub(crate) async fn publish(
     );
     table.figure("operator's memory, now / at most", memory);
     Ok(Some(created.each))
+}
+
+/// What the two runs took of the machine and of the API server.
+fn taken(
+    table: &mut Table,
+    objects: u32,
+    (spent, floor_spent): (&Spent, &Spent),
+    (asked, floor_asked): (&BTreeMap<String, f64>, &BTreeMap<String, f64>),
+) {
+    let per_object = |count: f64| count / f64::from(objects);
+    for (program, spent) in spent.by_program() {
+        let each = |spent: Duration| {
+            format!(
+                "{:.1} ms",
+                spent.as_secs_f64() * 1000.0 / f64::from(objects)
+            )
+        };
+        let what = format!("  CPU time per object: {program}");
+        let floor = floor_spent.of(program);
+        if floor.is_zero() {
+            table.figure(&what, each(spent));
+        } else {
+            let ratio = spent.as_secs_f64() / floor.as_secs_f64();
+            table.against(&what, (each(spent), each(floor)), ratio, None);
+        }
+    }
+    // Whatever everybody asks for now and then, besides.
+    for (request, count) in asked.iter().filter(|(_, count)| per_object(**count) > 0.1) {
+        table.figure(
+            &format!("  requests to the API server per object: {request}"),
+            format!(
+                "{:.2}, floor {:.2}",
+                per_object(*count),
+                per_object(floor_asked.get(request).copied().unwrap_or_default())
+            ),
+        );
+    }
 }
 
 /// The names of so many objects.
@@ -322,6 +372,29 @@ impl Counters {
     }
 }
 
+/// How often the API server was asked for what, since it started: by verb and
+/// resource. Watches count when they end.
+async fn api_server_requests(stage: &Stage) -> Result<BTreeMap<String, f64>> {
+    let metrics = stage.kubectl(&["get", "--raw", "/metrics"]).await?;
+    let mut requests = BTreeMap::new();
+    for line in metrics.lines() {
+        let Some((labels, count)) = line
+            .strip_prefix("apiserver_request_total{")
+            .and_then(|rest| rest.rsplit_once("} "))
+        else {
+            continue;
+        };
+        let label = |name: &str| {
+            let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+            Some(rest.split_once('"')?.0)
+        };
+        let words = ["verb", "resource", "subresource"].map(|name| label(name).unwrap_or_default());
+        let request = words.join(" ").trim_end().to_owned();
+        *requests.entry(request).or_default() += count.parse::<f64>()?;
+    }
+    Ok(requests)
+}
+
 /// What Azure was asked for, by API.
 struct ArmCalls {
     writes: BTreeMap<String, u32>,
@@ -383,37 +456,6 @@ impl ArmCalls {
 )]
 fn rounded(writes: f64) -> usize {
     writes.round() as usize
-}
-
-/// Resident memory of a process in MiB.
-pub(crate) struct Resident {
-    pub(crate) now: f64,
-    pub(crate) most: f64,
-    pub(crate) anonymous: f64,
-    pub(crate) files: f64,
-}
-
-/// What a process holds in memory.
-pub(crate) fn resident(process: u32) -> Result<Resident> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let mib = |field: &str| {
-        let line = status.lines().find(|line| line.starts_with(field));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-        kib.map(|kib| kib / 1024.0)
-            .with_context(|| format!("/proc/{process}/status has no {field}"))
-    };
-    Ok(Resident {
-        now: mib("VmRSS:")?,
-        most: mib("VmHWM:")?,
-        anonymous: mib("RssAnon:")?,
-        files: mib("RssFile:")?,
-    })
-}
-
-/// Resident memory of a process, now and at most.
-pub(crate) fn memory(process: u32) -> Result<String> {
-    let held = resident(process)?;
-    Ok(format!("{:.0} MiB / {:.0} MiB", held.now, held.most))
 }
 
 pub(crate) fn tail(log: &str) -> String {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use apim_simulator::CallKind;
 
+use crate::processes::{resident, used};
 use crate::publish::{
-    Counters, created_until_ready, names, plain, resident, services, settled, staged, tail,
+    Counters, created_until_ready, names, plain, services, settled, staged, tail,
 };
 use crate::table::{Goal, Table, short};
 
@@ -115,19 +116,4 @@ pub(crate) async fn rest(
 
 fn hours(time: Duration) -> String {
     format!("{:.1} h", time.as_secs_f64() / 3600.0)
-}
-
-/// The CPU time that a process has used so far.
-fn used(process: u32) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The program's name may hold anything; what follows it does not.
-    let fields = stat.rsplit_once(')').context("/proc has another format")?.1;
-    let ticks: u64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(str::parse::<u64>)
-        .sum::<Result<u64, _>>()?;
-    // Linux counts in hundredths of a second here on every platform.
-    Ok(Duration::from_millis(ticks * 10))
 }

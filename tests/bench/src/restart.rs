@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use apim_simulator::CallKind;
 use e2e::Stage;
 
+use crate::processes::{memory, resident};
 use crate::publish::{
-    Counters, PATIENCE, created_until_ready, memory, plain, resident, services, settled, staged,
-    tail,
+    Counters, PATIENCE, created_until_ready, plain, services, settled, staged, tail,
 };
 use crate::table::{Goal, Table, short};
 

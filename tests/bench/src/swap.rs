@@ -7,9 +7,8 @@ use apim_simulator::CallKind;
 use e2e::{PolicyPlugins as _, config_map, exposed_api, greeting, policy_plugin};
 use serde_json::{Value, json};
 
-use crate::publish::{
-    Counters, PATIENCE, created_until_ready, memory, services, settled, staged, tail,
-};
+use crate::processes::memory;
+use crate::publish::{Counters, PATIENCE, created_until_ready, services, settled, staged, tail};
 use crate::table::{Goal, Table, short};
 
 /// An ExposedAPI that uses the plugin.

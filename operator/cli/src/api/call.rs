@@ -66,6 +66,7 @@ pub(super) async fn call(at: &ClusterArgs, args: &CallArgs) -> anyhow::Result<Do
         (None, None) => Vec::new(),
     };
     url.set_fragment(None);
+    let shown = headers.contains_key(AUTHORIZATION);
     let client = operator_apim::http_client(args.ca_file.as_deref())?;
     let request = client
         .request(args.method.clone(), url.clone())
@@ -94,7 +95,7 @@ pub(super) async fn call(at: &ClusterArgs, args: &CallArgs) -> anyhow::Result<Do
         return Ok(Done::Fine);
     }
     let text = String::from_utf8_lossy(&body[..body.len().min(HINT)]);
-    if let Some(hint) = hint(status, &headers, &text, &asked) {
+    if let Some(hint) = hint(status, &headers, &text, &asked, shown) {
         eprintln!("hint: {hint}");
     }
     Ok(Done::Problems)
@@ -174,6 +175,7 @@ fn hint(
     headers: &HeaderMap,
     body: &str,
     asked: &SubscriptionKey,
+    shown: bool,
 ) -> Option<String> {
     let said = |text: &str| body.to_ascii_lowercase().contains(text);
     Some(match status.as_u16() {
@@ -184,7 +186,8 @@ fn hint(
         401 if said("invalid subscription key") => {
             "the subscription key is none of this API's, or its subscription is not active".to_owned()
         }
-        401 => "the API wants another token, or one at all: --token-file FILE; `apim-operator api describe` shows the plugins that ask for it".to_owned(),
+        401 if shown => "the API does not take what was sent as Authorization: a token may have ended, or be for another audience; `apim-operator api describe` shows the plugins that look at it".to_owned(),
+        401 => "nothing was sent as Authorization: --token-file FILE, and `apim-operator api token` gets a token; `apim-operator api describe` shows the plugins that ask for it".to_owned(),
         403 => "a policy keeps this caller out: `apim-operator api describe` shows the plugins".to_owned(),
         404 if said("resource not found") => {
             "no operation of the API matches this method and path".to_owned()
@@ -234,7 +237,8 @@ mod tests {
 
     #[test]
     fn what_api_management_answers_is_explained() {
-        let told = |status: u16, headers: &[(&'static str, &'static str)], body: &str| {
+        type Headers = [(&'static str, &'static str)];
+        let told_of = |status: u16, headers: &Headers, body: &str, shown: bool| {
             let headers = headers
                 .iter()
                 .map(|(name, value)| {
@@ -245,12 +249,16 @@ mod tests {
                 })
                 .collect();
             let status = StatusCode::from_u16(status).unwrap();
-            hint(status, &headers, body, &SubscriptionKey::default()).unwrap_or_default()
+            hint(status, &headers, body, &SubscriptionKey::default(), shown).unwrap_or_default()
         };
+        let told =
+            |status: u16, headers: &Headers, body: &str| told_of(status, headers, body, false);
         let missing =
             r#"{"statusCode": 401, "message": "Access denied due to missing subscription key."}"#;
         assert!(told(401, &[], missing).contains("header Ocp-Apim-Subscription-Key"));
-        assert!(told(401, &[], "Invalid or missing token.").contains("--token-file"));
+        let refused = "Invalid or missing token.";
+        assert!(told(401, &[], refused).contains("--token-file"));
+        assert!(told_of(401, &[], refused, true).contains("another audience"));
         assert!(told(429, &[("retry-after", "17")], "").contains("in 17 s"));
         assert!(told(404, &[], r#"{"message": "Resource not found"}"#).contains("no operation"));
         assert_eq!(

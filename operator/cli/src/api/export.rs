@@ -34,6 +34,9 @@ pub(super) async fn export(at: &ClusterArgs, args: &ExportArgs) -> anyhow::Resul
     for trouble in &exported.troubles {
         eprintln!("apim-operator: {trouble}");
     }
+    if exported.found.is_empty() && exported.troubles.is_empty() {
+        eprintln!("no API is left to export: each carries the mark of an operator");
+    }
     let client = operator_apim::http_client(args.look.reach.ca_file.as_deref().map(Path::new))?;
     let mut out = std::io::stdout().lock();
     let mut objects = Vec::new();
