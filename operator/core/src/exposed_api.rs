@@ -335,12 +335,19 @@ fn api_type(text: &str, fields: &mut Fields<'_>) -> Option<ApiType> {
     known
 }
 
+/// The Service that `spec.implementation` names, where what stands there can be
+/// the name of one.
+#[must_use]
+pub fn service_named(implementation: &str) -> Option<&str> {
+    is_dns_label(implementation).then_some(implementation)
+}
+
 fn implementation(text: &str, fields: &mut Fields<'_>) -> Option<Implementation> {
     if text == EXTERNAL {
         return Some(Implementation::External);
     }
-    if is_dns_label(text) {
-        return Some(Implementation::Service(text.to_owned()));
+    if let Some(name) = service_named(text) {
+        return Some(Implementation::Service(name.to_owned()));
     }
     fields.problem(
         "implementation",

@@ -11,6 +11,7 @@ mod floor;
 mod gateway;
 mod plugins;
 mod processes;
+mod products;
 mod publish;
 mod rest;
 mod restart;
@@ -18,6 +19,7 @@ mod start;
 mod swap;
 mod sweep;
 mod table;
+mod ways;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -63,6 +65,14 @@ struct Args {
     #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..))]
     rest_seconds: u64,
 
+    /// ExposedAPIs that `ways` creates by each way.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    each_way: u32,
+
+    /// ExposedAPIs that `products` creates, and half as many subscriptions.
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    in_products: u32,
+
     /// ExposedAPIs that are created at the same time.
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
@@ -97,6 +107,10 @@ enum Measurement {
     /// A new version of a plugin that all ExposedAPIs use, until the last
     /// policy is written.
     Swap,
+    /// Each way into the cluster, against the way `ingress`.
+    Ways,
+    /// APIs in products, with the keys of their subscribers.
+    Products,
 }
 
 fn main() -> ExitCode {
@@ -154,6 +168,8 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
         Measurement::Sweep,
         Measurement::Rest,
         Measurement::Swap,
+        Measurement::Ways,
+        Measurement::Products,
     ];
     if clustered.into_iter().any(wanted) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -206,6 +222,14 @@ async fn with_cluster(
     if wanted(Measurement::Swap) {
         eprintln!("swap a plugin of {} …", args.objects);
         swap::swap(table, args.objects, clients).await?;
+    }
+    if wanted(Measurement::Ways) {
+        eprintln!("each way of {} …", args.each_way);
+        ways::ways(table, args.each_way, clients).await?;
+    }
+    if wanted(Measurement::Products) {
+        eprintln!("{} in products …", args.in_products);
+        products::products(table, args.in_products, clients).await?;
     }
     Ok(())
 }

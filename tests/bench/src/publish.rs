@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use apim_simulator::CallKind;
-use e2e::{Stage, exposed_api, status_of};
+use e2e::{Stage, StageBuilder, exposed_api, status_of};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -25,21 +25,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(45);
 /// A stage whose operator is not held back by its own ARM bucket, nor by the
 /// simulator's; nothing where Kubernetes' programs are missing.
 pub(crate) async fn staged(what: &str) -> Result<Option<Stage>> {
+    Ok(unthrottled().start(what).await)
+}
+
+/// Such a stage, before it is started.
+pub(crate) fn unthrottled() -> StageBuilder {
     let limits = [
         "ARM_WRITES",
         "ARM_WRITE_BURST",
         "ARM_READS",
         "ARM_READ_BURST",
     ];
-    let builder = limits
+    limits
         .iter()
         .fold(Stage::builder(), |builder, limit| {
             builder.environment(&format!("APIM_OPERATOR_{limit}"), UNLIMITED)
         })
         // As in `deploy/operator.yaml`.
         .environment("MALLOC_ARENA_MAX", "1")
-        .environment("RUST_LOG", "info");
-    Ok(builder.start(what).await)
+        .environment("RUST_LOG", "info")
 }
 
 /// Creates ExposedAPIs with the operator, then again with a client that only
@@ -248,14 +252,14 @@ pub(crate) async fn created_until_ready(
     stage: &Stage,
     names: &[String],
     clients: usize,
-    object: fn(&str) -> Value,
+    object: impl Fn(&str) -> Value,
 ) -> Result<Created> {
     let api = stage.exposed_apis("shop");
     let ready = all_ready(api.clone(), names);
     let started = Instant::now();
     let created = futures::stream::iter(names)
         .map(|name| {
-            let api = &api;
+            let (api, object) = (&api, &object);
             async move {
                 let object: DynamicObject = serde_json::from_value(object(name))?;
                 api.create(&PostParams::default(), &object).await?;
@@ -351,7 +355,7 @@ impl Counters {
     }
 
     /// The samples of one metric that are not 0: their labels and values.
-    fn of(&self, metric: &str) -> impl Iterator<Item = (&str, f64)> {
+    pub(crate) fn of(&self, metric: &str) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().filter_map(move |(name, value)| {
             let labels = name.strip_prefix(metric)?;
             let whole = labels.is_empty() || labels.starts_with('{');

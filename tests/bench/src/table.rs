@@ -84,6 +84,8 @@ impl Table {
 
     /// A count per object, with its goal.
     pub(crate) fn count(&mut self, what: &str, value: f64, goal: Goal) {
+        // A difference of nothing and nothing may be -0.
+        let value = value + 0.0;
         let cells = [
             what.to_owned(),
             format!("{value:.2}"),

@@ -172,7 +172,9 @@ async fn a_document_is_imported_once_it_can_be_fetched_and_again_only_when_it_ch
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_belongs_in_api_management_goes_there() {
-    let stage = Stage::builder().instance(json!({"allow": {"backendHosts": ["api.example.com"]}}));
+    let stage = Stage::builder().instance(
+        json!({"ownerMay": ["exposure"], "allow": {"backendHosts": ["api.example.com"]}}),
+    );
     let Some(stage) = stage
         .start("only_what_belongs_in_api_management_goes_there")
         .await
@@ -292,6 +294,13 @@ async fn implementations_outside(stage: &Stage) {
             .unwrap()
             .is_none()
     );
+
+    // The way says the same.
+    let mut said_twice = external("outside-too", "https://api.example.com/v2");
+    said_twice["metadata"]["annotations"]["apim.oda.tmforum.org/exposure"] = json!("external");
+    stage.apply(&said_twice).await.unwrap();
+    stage.until_ready("outside-too").await.unwrap();
+    assert_eq!(stage.writes("shop.outside-too"), created());
 
     stage
         .apply(&external("elsewhere", "https://evil.example.net/v1"))

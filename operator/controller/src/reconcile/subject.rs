@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
-use operator_core::exposed_api::ObjectMeta;
+use operator_core::exposed_api::{ObjectMeta, service_named};
 use operator_core::names::{FINALIZER, InstanceName, ObjectKey, PREFIX};
 use serde_json::Value;
 
@@ -133,7 +133,8 @@ impl Subject {
         self.spec
             .get("implementation")
             .and_then(Value::as_str)
-            .filter(|name| !name.is_empty())
+            // What names none is never asked for: `<external>` is no part of a URL.
+            .and_then(service_named)
     }
 }
 

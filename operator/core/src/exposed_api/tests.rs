@@ -454,6 +454,14 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn only_a_name_that_a_service_can_have_names_one() {
+    assert_eq!(service_named("catalog-2"), Some("catalog-2"));
+    for text in ["", "<external>", "two words", "a/b", "Catalog"] {
+        assert_eq!(service_named(text), None, "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_spec_makes_the_reader_panic(
