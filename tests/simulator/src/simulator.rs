@@ -324,6 +324,16 @@ impl Simulator {
         self.world.arm.lock().lro = settings;
     }
 
+    /// The self-hosted gateway that a token from `generateToken` is of, as long
+    /// as it is valid: its key is still there, and its time is not over.
+    #[must_use]
+    pub fn gateway_of(&self, token: &str) -> Option<String> {
+        let now = self.world.clock.now();
+        let arm = self.world.arm.lock();
+        let mut services = arm.services.iter();
+        services.find_map(|service| service.gateway_of(token, now).map(str::to_owned))
+    }
+
     /// A valid token of a seeded application, without a call to Entra ID;
     /// `None` if there is no such application.
     #[must_use]

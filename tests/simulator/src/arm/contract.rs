@@ -96,21 +96,7 @@ const ENVELOPE: [&str; 4] = ["properties", "id", "name", "type"];
 /// Reads the `properties` of a body, checked; read-only fields are dropped,
 /// explicit nulls are kept.
 pub(super) fn properties(contract: &Contract, body: &[u8]) -> Result<Map<String, Value>, ArmError> {
-    let json: Value = serde_json::from_slice(body).map_err(|error| {
-        ArmError::gateway(
-            400,
-            "InvalidRequestContent",
-            format!("The request content was invalid and could not be deserialized: '{error}'."),
-        )
-    })?;
-    let Value::Object(mut envelope) = json else {
-        return Err(ArmError::gateway(
-            400,
-            "InvalidRequestContent",
-            "The request content is not valid and could not be deserialized: 'An object was expected.'."
-                .to_owned(),
-        ));
-    };
+    let mut envelope = parsed(body)?;
     if let Some(unknown) = envelope
         .keys()
         .find(|key| !ENVELOPE.contains(&key.as_str()))
@@ -134,6 +120,37 @@ pub(super) fn properties(contract: &Contract, body: &[u8]) -> Result<Map<String,
         properties.remove(field.name);
     }
     Ok(properties)
+}
+
+/// Reads a body without an envelope, as actions have it, checked.
+pub(super) fn object(contract: &Contract, body: &[u8]) -> Result<Map<String, Value>, ArmError> {
+    let object = parsed(body)?;
+    let mut problems = Vec::new();
+    check_object(contract, &object, "", &mut problems);
+    if problems.is_empty() {
+        Ok(object)
+    } else {
+        Err(ArmError::validation(problems))
+    }
+}
+
+fn parsed(body: &[u8]) -> Result<Map<String, Value>, ArmError> {
+    let json: Value = serde_json::from_slice(body).map_err(|error| {
+        ArmError::gateway(
+            400,
+            "InvalidRequestContent",
+            format!("The request content was invalid and could not be deserialized: '{error}'."),
+        )
+    })?;
+    match json {
+        Value::Object(object) => Ok(object),
+        _ => Err(ArmError::gateway(
+            400,
+            "InvalidRequestContent",
+            "The request content is not valid and could not be deserialized: 'An object was expected.'."
+                .to_owned(),
+        )),
+    }
 }
 
 fn unknown_member(path: &str, type_name: &str) -> Detail {

@@ -172,6 +172,42 @@ pub(super) static GROUP_CREATE_PARAMETERS_PROPERTIES: Contract = Contract {
     ],
 };
 
+pub(super) static GATEWAY_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "GatewayContractProperties",
+    fields: &[
+        optional("locationData", Kind::Nested(&RESOURCE_LOCATION_DATA_CONTRACT)),
+        optional("description", text(0, 1000)),
+    ],
+};
+
+static RESOURCE_LOCATION_DATA_CONTRACT: Contract = Contract {
+    name: "ResourceLocationDataContract",
+    fields: &[
+        required("name", text(0, 256)),
+        optional("city", text(0, 256)),
+        optional("district", text(0, 256)),
+        optional("countryOrRegion", text(0, 256)),
+    ],
+};
+
+pub(super) static GATEWAY_TOKEN_REQUEST_CONTRACT: Contract = Contract {
+    name: "GatewayTokenRequestContract",
+    fields: &[
+        required("keyType", one_of(&["primary", "secondary"])),
+        required("expiry", text(0, ANY)),
+    ],
+};
+
+pub(super) static GATEWAY_KEY_REGENERATION_REQUEST_CONTRACT: Contract = Contract {
+    name: "GatewayKeyRegenerationRequestContract",
+    fields: &[required("keyType", one_of(&["primary", "secondary"]))],
+};
+
+pub(super) static ASSOCIATION_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "AssociationContractProperties",
+    fields: &[optional("provisioningState", one_of(&["created"]))],
+};
+
 pub(super) static POLICY_CONTRACT_PROPERTIES: Contract = Contract {
     name: "PolicyContractProperties",
     fields: &[

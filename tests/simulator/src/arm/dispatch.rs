@@ -85,13 +85,18 @@ impl Service {
             Target::Subscriptions => self.list_subscriptions(request, None),
             Target::Subscription(id) => self.get_subscription(id),
             Target::Group(id) => self.get_group(id),
+            Target::Gateways => self.list_gateways(request),
+            Target::Gateway(id) => self.get_gateway(id),
+            Target::GatewayApis(id) => self.list_gateway_apis(request, id),
+            Target::GatewayApi(id, api) => self.gateway_api(request, id, api),
             Target::Entities(kind) => self.list_entities(request, *kind),
             Target::Unmade("loggers") => self.list_entities(request, Kind::Logger),
             Target::Unmade(_) => list::page(request, &self.id(), Vec::<serde_json::Value>::new()),
             Target::Entity(kind, id) => self.get_entity(*kind, id),
-            Target::Action(..) | Target::SubscriptionAction(..) | Target::OperationResult(_) => {
-                Err(ArmError::not_found("Resource"))
-            }
+            Target::Action(..)
+            | Target::SubscriptionAction(..)
+            | Target::GatewayAction(..)
+            | Target::OperationResult(_) => Err(ArmError::not_found("Resource")),
         }
     }
 
@@ -231,6 +236,10 @@ impl Service {
             Target::Subscription(id) => self.write_subscription(request, id, patch),
             Target::SubscriptionAction(id, action) => self.subscription_action(request, id, action),
             Target::Group(id) if !delete => self.put_group(request, id),
+            Target::Gateway(id) if delete => self.delete_gateway(request, id),
+            Target::Gateway(id) => self.write_gateway(request, id, patch),
+            Target::GatewayApi(id, api) => self.gateway_api(request, id, api),
+            Target::GatewayAction(id, action) => self.gateway_action(request, id, action),
             _ => Err(ArmError::not_simulated(&target.resource_type())),
         }
     }
@@ -268,8 +277,12 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::ProductGroups(_)
         | Target::ProductSubscriptions(_)
         | Target::Subscriptions
+        | Target::Gateways
+        | Target::GatewayApis(_)
         | Target::Unmade(_) => "GET",
-        Target::ProductApi(..) | Target::ProductGroup(..) => "HEAD,PUT,DELETE",
+        Target::ProductApi(..) | Target::ProductGroup(..) | Target::GatewayApi(..) => {
+            "HEAD,PUT,DELETE"
+        }
         Target::Group(_) => "GET,HEAD,PUT",
         Target::Schema(..) | Target::Policy(..) | Target::Entity(Kind::PolicyFragment, _) => {
             "GET,HEAD,PUT,DELETE"
@@ -278,7 +291,8 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::Operation(..)
         | Target::Entity(..)
         | Target::Product(_)
-        | Target::Subscription(_) => "GET,HEAD,PUT,PATCH,DELETE",
-        Target::Action(..) | Target::SubscriptionAction(..) => "POST",
+        | Target::Subscription(_)
+        | Target::Gateway(_) => "GET,HEAD,PUT,PATCH,DELETE",
+        Target::Action(..) | Target::SubscriptionAction(..) | Target::GatewayAction(..) => "POST",
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod path;
 mod policy;
 pub(crate) mod product;
 mod request;
+mod self_hosted;
 mod service;
 pub(crate) mod store;
 mod subscription;

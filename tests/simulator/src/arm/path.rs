@@ -197,13 +197,18 @@ pub(crate) enum Target {
     Subscription(String),
     SubscriptionAction(String, String),
     Group(String),
+    Gateways,
+    Gateway(String),
+    GatewayApis(String),
+    GatewayApi(String, ApiRef),
+    GatewayAction(String, String),
     /// A list of a kind that cannot be made here: all that is simulated of it
     /// is that it is empty, or how many the control interface has put.
     Unmade(&'static str),
 }
 
 /// Kinds whose lists are served although nothing can be made of them.
-const UNMADE: [&str; 3] = ["gateways", "loggers", "tags"];
+const UNMADE: [&str; 2] = ["loggers", "tags"];
 
 /// Kinds that exist below a service (or an API) and are not simulated.
 const OTHER_KINDS: [&str; 56] = [
@@ -292,6 +297,7 @@ impl Target {
                 (*action).to_owned(),
             )),
             [g, id] if is(g, "groups") => Ok(Self::Group((*id).to_owned())),
+            [g, below @ ..] if is(g, "gateways") => Self::below_gateways(rest, below),
             [a, id, below @ ..] if is(a, "apis") => Self::below_api(ApiRef::parse(id)?, below),
             [kind, below @ ..] => {
                 let served = [
@@ -332,6 +338,28 @@ impl Target {
             [p, policy] if is(p, "policies") => {
                 Ok(Self::Policy(Scope::Product(id), (*policy).to_owned()))
             }
+            [.., kind] => Err(unknown(rest, kind)),
+        }
+    }
+
+    fn below_gateways(rest: &[String], below: &[&str]) -> Result<Self, ArmError> {
+        let is = |found: &str, name: &str| found.eq_ignore_ascii_case(name);
+        let Some((id, below)) = below.split_first() else {
+            return Ok(Self::Gateways);
+        };
+        let id = (*id).to_owned();
+        match below {
+            [] => Ok(Self::Gateway(id)),
+            [a] if is(a, "apis") => Ok(Self::GatewayApis(id)),
+            [a, api] if is(a, "apis") => Ok(Self::GatewayApi(id, ApiRef::parse(api)?)),
+            [kind]
+                if ["hostnameConfigurations", "certificateAuthorities"]
+                    .iter()
+                    .any(|one| is(kind, one)) =>
+            {
+                Err(unknown(rest, kind))
+            }
+            [action] => Ok(Self::GatewayAction(id, (*action).to_owned())),
             [.., kind] => Err(unknown(rest, kind)),
         }
     }
@@ -406,6 +434,11 @@ impl Target {
                 return format!("Microsoft.ApiManagement/service/subscriptions/{action}");
             }
             Self::Group(_) => "/groups",
+            Self::Gateways | Self::Gateway(_) => "/gateways",
+            Self::GatewayApis(_) | Self::GatewayApi(..) => "/gateways/apis",
+            Self::GatewayAction(_, action) => {
+                return format!("Microsoft.ApiManagement/service/gateways/{action}");
+            }
             Self::Entities(kind) | Self::Entity(kind, _) => {
                 return format!("Microsoft.ApiManagement/service/{}", kind.segment());
             }

@@ -3,6 +3,7 @@
 use super::lro::Operation;
 use super::path::{ApiRef, Kind};
 use super::product::Product;
+use super::self_hosted::SelfHosted;
 use crate::config::{Seed, ServiceSeed};
 use apim_gateway::configuration::Certificate;
 use base64::Engine as _;
@@ -125,6 +126,8 @@ pub(crate) struct Service {
     pub(crate) subscriptions: BTreeMap<String, Entity>,
     /// Those beside the ones that every service has.
     pub(crate) groups: BTreeMap<String, Entity>,
+    /// Self-hosted gateways, with their keys, by id in lower case.
+    pub(crate) gateways: BTreeMap<String, SelfHosted>,
     pub(crate) operations: BTreeMap<String, Operation>,
     /// Writes per API that are refused because a lock outlived an import.
     pub(crate) locks: BTreeMap<String, u32>,
@@ -166,6 +169,7 @@ impl Service {
             products: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             groups: BTreeMap::new(),
+            gateways: BTreeMap::new(),
             operations: BTreeMap::new(),
             locks: BTreeMap::new(),
             row: FIRST_ROW,

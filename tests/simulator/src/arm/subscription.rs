@@ -242,5 +242,8 @@ impl Service {
         for product in self.products.values_mut() {
             product.apis.remove(&api.key());
         }
+        for gateway in self.gateways.values_mut() {
+            gateway.apis.remove(&api.key());
+        }
     }
 }

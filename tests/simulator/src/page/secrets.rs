@@ -96,6 +96,9 @@ impl Secrets {
                 self.extend(subscription.text("primaryKey"));
                 self.extend(subscription.text("secondaryKey"));
             }
+            for gateway in service.gateways.values() {
+                self.extend(gateway.keys.iter().map(String::as_str));
+            }
             for backend in stored(service, Kind::Backend) {
                 if let Some(credentials) = backend.properties.get("credentials") {
                     self.note_credentials(credentials);

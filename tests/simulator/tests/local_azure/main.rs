@@ -10,6 +10,7 @@ mod control;
 mod entities;
 mod entra;
 mod gateway;
+mod gateways;
 mod html;
 mod imports;
 mod key_vault;
