@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use operator_core::tier::{HostName, Network};
+use operator_core::tier::{HostName, Network, configuration_endpoint};
 use serde::Deserialize;
 
 use crate::arm::ArmReader;
@@ -24,6 +24,8 @@ pub struct ServiceInfo {
     pub addresses: Vec<String>,
     /// The host names of its gateway.
     pub hosts: Vec<HostName>,
+    /// Where self-hosted gateways get their configuration, if that is known.
+    pub configuration_endpoint: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +86,14 @@ impl Properties {
         all.into_iter().collect()
     }
 
+    /// A host name of the platform's own for it, if there is one.
+    fn configuration_host(&self) -> Option<&str> {
+        let mut all = self.hostname_configurations.iter().flatten();
+        all.find(|host| host.kind.eq_ignore_ascii_case("ConfigurationApi"))
+            .map(|host| host.host_name.as_str())
+            .filter(|name| !name.is_empty())
+    }
+
     fn hosts(&self) -> Vec<HostName> {
         let all = self.hostname_configurations.iter().flatten();
         all.filter(|host| host.kind.eq_ignore_ascii_case("Proxy"))
@@ -108,6 +118,10 @@ impl ArmReader {
         Ok(ServiceInfo {
             addresses: body.properties.addresses(),
             hosts: body.properties.hosts(),
+            configuration_endpoint: configuration_endpoint(
+                body.properties.gateway_url.as_deref().unwrap_or_default(),
+                body.properties.configuration_host(),
+            ),
             sku: body.sku.map(|sku| sku.name).unwrap_or_default(),
             gateway_url: body
                 .properties

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use kube::CustomResourceExt as _;
 use operator_controller::crd::{
     ApimInstance, ApimProduct, ApimSubscription, ClusterPolicyProfile, PolicyPlugin, PolicyProfile,
-    exposed_api,
+    SelfHostedGateway, exposed_api,
 };
 
 use crate::Done;
@@ -24,6 +24,7 @@ pub(crate) fn print(args: &CrdArgs) -> anyhow::Result<Done> {
             ApimSubscription::crd(),
             PolicyProfile::crd(),
             ClusterPolicyProfile::crd(),
+            SelfHostedGateway::crd(),
         ];
         (own, "")
     };

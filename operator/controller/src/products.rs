@@ -1,15 +1,18 @@
-//! `ApimProduct`s and `ApimSubscription`s, from their objects to API Management
-//! and back.
+//! `ApimProduct`s, `ApimSubscription`s and `SelfHostedGateway`s, from their objects
+//! to API Management and back.
 //!
-//! Both are brought in place by the replica that leads, beside the ExposedAPIs:
+//! All are brought in place by the replica that leads, beside the ExposedAPIs:
 //! one object at a time each, read before written, and looked at again from
-//! time to time. A key leaves this module in one place only: the Secret of its
-//! subscription.
+//! time to time. A key or a token leaves this module in one place only: the Secret
+//! of its object.
 
+mod gateway;
 mod product;
 mod secret;
 mod subscription;
 mod tell;
+
+pub use gateway::Calls;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -76,7 +79,7 @@ impl Made {
     }
 }
 
-/// An object of one of the two kinds.
+/// An object of one of these kinds.
 pub(crate) trait Owned:
     Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
     + Clone
@@ -91,6 +94,8 @@ pub(crate) trait Owned:
     type Status: Serialize + DeserializeOwned + Clone + Default + PartialEq + Send;
     /// For messages.
     const KIND: &'static str;
+    /// The file with the rights to work on it.
+    const RIGHTS: &'static str = "deploy/rbac-products.yaml";
 
     /// The status that stands there.
     fn said(&self) -> Self::Status;
@@ -122,7 +127,7 @@ struct Remembered {
     looked: Option<Instant>,
 }
 
-/// What the reconciles of both kinds share.
+/// What the reconciles of these kinds share.
 pub(crate) struct Shared {
     pub(crate) ctx: Arc<Context>,
     memory: Mutex<HashMap<(&'static str, ObjectKey), Remembered>>,
@@ -133,7 +138,7 @@ pub(crate) struct Shared {
 #[error("Kubernetes: {0}")]
 pub(crate) struct Error(#[from] kube::Error);
 
-/// Starts to bring objects of both kinds in place. Only where this process
+/// Starts to bring objects of these kinds in place. Only where this process
 /// leads, and for as long as it lives.
 pub(crate) fn start(ctx: &Arc<Context>) {
     let shared = Arc::new(Shared {
@@ -155,6 +160,7 @@ pub(crate) fn start(ctx: &Arc<Context>) {
             .for_each(|_| std::future::ready(()))
             .await;
     });
+    gateway::start(Arc::clone(&shared), config());
     let ours = config();
     tokio::spawn(async move {
         let api: Api<ApimSubscription> = Api::all(shared.ctx.client.clone());
@@ -187,8 +193,9 @@ async fn until_open<K: Owned>(api: &Api<K>, pace: Pace) {
         if !std::mem::replace(&mut told, true) {
             tracing::info!(
                 "{}s are left alone: they are not installed, or the operator has no right to them; apply deploy/crds \
-                 and deploy/rbac-products.yaml to have them worked on",
-                K::KIND
+                 and {} to have them worked on",
+                K::KIND,
+                K::RIGHTS,
             );
         }
         tokio::time::sleep(pace.of(CLOSED)).await;

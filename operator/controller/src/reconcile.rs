@@ -46,7 +46,7 @@ use crate::metrics::{Metrics, ReconcileResult};
 use crate::named_values::NamedValues;
 use crate::paths::Paths;
 use crate::plugins::{Plugins, RenderError};
-use crate::products::Made;
+use crate::products::{Calls, Made};
 use crate::profiles::Profiles;
 use crate::resource::ExposedApis;
 use crate::seats::{Seat, Seats};
@@ -98,6 +98,8 @@ pub struct Context {
     pub drift: Arc<Ledger>,
     /// Products that were made.
     pub made: Made,
+    /// Asks for looks at self-hosted gateways.
+    pub gateway_calls: Calls,
     /// The UID of the `kube-system` namespace.
     pub cluster: String,
     /// Whether this process may write.

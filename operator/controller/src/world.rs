@@ -11,7 +11,8 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use operator_core::exposure::{GatewayFacts, ObjectFacts, ObjectKind};
-use operator_core::names::ObjectKey;
+use operator_core::gateway::select::{self, Candidate, Hosted, Reach};
+use operator_core::names::{InstanceName, ObjectKey};
 use parking_lot::RwLock;
 use smol_str::SmolStr;
 
@@ -31,6 +32,10 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 struct Inner {
     objects: HashMap<(&'static str, ObjectKey), (Box<Seen>, ObjectKey)>,
     gateways: BTreeMap<ObjectKey, GatewayFacts>,
+    /// The self-hosted gateways.
+    hosted: BTreeMap<ObjectKey, Hosted>,
+    /// The ExposedAPIs that are reached at a gateway in the cluster.
+    at_gateways: BTreeSet<ObjectKey>,
     /// The kinds that may not be seen, with what was said.
     denied: BTreeMap<&'static str, String>,
     /// Those whose exposure depends on what their Service is like.
@@ -71,6 +76,7 @@ impl World {
         let mut inner = self.inner.write();
         inner.forget_implementation(key);
         inner.readers.remove(key);
+        inner.at_gateways.remove(key);
     }
 
     /// Records an object of ours and answers the ExposedAPI that must look at
@@ -195,6 +201,91 @@ impl World {
     #[must_use]
     pub fn gateways(&self) -> BTreeMap<ObjectKey, GatewayFacts> {
         self.inner.read().gateways.clone()
+    }
+
+    /// Records a self-hosted gateway, or that it is gone, and answers the
+    /// ExposedAPIs that may be reached there, if it changed.
+    pub fn hosted_seen(&self, key: &ObjectKey, now: Option<Hosted>) -> Vec<ObjectKey> {
+        let mut inner = self.inner.write();
+        let before = inner.hosted.get(key).cloned();
+        if before == now {
+            return Vec::new();
+        }
+        let concerned = |api: &&ObjectKey| {
+            let mut both = before.iter().chain(&now);
+            both.any(|one| one.concerns(&api.namespace))
+        };
+        let apis = inner.at_gateways.iter().filter(concerned);
+        let apis = apis.cloned().collect();
+        match now {
+            Some(now) => inner.hosted.insert(key.clone(), now),
+            None => inner.hosted.remove(key),
+        };
+        apis
+    }
+
+    /// All known self-hosted gateways.
+    #[must_use]
+    pub fn hosted(&self) -> Vec<ObjectKey> {
+        self.inner.read().hosted.keys().cloned().collect()
+    }
+
+    /// The self-hosted gateways of a namespace.
+    #[must_use]
+    pub fn hosting_in(&self, namespace: &str) -> Vec<ObjectKey> {
+        let all = self.hosted();
+        all.into_iter()
+            .filter(|key| key.namespace == namespace)
+            .collect()
+    }
+
+    /// The self-hosted gateways that may serve APIs of a namespace.
+    #[must_use]
+    pub fn hosting_for(&self, namespace: &str) -> Vec<ObjectKey> {
+        let inner = self.inner.read();
+        let all = inner.hosted.values();
+        all.filter(|one| one.concerns(namespace))
+            .map(|one| one.key.clone())
+            .collect()
+    }
+
+    /// The namespaces with self-hosted gateways.
+    #[must_use]
+    pub fn hosting_namespaces(&self) -> BTreeSet<SmolStr> {
+        let inner = self.inner.read();
+        inner
+            .hosted
+            .keys()
+            .map(|key| key.namespace.clone())
+            .collect()
+    }
+
+    /// The self-hosted gateway at which an ExposedAPI is reached, of this id in
+    /// this instance.
+    #[must_use]
+    pub fn serving(
+        &self,
+        api: Candidate<'_>,
+        instance: &InstanceName,
+        id: Option<&str>,
+    ) -> Option<Reach> {
+        let inner = self.inner.read();
+        let found = select::serving(inner.hosted.values(), api, instance);
+        found.map(|one| one.reach(id))
+    }
+
+    /// Records whether an ExposedAPI is reached at a gateway in the cluster.
+    pub fn at_gateway(&self, key: &ObjectKey, is: bool) {
+        let known = self.inner.read().at_gateways.contains(key);
+        if known == is {
+            return;
+        }
+        let mut inner = self.inner.write();
+        if is {
+            inner.at_gateways.insert(key.clone());
+        } else {
+            inner.at_gateways.remove(key);
+        }
     }
 
     /// Records whether the exposure of an ExposedAPI depends on what its

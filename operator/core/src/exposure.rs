@@ -23,6 +23,7 @@ use chosen::Chosen;
 use crate::annotations::Annotations;
 use crate::desired::{BalancedService, Desired, Exposure};
 use crate::exposed_api::{ApiPath, ExposedApi, Implementation};
+use crate::gateway::select::Reach;
 use crate::instance::Instance;
 use crate::instance::pattern::any_matches;
 use crate::mark;
@@ -51,6 +52,9 @@ pub struct ExposureFacts {
     pub ready_endpoints: bool,
     /// What the Service is like; read only for exposures that depend on it.
     pub service: Option<ServiceFacts>,
+    /// The self-hosted gateway at which the API is reached, where its way is
+    /// `in-cluster` and there is one.
+    pub gateway: Option<Box<Reach>>,
     /// Scheme and host that take the place of an address that is not known, for
     /// looking at an ExposedAPI without a cluster or before it is exposed.
     pub assumed_origin: Option<String>,
@@ -305,7 +309,7 @@ fn balanced_origin(service: &BalancedService, facts: &ExposureFacts) -> Result<O
 }
 
 /// An address as the host of a URL: IPv6 in brackets.
-fn in_url(address: &str) -> String {
+pub(crate) fn in_url(address: &str) -> String {
     match address.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => format!("[{address}]"),
         _ => address.to_owned(),

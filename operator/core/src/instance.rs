@@ -86,6 +86,8 @@ pub struct AllowLists {
     pub ingress_annotations: Vec<Pattern>,
     /// Hosts of implementations outside the cluster.
     pub backend_hosts: Vec<Pattern>,
+    /// Images of self-hosted gateways.
+    pub images: Vec<Pattern>,
 }
 
 /// An instance whose settings make sense.
@@ -119,6 +121,8 @@ pub struct InstanceContext {
     pub network: Network,
     /// Its public addresses, in every region: single ones or subnets.
     pub addresses: Vec<String>,
+    /// Where self-hosted gateways get their configuration, if that is known.
+    pub configuration_endpoint: Option<String>,
 }
 
 impl InstanceContext {
@@ -161,6 +165,7 @@ impl Instance {
                 "allow.backendHosts",
                 &mut problems,
             ),
+            images: patterns(&spec.allow.images, "allow.images", &mut problems),
         };
         let authority = authority(&spec, &mut problems);
         match authority {

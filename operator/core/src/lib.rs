@@ -22,6 +22,7 @@ pub mod documents;
 pub mod drift;
 pub mod exposed_api;
 pub mod exposure;
+pub mod gateway;
 pub mod instance;
 pub mod leader;
 pub mod mark;

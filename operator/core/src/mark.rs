@@ -114,6 +114,19 @@ pub fn api_id(prefix: &str, key: &ObjectKey) -> Result<ApiId, InvalidName> {
     ))
 }
 
+/// The id of an object's self-hosted gateway: the same, of at most 80
+/// characters.
+#[must_use]
+pub fn gateway_id(prefix: &str, key: &ObjectKey) -> String {
+    const MAX_GATEWAY_ID: usize = 80;
+    fit(
+        &format!("{prefix}{}.", key.namespace),
+        &key.name,
+        MAX_GATEWAY_ID,
+        key,
+    )
+}
+
 /// The name of a Kubernetes object that belongs to an ExposedAPI:
 /// `<prefix><name>`, at most 253 characters.
 #[must_use]

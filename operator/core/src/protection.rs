@@ -30,6 +30,8 @@ use crate::problem::Problem;
 use crate::status::reasons::Reason;
 use crate::validate::Finding;
 
+pub(crate) use network_policy::peer;
+
 /// Every protection.
 pub(crate) static PROTECTIONS: [&Protection; 6] = [
     &network_policy::PROTECTION,

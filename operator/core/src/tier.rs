@@ -14,7 +14,7 @@ mod tests;
 
 use std::fmt;
 
-pub use host::{HostName, PublishedAt, published_at};
+pub use host::{HostName, PublishedAt, configuration_endpoint, published_at};
 pub use limits::{Exceeded, Limits, NEAR_PERCENT, Resource, Usage};
 
 /// The pricing tier of a service.

@@ -23,6 +23,7 @@ use crate::chain::{Chain, Readings};
 use crate::desired::{ApiDocument, DesiredProtection, Exposure};
 use crate::exposed_api::{ExposedApi, Implementation};
 use crate::exposure::{self, ExposureFacts};
+use crate::gateway::select::{self, Reach};
 use crate::instance::{Instance, InstanceContext};
 use crate::mark::{self, OwnershipMark};
 use crate::names::ApiId;
@@ -65,6 +66,8 @@ pub struct ValidatedApi {
     pub(crate) exposure: Exposure,
     pub(crate) protections: Vec<DesiredProtection>,
     pub(crate) backend_url: Option<String>,
+    /// The self-hosted gateway at which it is reached, if it is one.
+    pub(crate) gateway: Option<Box<Reach>>,
     pub(crate) warnings: Vec<Problem>,
 }
 
@@ -119,6 +122,11 @@ impl ValidatedApi {
     /// Where callers reach it.
     #[must_use]
     pub fn url(&self) -> Option<String> {
+        if let Some(gateway) = &self.gateway {
+            let protocols = &self.instance.as_ref()?.spec.protocols;
+            let origin = select::origin(gateway.host.as_deref()?, protocols);
+            return Some(exposure::below(&origin, &self.api.path));
+        }
         match (&self.exposure, &self.context) {
             (_, Some(context)) => Some(exposure::below(&context.gateway_url, &self.api.path)),
             (Exposure::InCluster { url }, None) => Some(url.clone()),
@@ -216,6 +224,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         exposure,
         protections,
         backend_url,
+        gateway: input.exposure.gateway.clone().filter(|_| published),
         warnings,
     })
 }

@@ -8,6 +8,7 @@
 
 pub mod canvas;
 mod documents;
+pub mod gateways;
 mod greeting;
 mod journal;
 mod look;

@@ -27,7 +27,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 /// What the operator may have made, by version and kind.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 11] = [
     ("networking.k8s.io/v1", "Ingress"),
     ("v1", "Service"),
     ("gateway.networking.k8s.io/v1", "HTTPRoute"),
@@ -36,6 +36,9 @@ const KINDS: [(&str, &str); 8] = [
     ("security.istio.io/v1", "PeerAuthentication"),
     ("security.istio.io/v1", "AuthorizationPolicy"),
     ("security.istio.io/v1", "RequestAuthentication"),
+    ("apps/v1", "Deployment"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("policy/v1", "PodDisruptionBudget"),
 ];
 
 /// Fields of an instance that say where Azure is: the local one's are taken.
@@ -184,7 +187,12 @@ async fn saying(api: Api<DynamicObject>, said: Value, waits: fn(&Value) -> bool)
     }
 }
 
-/// What the operator made in the namespace.
+/// Whether an object is the operator's, by its name.
+fn is_made(name: &str) -> bool {
+    name.starts_with("apim-api-") || name.starts_with("apim-gateway-")
+}
+
+/// What the operator made in the namespace, or added to what others made.
 async fn made(stage: &Stage) -> BTreeMap<String, Value> {
     let mut made = BTreeMap::new();
     for (version, kind) in KINDS {
@@ -197,7 +205,9 @@ async fn made(stage: &Stage) -> BTreeMap<String, Value> {
         };
         for object in list.items {
             let name = object.metadata.name.clone().unwrap_or_default();
-            if name.starts_with("apim-api-") {
+            let template = &object.data["spec"]["template"]["spec"];
+            let mut containers = template["containers"].as_array().into_iter().flatten();
+            if is_made(&name) || containers.any(|one| one["name"] == "apim-gateway") {
                 made.insert(format!("{kind} {name}"), seen(&object));
             }
         }
@@ -218,6 +228,14 @@ fn seen(object: &DynamicObject) -> Value {
             "ipFamilyPolicy",
         ] {
             spec.remove(field);
+        }
+        let pods = spec.get_mut("template");
+        let annotations = pods.and_then(|pods| pods.pointer_mut("/metadata/annotations"));
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+            // When a token ends.
+            for value in annotations.values_mut() {
+                *value = json!("TIME");
+            }
         }
         for port in spec
             .get_mut("ports")
@@ -257,7 +275,7 @@ async fn published(stage: &Stage, name: &str) -> Value {
 }
 
 /// Kinds of ours beside the API, in the order in which they are taken back.
-const OWN: [&str; 2] = ["ApimSubscription", "ApimProduct"];
+const OWN: [&str; 3] = ["ApimSubscription", "ApimProduct", "SelfHostedGateway"];
 
 /// The operator's rights for products, with the keys' Secrets in this
 /// namespace.
@@ -291,6 +309,18 @@ async fn keys(stage: &Stage, subscription: &Value) -> Vec<String> {
     .unwrap()
 }
 
+/// A gateway in API Management, and the APIs that it serves.
+async fn entity(stage: &Stage, name: &str) -> Value {
+    let path = format!("/gateways/shop.{name}");
+    let (_, found) = stage.arm("GET", &path, None).await.unwrap();
+    let apis = format!("{path}/apis");
+    let (_, apis) = stage.arm("GET", &apis, None).await.unwrap();
+    let apis = apis["value"].as_array().cloned().unwrap_or_default();
+    let apis: Vec<&Value> = apis.iter().map(|api| &api["name"]).collect();
+    let place = &found["properties"]["locationData"];
+    json!({"locationData": place, "apis": apis})
+}
+
 async fn names(stage: &Stage) -> BTreeSet<String> {
     let (_, apis) = stage.arm("GET", "/apis", None).await.unwrap();
     let apis = apis["value"].as_array().unwrap().iter();
@@ -316,8 +346,10 @@ async fn each_scenario_is_published_as_its_snapshot_says_and_leaves_nothing_behi
         .await
         .unwrap();
     products_allowed(&stage).await;
+    stage.allow_gateways().await.unwrap();
     stage.start_operator().await.unwrap();
     let speaker = speaking(&stage);
+    let pods = stage.pods_run();
     let ports = Regex::new(r"localhost:\d+").unwrap();
     for folder in scenarios() {
         let scenario = folder.file_name().unwrap().to_str().unwrap().to_owned();
@@ -370,6 +402,10 @@ async fn each_scenario_is_published_as_its_snapshot_says_and_leaves_nothing_behi
             all.insert(name.to_owned(), shown);
         }
         let mut shown = json!({"cluster": made(&stage).await, "azure": all});
+        for gateway in of_kind("SelfHostedGateway") {
+            let name = gateway["metadata"]["name"].as_str().unwrap();
+            shown["gateways"][name] = entity(&stage, name).await;
+        }
         for subscription in of_kind("ApimSubscription") {
             let name = subscription["metadata"]["name"].as_str().unwrap();
             shown["keys"][name] = json!(keys(&stage, &subscription).await);
@@ -415,7 +451,9 @@ async fn each_scenario_is_published_as_its_snapshot_says_and_leaves_nothing_behi
             };
             for object in list.items {
                 let name = object.metadata.name.clone().unwrap_or_default();
-                if name.starts_with("apim-api-") {
+                // What is a gateway's goes with the gateway.
+                assert!(!name.starts_with("apim-gateway-"), "{scenario}: {name}");
+                if is_made(&name) {
                     let owners = object.metadata.owner_references.unwrap_or_default();
                     assert_eq!(owners.len(), 1, "{scenario}: {kind} {name} has no owner");
                     assert_eq!(owners[0].kind, "ExposedAPI", "{scenario}");
@@ -424,7 +462,7 @@ async fn each_scenario_is_published_as_its_snapshot_says_and_leaves_nothing_behi
             }
         }
     }
-    drop(speaker);
+    drop((speaker, pods));
     let namespaces: Api<Namespace> = Api::all(stage.client.clone());
     assert!(namespaces.get_opt("shop").await.unwrap().is_some());
     test_harness::wait_until("nothing is left", PATIENCE, async || {

@@ -92,6 +92,12 @@ impl ArmClient {
         self.writer.locks.lock(&key).await
     }
 
+    /// Waits until nobody else writes to the gateway.
+    pub(crate) async fn lock_gateway(&self, id: &str) -> OwnedMutexGuard<()> {
+        let key = format!("{}/gateways/{id}", self.reader.wire.base);
+        self.writer.locks.lock(&key).await
+    }
+
     /// A write of something below the service.
     pub(crate) fn call(
         &self,

@@ -4,6 +4,7 @@
 
 mod faults;
 mod gate;
+mod gateways;
 mod identity;
 mod imports;
 mod operations;

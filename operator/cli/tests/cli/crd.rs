@@ -79,6 +79,13 @@ fn definitions_have_the_names_and_versions_that_others_rely_on() {
                 "ClusterPolicyProfile",
                 "Cluster",
                 "v1alpha1 stored"
+            ],
+            [
+                "selfhostedgateways.apim.oda.tmforum.org",
+                "apim.oda.tmforum.org",
+                "SelfHostedGateway",
+                "Namespaced",
+                "v1alpha1 stored"
             ]
         ]
     );

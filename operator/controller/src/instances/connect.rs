@@ -150,6 +150,7 @@ pub(crate) fn context(info: ServiceInfo) -> InstanceContext {
         published_at,
         network: info.network,
         addresses: info.addresses,
+        configuration_endpoint: info.configuration_endpoint,
     }
 }
 

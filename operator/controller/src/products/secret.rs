@@ -1,17 +1,17 @@
-//! The Secret of a subscription: the one place where keys are written to.
+//! The Secret of a subscription or a gateway: the one place where keys and tokens
+//! are written to.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, PostParams, Preconditions};
-use kube::{Resource as _, ResourceExt as _};
 use operator_apim::{Keys, Secret};
 use operator_core::product::rotation::Slot;
 
-use super::{Error, Shared};
-use crate::crd::ApimSubscription;
+use super::{Error, Owned, Shared};
 use crate::watch::MANAGED_BY;
 
 /// The key to use, beside the two by their names.
@@ -21,7 +21,7 @@ const KEY: &str = "key";
 pub(super) enum Found {
     /// Nothing.
     Absent,
-    /// The subscription's own.
+    /// The object's own.
     Ours(Box<KubeSecret>),
     /// Another one, which is not touched.
     Foreign,
@@ -55,10 +55,10 @@ impl Found {
     }
 }
 
-fn owner(object: &ApimSubscription) -> OwnerReference {
+pub(super) fn owner<K: Owned>(object: &K) -> OwnerReference {
     OwnerReference {
-        api_version: ApimSubscription::api_version(&()).into_owned(),
-        kind: ApimSubscription::kind(&()).into_owned(),
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
         controller: Some(true),
@@ -66,24 +66,21 @@ fn owner(object: &ApimSubscription) -> OwnerReference {
     }
 }
 
-fn is_ours(secret: &KubeSecret, object: &ApimSubscription) -> bool {
+/// Whether something in the cluster was made for an object.
+pub(super) fn is_ours<K: Owned>(made: &impl kube::Resource, object: &K) -> bool {
     let uid = object.uid().unwrap_or_default();
-    let owners = secret.owner_references();
+    let owners = made.owner_references();
     owners.iter().any(|owner| owner.uid == uid)
 }
 
 impl Shared {
-    fn secrets(&self, object: &ApimSubscription) -> Api<KubeSecret> {
+    fn secrets<K: Owned>(&self, object: &K) -> Api<KubeSecret> {
         let namespace = object.namespace().unwrap_or_default();
         Api::namespaced(self.ctx.client.clone(), &namespace)
     }
 
     /// Looks at what stands under a name.
-    pub(super) async fn secret(
-        &self,
-        object: &ApimSubscription,
-        name: &str,
-    ) -> Result<Found, Error> {
+    pub(super) async fn secret<K: Owned>(&self, object: &K, name: &str) -> Result<Found, Error> {
         match self.secrets(object).get_opt(name).await {
             Ok(None) => Ok(Found::Absent),
             Ok(Some(secret)) if is_ours(&secret, object) => Ok(Found::Ours(Box::new(secret))),
@@ -96,9 +93,9 @@ impl Shared {
     }
 
     /// Writes keys down. What was found there must be absent or ours.
-    pub(super) async fn keep(
+    pub(super) async fn keep<K: Owned>(
         &self,
-        object: &ApimSubscription,
+        object: &K,
         name: &str,
         found: Found,
         keys: &Keys,
@@ -111,6 +108,20 @@ impl Shared {
             (Slot::Secondary.key().to_owned(), bytes(Slot::Secondary)),
         ]
         .into();
+        self.keep_data(object, name, found, data, BTreeMap::new())
+            .await
+    }
+
+    /// Writes data down, with these annotations. What was found there must be
+    /// absent or ours.
+    pub(super) async fn keep_data<K: Owned>(
+        &self,
+        object: &K,
+        name: &str,
+        found: Found,
+        data: BTreeMap<String, ByteString>,
+        annotations: BTreeMap<String, String>,
+    ) -> Result<(), Error> {
         let api = self.secrets(object);
         let params = PostParams::default();
         self.ctx.metrics.kube_write("Secret");
@@ -118,10 +129,11 @@ impl Shared {
             Found::Ours(secret) => {
                 // With the version that was read: a conflict where somebody
                 // else wrote in between.
-                let secret = KubeSecret {
+                let mut secret = KubeSecret {
                     data: Some(data),
                     ..*secret
                 };
+                secret.annotations_mut().extend(annotations);
                 api.replace(name, &params, &secret).await?;
             }
             Found::Absent => {
@@ -129,6 +141,7 @@ impl Shared {
                     metadata: ObjectMeta {
                         name: Some(name.to_owned()),
                         labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
+                        annotations: (!annotations.is_empty()).then_some(annotations),
                         owner_references: Some(vec![owner(object)]),
                         ..ObjectMeta::default()
                     },
@@ -143,12 +156,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Deletes a Secret if it is the subscription's own.
-    pub(super) async fn drop_secret(
-        &self,
-        object: &ApimSubscription,
-        name: &str,
-    ) -> Result<(), Error> {
+    /// Deletes a Secret if it is the object's own.
+    pub(super) async fn drop_secret<K: Owned>(&self, object: &K, name: &str) -> Result<(), Error> {
         let Found::Ours(secret) = self.secret(object, name).await? else {
             return Ok(());
         };

@@ -9,6 +9,8 @@ use kube::api::Api;
 use operator_core::exposure::{
     AZURE_INTERNAL, ExposureFacts, KINDS, ServiceFacts, ServicePort, ServiceReach, name_of,
 };
+use operator_core::gateway::select::Candidate;
+use operator_core::names::ApiId;
 use operator_core::validate::Inquiry;
 use serde_json::json;
 
@@ -31,6 +33,7 @@ pub(super) fn facts(ctx: &Context, subject: &Subject) -> ExposureFacts {
         service_exists: ctx.world.has_service(namespace, service),
         ready_endpoints: ctx.world.is_ready(namespace, service),
         service: None,
+        gateway: None,
         assumed_origin: None,
     }
 }
@@ -42,6 +45,24 @@ pub(super) async fn all_facts(
     inquiry: &Inquiry,
 ) -> Result<ExposureFacts, kube::Error> {
     let mut facts = facts(ctx, subject);
+    let at_gateway = inquiry.at_gateway();
+    ctx.world.at_gateway(&subject.key, at_gateway);
+    if let (true, Some(instance)) = (at_gateway, inquiry.instance()) {
+        // After a start, nothing is confirmed yet; who serves an API is not the
+        // API's to say.
+        let known = ctx.memory.confirmed(&subject.key);
+        let known = known.or_else(|| inquiry.applied().cloned());
+        let known = known.filter(|record| record.instance == instance.name);
+        let id = known.map(|record| record.api_id);
+        let api = Candidate {
+            key: &subject.key,
+            labels: &subject.meta.labels,
+            namespace_labels: &ctx.world.namespace_labels(&subject.key.namespace),
+        };
+        let id = id.as_ref().map(ApiId::as_str);
+        let reach = ctx.world.serving(api, &instance.name, id);
+        facts.gateway = reach.map(Box::new);
+    }
     let reads = inquiry.reads_service();
     ctx.world.reads_service(&subject.key, reads);
     if let (true, Some(service)) = (reads, subject.implementation()) {

@@ -182,10 +182,19 @@ impl Follower {
         for other in context.paths.seen(&subject, trusted) {
             self.triggers.one(other, "Path");
         }
+        self.call_gateways(&subject.key);
         subject.key
     }
 
+    /// Whether it is published, and its labels, matter to who serves it.
+    fn call_gateways(&self, key: &ObjectKey) {
+        let context = &self.context;
+        let gateways = context.world.hosting_for(&key.namespace);
+        context.gateway_calls.look(gateways);
+    }
+
     fn gone(&self, key: &ObjectKey) {
+        self.call_gateways(key);
         let context = &self.context;
         context.world.exposed_api_gone(key);
         for other in context.paths.gone(key) {

@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::named_values::{self, NamedValues};
 use crate::plugins::{Plugins, Unusable, instance_defaults};
 use crate::policy_plugins::{self, PolicyPlugins};
-use crate::products::{self, Made};
+use crate::products::{self, Calls, Made};
 use crate::profiles::{self, Profiles};
 use crate::reconcile::Context;
 use crate::resource::{ExposedApis, ResourceError, StatusMode};
@@ -267,6 +267,7 @@ impl Ground {
             memory: Memory::at(settings.pace),
             drift: Arc::default(),
             made: Made::default(),
+            gateway_calls: Calls::default(),
             cluster: self.cluster.clone(),
             leadership: self.leadership.clone(),
             seats: Seats::default(),

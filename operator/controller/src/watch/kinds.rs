@@ -9,7 +9,10 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams, WatchParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::watcher;
 use operator_core::exposure::{GatewayFacts, Listener, ObjectKind};
-use operator_core::names::ObjectKey;
+use operator_core::gateway::select::Hosted;
+use operator_core::gateway::service_host;
+use operator_core::gateway::spec::SelfHostedGatewaySpec;
+use operator_core::names::{InstanceName, ObjectKey};
 use operator_core::pace::Pace;
 use operator_core::protection;
 use serde_json::Value;
@@ -43,6 +46,7 @@ pub(super) fn start(
         triggers: triggers.clone(),
         pause: pace.of(LOOK),
         optional,
+        rights: "exposures and protections that need them take their part of deploy/rbac-exposures.yaml",
     };
     let mut synced: Vec<Synced> = protection::kinds()
         .map(|kind| {
@@ -57,6 +61,16 @@ pub(super) fn start(
         watcher::Config::default(),
         Gateways(Arc::clone(world), triggers.clone()),
     ));
+    let hosted = Look {
+        rights: "to have gateways in the cluster, apply deploy/rbac-gateways.yaml",
+        ..look(true)
+    };
+    let kind = GroupVersionKind::gvk("apim.oda.tmforum.org", "v1alpha1", "SelfHostedGateway");
+    synced.push(hosted.start(
+        ApiResource::from_gvk_with_plural(&kind, "selfhostedgateways"),
+        watcher::Config::default(),
+        SelfHosted(Arc::clone(world), triggers.clone()),
+    ));
     synced
 }
 
@@ -68,6 +82,8 @@ struct Look {
     pause: Duration,
     /// Whether not every cluster has the kind, or lets the operator see it.
     optional: bool,
+    /// How to get the right to see it.
+    rights: &'static str,
 }
 
 impl Look {
@@ -110,7 +126,8 @@ impl Look {
             Reach::Open | Reach::NotInstalled => None,
         };
         // What the API server said is told in the status of those who need it.
-        tracing::info!(kind, "{}", reach.sentence());
+        let way_out = refusal.as_ref().map_or("", |_| self.rights);
+        tracing::info!(kind, "{}{way_out}", reach.sentence());
         self.world.deny(kind, refusal);
         if later {
             // Whoever waited for the kind, or the right, goes on.
@@ -161,12 +178,9 @@ impl Reach {
         match self {
             Self::Open => "objects of this kind are followed",
             Self::NotInstalled => {
-                "this cluster does not have the kind, which only some exposures and protections need"
+                "this cluster does not have the kind, which only those need who use it"
             }
-            Self::Denied(_) => {
-                "objects of this kind may not be read; exposures and protections that need them take their part of \
-                 deploy/rbac-exposures.yaml"
-            }
+            Self::Denied(_) => "objects of this kind may not be read; ",
         }
     }
 }
@@ -246,6 +260,59 @@ impl Follow for Gateways {
     fn known(&self) -> Vec<ObjectKey> {
         self.0.gateways().into_keys().collect()
     }
+}
+
+struct SelfHosted(Arc<World>, Triggers);
+
+impl SelfHosted {
+    fn changed(&self, key: &ObjectKey, now: Option<Hosted>) {
+        for key in self.0.hosted_seen(key, now) {
+            self.1.one(key, self.kind());
+        }
+    }
+}
+
+impl Follow for SelfHosted {
+    type Kind = DynamicObject;
+
+    fn kind(&self) -> &'static str {
+        "SelfHostedGateway"
+    }
+
+    fn seen(&self, object: &DynamicObject) {
+        let key = key_of(object);
+        let deleting = object.metadata.deletion_timestamp.is_some();
+        let now = hosted(&key, &object.data).filter(|_| !deleting);
+        self.changed(&key, now);
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        self.changed(key, None);
+    }
+
+    fn known(&self) -> Vec<ObjectKey> {
+        self.0.hosted()
+    }
+}
+
+/// What matters of a self-hosted gateway to the APIs that it serves.
+fn hosted(key: &ObjectKey, object: &Value) -> Option<Hosted> {
+    let spec: SelfHostedGatewaySpec = serde_json::from_value(object["spec"].clone()).ok()?;
+    let status = &object["status"];
+    let text = |field: &str| status[field].as_str().map(str::to_owned);
+    let apis = status["apis"].as_array().into_iter().flatten();
+    let trouble = (status["available"] != true)
+        .then(|| format!("SelfHostedGateway `{key}` has no pod that is available"));
+    Some(Hosted {
+        key: key.clone(),
+        apis: spec.apis,
+        instance: text("instance").and_then(|name| InstanceName::parse(&name).ok()),
+        host: text("host").or_else(|| service_host(&spec.service, key, None)),
+        linked: apis
+            .filter_map(|id| Some(id.as_str()?.to_owned()))
+            .collect(),
+        trouble,
+    })
 }
 
 /// What matters of a Gateway.

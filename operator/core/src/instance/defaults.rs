@@ -50,6 +50,7 @@ pub fn example(defaults: &InstanceDefaults) -> Result<(Instance, InstanceContext
             hosts: vec!["*".to_owned()],
             ingress_annotations: vec!["*".to_owned()],
             backend_hosts: vec!["*".to_owned()],
+            images: vec!["*".to_owned()],
         },
         ..bare(ImplicitSettings {
             service_name: "example".to_owned(),
@@ -66,6 +67,7 @@ pub fn example(defaults: &InstanceDefaults) -> Result<(Instance, InstanceContext
         network: crate::tier::Network::None,
         // Set aside for documentation (RFC 5737).
         addresses: vec!["192.0.2.1".to_owned()],
+        configuration_endpoint: Some("example.configuration.azure-api.net".to_owned()),
     };
     Ok((named("example", spec, defaults)?, context))
 }

@@ -428,6 +428,10 @@ pub struct Allow {
     /// Hosts outside the cluster that implement APIs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backend_hosts: Vec<String>,
+    /// Images of self-hosted gateways besides the official one, with registry,
+    /// repository and tag.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
 }
 
 /// Paths that belong to some namespaces.

@@ -151,7 +151,7 @@ pub fn told(problem: &Problem) -> Problem {
 }
 
 /// An object with any fields, as Kubernetes keeps it.
-pub(super) fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "x-kubernetes-preserve-unknown-fields": true,

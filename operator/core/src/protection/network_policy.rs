@@ -43,8 +43,9 @@ pub(super) static PROTECTION: Protection = Protection {
     },
 };
 
-fn rule(peer: &Peer, port: &Value) -> Value {
-    let from = match (&peer.subnet, &peer.namespace) {
+/// Who may connect, as a NetworkPolicy says it.
+pub(crate) fn peer(peer: &Peer) -> Value {
+    match (&peer.subnet, &peer.namespace) {
         (Some(subnet), _) => json!({"ipBlock": {"cidr": subnet}}),
         (None, namespace) => {
             // Every namespace has this label, by the API server.
@@ -55,9 +56,12 @@ fn rule(peer: &Peer, port: &Value) -> Value {
             }
             from
         }
-    };
+    }
+}
+
+fn rule(one: &Peer, port: &Value) -> Value {
     let own = vec![port.clone()];
-    let ports = peer.ports.as_ref().unwrap_or(&own).iter();
+    let ports = one.ports.as_ref().unwrap_or(&own).iter();
     let ports = ports.map(|port| json!({"port": port, "protocol": "TCP"}));
-    json!({"from": [from], "ports": ports.collect::<Vec<_>>()})
+    json!({"from": [peer(one)], "ports": ports.collect::<Vec<_>>()})
 }

@@ -112,7 +112,7 @@ pub(crate) fn check(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_peer(peer: &Peer) -> Result<(), (&'static str, String)> {
+pub(crate) fn check_peer(peer: &Peer) -> Result<(), (&'static str, String)> {
     match (&peer.namespace, &peer.subnet) {
         (Some(namespace), None) if is_dns_subdomain(namespace) => {}
         (Some(namespace), None) => {

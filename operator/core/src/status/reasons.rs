@@ -108,6 +108,8 @@ reasons! {
     NoService,
     /// The Service has no ready endpoint.
     NoReadyEndpoints,
+    /// The self-hosted gateway at which it is reached does not serve it.
+    GatewayNotReady,
     /// It has an address.
     Exposed,
     /// It is not needed for this type of API.

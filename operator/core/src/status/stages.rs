@@ -241,6 +241,9 @@ fn exposed(
             format!("Service `{service}` has no ready endpoint"),
         );
     }
+    if let Some(trouble) = facts.gateway.as_ref().and_then(|one| one.trouble.as_ref()) {
+        return waits(Reason::GatewayNotReady, trouble.clone());
+    }
     Stage::new(
         State::Holds,
         Reason::Exposed,

@@ -4,6 +4,7 @@ use super::reasons::Reason;
 use super::*;
 use crate::class::ErrorClass;
 use crate::desired::{DesiredPolicy, Origins, PluginUse, PolicyText};
+use crate::gateway::select::Reach;
 use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey};
 use crate::validate::Finding;
 use crate::validate::test_support::{World, instance, meta, spec};
@@ -206,6 +207,18 @@ fn an_exposure_that_does_not_hold_is_named() {
         &with(|facts| facts.ready_endpoints = false),
         "False NoReadyEndpoints: Service `catalog-svc` has no ready endpoint",
         "True NoReadyEndpoints",
+        "False Done",
+    );
+    check(
+        &with(|facts| {
+            facts.gateway = Some(Box::new(Reach {
+                key: ObjectKey::new("components", "edge"),
+                host: Some("edge.svc".into()),
+                trouble: Some("SelfHostedGateway `components/edge` has no pod".into()),
+            }));
+        }),
+        "False GatewayNotReady: SelfHostedGateway `components/edge` has no pod",
+        "True GatewayNotReady",
         "False Done",
     );
     let external = spec(&json!({"implementation": "<external>"}));

@@ -60,6 +60,23 @@ pub fn published_at(
     }
 }
 
+/// Where self-hosted gateways get their configuration: at the host name of type
+/// `ConfigurationApi` that the platform gave, else at the one that Azure gives
+/// beside that of the gateway: of `contoso.azure-api.net` it is
+/// `contoso.configuration.azure-api.net`. That other clouds do the same with
+/// their suffix is inferred.
+#[must_use]
+pub fn configuration_endpoint(gateway_url: &str, own: Option<&str>) -> Option<String> {
+    if let Some(own) = own {
+        return Some(own.to_owned());
+    }
+    let host = gateway_url.strip_prefix("https://")?;
+    let (name, suffix) = host.split_once('.')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    (suffix.contains('.') && !name.is_empty() && suffix.chars().all(plain))
+        .then(|| format!("{name}.configuration.{suffix}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +115,28 @@ mod tests {
         }
         let both = [built_in, host("apis.example.org", true)];
         assert_eq!(published(Network::None, &both), default);
+    }
+
+    #[test]
+    fn the_configuration_is_beside_the_gateway_or_where_the_platform_says() {
+        let beside = |url| configuration_endpoint(url, None);
+        assert_eq!(
+            beside(DEFAULT).as_deref(),
+            Some("contoso.configuration.azure-api.net")
+        );
+        assert_eq!(
+            beside("https://contoso.azure-api.us").as_deref(),
+            Some("contoso.configuration.azure-api.us")
+        );
+        for unknown in [
+            "https://localhost:8445",
+            "http://a.b.c",
+            "https://contoso.local",
+        ] {
+            assert_eq!(beside(unknown), None, "{unknown}");
+        }
+        let own = configuration_endpoint(DEFAULT, Some("config.example.org"));
+        assert_eq!(own.as_deref(), Some("config.example.org"));
     }
 
     #[test]

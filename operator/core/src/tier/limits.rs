@@ -167,6 +167,18 @@ impl Tier {
         self.limits().policy_document
     }
 
+    /// Whether there are self-hosted gateways ("Applies to: Developer, Premium").
+    pub fn check_gateways(self) -> Result<(), String> {
+        let limits = self.limits();
+        if self == Self::Other || limits.of(Resource::Gateways).is_some() {
+            return Ok(());
+        }
+        Err(format!(
+            "{self} has no {}; use an instance of tier Developer or Premium",
+            Resource::Gateways.name()
+        ))
+    }
+
     /// Whether an API may have so many operations.
     pub fn check_operations(self, count: usize) -> Result<(), Exceeded> {
         let limit = self.limits().operations_per_api;

@@ -200,6 +200,21 @@ impl Inquiry {
         })
     }
 
+    /// What the object says of what was applied, as far as it is believed.
+    #[must_use]
+    pub const fn applied(&self) -> Option<&AppliedRecord> {
+        self.applied.as_ref()
+    }
+
+    /// Whether callers reach it at a gateway that runs in the cluster.
+    #[must_use]
+    pub fn at_gateway(&self) -> bool {
+        let instance = self.instance.as_ref().filter(|_| self.in_api_management);
+        instance.is_some_and(|instance| {
+            exposure::way(&self.annotations, instance) == exposure::Way::InCluster
+        })
+    }
+
     /// The document that must be fetched, if any.
     #[must_use]
     pub fn document(&self) -> DocumentNeed {

@@ -11,6 +11,7 @@ use crate::exposure::object::ObjectFacts;
 use crate::exposure::{
     GatewayFacts, KINDS, Listener, ServiceFacts, ServicePort, ServiceReach, Way, origin,
 };
+use crate::gateway::select::Reach;
 use crate::names::ObjectKey;
 use crate::validate::test_support::{World, meta, spec};
 
@@ -328,6 +329,36 @@ fn a_gateway_in_the_cluster_calls_the_service() {
     let url = "http://catalog-svc.components.svc:8080/shop/catalog/v4";
     assert_eq!(desired.exposure, Exposure::InCluster { url: url.into() });
     assert_eq!(desired.api.unwrap().service_url.as_deref(), Some(url));
+}
+
+#[test]
+fn a_gateway_of_ours_is_where_callers_reach_the_api_without_tls_where_that_is_allowed() {
+    let reach = Reach {
+        key: ObjectKey::new("components", "edge"),
+        host: Some("apim-gateway-edge.components.svc".into()),
+        trouble: None,
+    };
+    for (protocols, origin) in [
+        (json!(["https"]), "https://apim-gateway-edge.components.svc"),
+        (
+            json!(["http", "https"]),
+            "http://apim-gateway-edge.components.svc",
+        ),
+    ] {
+        let exposure = json!({"way": "in-cluster"});
+        let mut world = world(&json!({"exposure": exposure, "protocols": protocols}));
+        world.exposure.gateway = Some(Box::new(reach.clone()));
+        let validated = world.validate(&meta(&[]), &spec(&json!({}))).unwrap();
+        assert_eq!(validated.url(), Some(format!("{origin}/shop/catalog/v4")));
+    }
+    // While its load balancer has no address, there is none.
+    let mut waits = exposed(&json!({"way": "in-cluster"}));
+    waits.exposure.gateway = Some(Box::new(Reach {
+        host: None,
+        ..reach
+    }));
+    let validated = waits.validate(&meta(&[]), &spec(&json!({}))).unwrap();
+    assert_eq!(validated.url(), None);
 }
 
 #[test]
