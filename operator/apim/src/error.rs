@@ -156,6 +156,21 @@ impl ArmError {
     }
 }
 
+/// In the place of what Azure says of a document that is a secret.
+const WITHHELD: &str = "what was said is not told here, since it may quote the document, which lies in a Secret; `apim-operator lint` tells what is wrong where it is kept";
+
+impl ArmError {
+    /// The same without what was said in words, which may quote a document that
+    /// is a secret.
+    pub(crate) fn withheld(mut self) -> Self {
+        if matches!(self.cause, Cause::Answer | Cause::Operation | Cause::Result) {
+            self.message = WITHHELD.into();
+            self.details.clear();
+        }
+        self
+    }
+}
+
 impl DerefMut for ArmError {
     fn deref_mut(&mut self) -> &mut ErrorParts {
         &mut self.0

@@ -19,13 +19,14 @@ mod tests;
 
 use std::collections::HashMap;
 use std::error::Error as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use operator_core::address::unwrapped;
 use operator_core::names::ContentHash;
 use reqwest::header::{
-    ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+    ACCEPT, CONTENT_TYPE, ETAG, HOST, HeaderMap, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Certificate, Client, Response, StatusCode, redirect};
 use tokio::sync::Semaphore;
@@ -39,6 +40,8 @@ use self::resolver::{Guarded, NoAddress, RefusedAddress};
 /// How many clients are kept: one for each distinct allow-list, so that a
 /// pooled connection never serves a list that would not have opened it.
 const MAX_CLIENTS: usize = 16;
+/// What is asked for.
+const ACCEPTED: &str = "application/json, application/yaml, */*;q=0.5";
 /// The longest Retry-After that is passed on.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
@@ -168,6 +171,73 @@ impl Fetcher {
             })
     }
 
+    /// Fetches a document from an endpoint of a Service, by plain HTTP, with
+    /// the Service's name as the host. No redirect is followed, and addresses
+    /// of the operator's own pod and of its node are refused: whoever may write
+    /// EndpointSlices must not reach what only the operator can.
+    pub async fn fetch_at(
+        &self,
+        endpoint: SocketAddr,
+        host: &str,
+        path: &str,
+    ) -> Result<FetchedDocument, FetchError> {
+        let bad = |reason| FetchError::BadUrl {
+            url: format!(
+                "http://{host}{}",
+                path.split('?').next().unwrap_or_default()
+            ),
+            reason,
+        };
+        let base = Url::parse(&format!("http://{endpoint}/")).ok();
+        let url = base.as_ref().and_then(|base| base.join(path).ok());
+        let url = url.filter(|url| base.as_ref().is_some_and(|b| b.origin() == url.origin()));
+        let url =
+            url.ok_or_else(|| bad("is no path of the Service; write it as `/openapi.json`"))?;
+        let kind = AddressKind::of(endpoint.ip());
+        if !is_endpoint(endpoint.ip(), kind) {
+            return Err(FetchError::Endpoint {
+                address: endpoint.ip(),
+                kind,
+            });
+        }
+        // The semaphore is never closed.
+        let _slot = self.slots.acquire().await.ok();
+        let limit = self.config.total_timeout;
+        let fetch = async {
+            let client = self.client(&AllowPrivate::default());
+            let client = client.map_err(|error| FetchError::Unreachable {
+                url: shown(&url),
+                message: chain(&error),
+            })?;
+            let request = client
+                .get(url.clone())
+                .header(HOST, host)
+                .header(ACCEPT, ACCEPTED);
+            let response = request.send().await.map_err(|e| failed(&url, &e))?;
+            match response.status() {
+                StatusCode::OK => self.read(url.clone(), response).await,
+                status if is_redirect(status) => Err(FetchError::Redirect {
+                    url: shown(&url),
+                    reason: "to another place, which is not followed; name the path it leads to"
+                        .to_owned(),
+                }),
+                status => Err(FetchError::Status {
+                    url: shown(&url),
+                    status: status.as_u16(),
+                    retry_after: retry_after(response.headers()),
+                }),
+            }
+        };
+        tokio::time::timeout(limit, fetch)
+            .await
+            .unwrap_or_else(|_| {
+                Err(FetchError::TimedOut {
+                    url: shown(&url),
+                    limit,
+                })
+            })
+    }
+
     async fn hops(
         &self,
         asked: &Url,
@@ -183,9 +253,7 @@ impl Fetcher {
         let mut url = asked.clone();
         for _ in 0..=self.config.max_redirects {
             check_url(&url, allow)?;
-            let mut request = client
-                .get(url.clone())
-                .header(ACCEPT, "application/json, application/yaml, */*;q=0.5");
+            let mut request = client.get(url.clone()).header(ACCEPT, ACCEPTED);
             let known = known.as_ref().filter(|known| known.final_url == url);
             if let Some(etag) = known.and_then(|known| known.etag.as_deref()) {
                 request = request.header(IF_NONE_MATCH, etag);
@@ -314,6 +382,18 @@ fn check_url(url: &Url, allow: &AllowPrivate) -> Result<(), FetchError> {
         address,
         kind: AddressKind::of(address),
     })
+}
+
+/// Whether pods can have such an address. Clusters take theirs also from ranges
+/// that are set aside, such as the one for benchmarks.
+fn is_endpoint(address: IpAddr, kind: AddressKind) -> bool {
+    let address = unwrapped(address);
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    match kind {
+        AddressKind::Public | AddressKind::Private => true,
+        AddressKind::Loopback | AddressKind::LinkLocal => false,
+        AddressKind::Reserved => !(address.is_unspecified() || address.is_multicast() || broadcast),
+    }
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -21,6 +21,7 @@ mod plugin;
 mod profile;
 mod render;
 mod run;
+mod texts;
 
 use std::process::ExitCode;
 

@@ -29,6 +29,7 @@ use crate::local_azure::LocalAzure;
 use crate::manifest::{self, Document};
 use crate::plugin;
 use crate::profile::{self, Added};
+use crate::texts::Texts;
 
 /// The cluster of ownership marks outside any cluster.
 pub(crate) const NO_CLUSTER: &str = "00000000-0000-0000-0000-000000000000";
@@ -51,6 +52,7 @@ pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
             }
         }
     }
+    let texts = Texts::of(&documents);
     // An API may stand before the profile that it names.
     let mut profiles = Profiles::default();
     documents.retain(|document| match profile::add(&mut profiles, document) {
@@ -63,12 +65,23 @@ pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
         }
     });
     for document in documents {
+        if Texts::may_be(&document.object) {
+            continue;
+        }
         if let Err(why) = manifest::is_exposed_api(&document.object) {
             eprintln!("{}: skipped: {why}", document.place);
             continue;
         }
         seen = true;
-        match shown(&document, &plugins, &profiles, &setting) {
+        match shown(
+            &document,
+            &plugins,
+            Beside {
+                profiles: &profiles,
+                texts: &texts,
+            },
+            &setting,
+        ) {
             Some(desired) => all.push(desired),
             None => fine = false,
         }
@@ -80,6 +93,15 @@ pub(crate) fn render(args: &RenderArgs) -> anyhow::Result<Done> {
     }
     print(&all, args.output)?;
     Ok(if fine { Done::Fine } else { Done::Problems })
+}
+
+/// What stands in the files beside an ExposedAPI.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    /// Profiles.
+    pub(crate) profiles: &'a Profiles,
+    /// What its document may lie in.
+    pub(crate) texts: &'a Texts,
 }
 
 /// Where an API is rendered for.
@@ -146,10 +168,10 @@ impl Setting {
 pub(crate) fn shown(
     document: &Document,
     plugins: &Plugins,
-    profiles: &Profiles,
+    beside: Beside<'_>,
     setting: &Setting,
 ) -> Option<Desired> {
-    match one(document, plugins, profiles, setting) {
+    match one(document, plugins, beside, setting) {
         Ok(desired) => {
             for warning in &desired.warnings {
                 eprintln!("{}: warning: {warning}", document.place);
@@ -235,7 +257,7 @@ fn instance(path: Option<&Path>) -> anyhow::Result<(Arc<Instance>, InstanceConte
 fn one(
     document: &Document,
     plugins: &Plugins,
-    profiles: &Profiles,
+    Beside { profiles, texts }: Beside<'_>,
     setting: &Setting,
 ) -> Result<Desired, Vec<Problem>> {
     let Setting {
@@ -283,6 +305,17 @@ fn one(
                 document.place
             );
             DocumentFacts::NotTried
+        }
+        DocumentNeed::Take(from) => {
+            if let Some(text) = texts.get(&meta.namespace, &from) {
+                DocumentFacts::Fetched(text.clone())
+            } else {
+                eprintln!(
+                    "{}: note: {from} is not in the files that were given: its operations are unknown",
+                    document.place
+                );
+                DocumentFacts::NotTried
+            }
         }
     };
     let readings = plugins.read_specs(&inquiry.spec_requests());

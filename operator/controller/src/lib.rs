@@ -34,6 +34,7 @@ pub mod secrets;
 pub mod server;
 pub mod shards;
 pub mod slots;
+pub mod specifications;
 pub mod uses;
 pub mod watch;
 pub mod world;

@@ -172,7 +172,7 @@ pub async fn plan(
     let mut plans = Vec::with_capacity(of);
     for (number, subject) in subjects.into_iter().enumerate() {
         progress(&format!("{} of {of}: {}", number + 1, subject.key));
-        plans.push(object::plan(&context, &subject).await);
+        plans.push(Box::pin(object::plan(&context, &subject)).await);
     }
     Ok(plans)
 }

@@ -30,7 +30,7 @@ use crate::crd::{ClusterPolicyProfile, PolicyProfile};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
-use crate::secrets::Secrets;
+use crate::secrets::{Asker, Secrets};
 use crate::uses::Uses;
 use crate::watch::{Follow, Synced, Triggers, follow};
 use crate::world::World;
@@ -157,7 +157,8 @@ impl Profiles {
         for (reference, state) in profiles {
             Arc::make_mut(&mut self.all.write()).insert(reference, state);
         }
-        self.secrets.want(&self.secret_namespaces());
+        self.secrets
+            .want(Asker::Profiles, &self.secret_namespaces());
         self.secrets.until_read().await;
     }
 
@@ -192,7 +193,8 @@ impl Profiles {
     /// Those who name a profile wait to be looked at. One of the other kind and
     /// the same name may be ambiguous now, or no longer.
     fn changed(self: &Arc<Self>, reference: &ProfileRef) {
-        self.secrets.want(&self.secret_namespaces());
+        self.secrets
+            .want(Asker::Profiles, &self.secret_namespaces());
         let users = self.uses.of_profile(reference);
         self.line.lock().join(users);
         self.joined.notify_one();

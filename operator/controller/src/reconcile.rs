@@ -52,6 +52,7 @@ use crate::resource::ExposedApis;
 use crate::seats::{Seat, Seats};
 use crate::shards::Shards;
 use crate::slots::{Slot, Slots};
+use crate::specifications::Specifications;
 use crate::uses::{Health, Named, Uses};
 use crate::watch::{ADDRESS, Triggers};
 use crate::world::World;
@@ -88,6 +89,8 @@ pub struct Context {
     pub triggers: Triggers,
     /// Gets OpenAPI documents.
     pub fetcher: Fetcher,
+    /// Those that lie in the cluster.
+    pub specifications: Arc<Specifications>,
     /// For people.
     pub events: Events,
     /// For machines.

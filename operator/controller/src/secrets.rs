@@ -1,7 +1,7 @@
-//! The Secrets that profiles name: those of their namespaces that carry the
+//! The Secrets that profiles and ExposedAPIs name: those of their namespaces that carry the
 //! label `apim.oda.tmforum.org/readable: "true"`, and no others.
 //!
-//! A namespace is watched while a profile needs it. What a Secret holds leaves
+//! A namespace is watched while one of them needs it. What a Secret holds leaves
 //! this module as [`Secret`] only; nothing that is said of it quotes it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
 use operator_apim::Secret;
 use operator_core::profile::{READABLE, SecretKey, trimmed};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -34,7 +34,17 @@ pub struct Secrets {
     /// The operator's namespace, where the profiles of the cluster have theirs.
     own: String,
     spaces: RwLock<BTreeMap<String, Space>>,
+    wanted: Mutex<BTreeMap<Asker, BTreeSet<String>>>,
     changed: watch::Sender<u64>,
+}
+
+/// Who needs Secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asker {
+    /// The profiles.
+    Profiles,
+    /// ExposedAPIs whose document lies in one.
+    Documents,
 }
 
 /// One namespace.
@@ -101,16 +111,20 @@ impl Secrets {
             client,
             own: own.to_owned(),
             spaces: RwLock::default(),
+            wanted: Mutex::default(),
             changed: watch::Sender::new(0),
         })
     }
 
-    /// The namespaces that profiles need from now on; none is the operator's.
-    pub fn want(self: &Arc<Self>, namespaces: &BTreeSet<Option<String>>) {
-        let wanted: BTreeSet<&String> = namespaces
+    /// The namespaces that somebody needs from now on; none is the operator's.
+    pub fn want(self: &Arc<Self>, asker: Asker, namespaces: &BTreeSet<Option<String>>) {
+        let namespaces = namespaces
             .iter()
-            .map(|namespace| namespace.as_ref().unwrap_or(&self.own))
+            .map(|namespace| namespace.as_ref().unwrap_or(&self.own).clone())
             .collect();
+        let mut all = self.wanted.lock();
+        all.insert(asker, namespaces);
+        let wanted: BTreeSet<&String> = all.values().flatten().collect();
         let mut spaces = self.spaces.write();
         spaces.retain(|namespace, _| wanted.contains(namespace));
         for namespace in wanted {

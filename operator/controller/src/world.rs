@@ -6,8 +6,9 @@
 //! echo of the operator's own write, triggers nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use operator_core::exposure::{GatewayFacts, ObjectFacts, ObjectKind};
@@ -26,7 +27,7 @@ pub use seen::{News, Seen};
 const ROUTE: &str = "HTTPRoute";
 
 /// The label by which EndpointSlices name their Service.
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+pub(crate) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -40,12 +41,23 @@ struct Inner {
     denied: BTreeMap<&'static str, String>,
     /// Those whose exposure depends on what their Service is like.
     readers: BTreeSet<ObjectKey>,
-    slices: HashMap<ObjectKey, (ObjectKey, bool)>,
+    /// Those whose document the running Service answers with.
+    askers: BTreeSet<ObjectKey>,
+    slices: HashMap<ObjectKey, Slice>,
     slices_of: Links<ObjectKey, ObjectKey>,
     services: BTreeSet<ObjectKey>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
     implementations: Links<ObjectKey, SmolStr>,
     implementation_of: HashMap<ObjectKey, ObjectKey>,
+}
+
+/// An EndpointSlice.
+#[derive(Debug)]
+struct Slice {
+    service: ObjectKey,
+    ready: bool,
+    /// Of the endpoints that are ready, and their ports.
+    endpoints: u64,
 }
 
 /// The operator's view of the cluster.
@@ -77,6 +89,7 @@ impl World {
         inner.forget_implementation(key);
         inner.readers.remove(key);
         inner.at_gateways.remove(key);
+        inner.askers.remove(key);
     }
 
     /// Records an object of ours and answers the ExposedAPI that must look at
@@ -303,26 +316,53 @@ impl World {
         }
     }
 
+    /// Records whether the document of an ExposedAPI comes from its running
+    /// Service.
+    pub fn asks_service(&self, key: &ObjectKey, asks: bool) {
+        let known = self.inner.read().askers.contains(key);
+        if known == asks {
+            return;
+        }
+        let mut inner = self.inner.write();
+        if asks {
+            inner.askers.insert(key.clone());
+        } else {
+            inner.askers.remove(key);
+        }
+    }
+
+    /// Another number where a Service has other endpoints.
+    #[must_use]
+    pub fn endpoints(&self, namespace: &str, service: &str) -> u64 {
+        let inner = self.inner.read();
+        inner.endpoints(&ObjectKey::new(namespace, service))
+    }
+
     /// Records an EndpointSlice and answers the ExposedAPIs whose readiness
-    /// changed with it.
+    /// changed with it, or whose document may have.
     pub fn slice_seen(&self, slice: &EndpointSlice) -> Vec<ObjectKey> {
         let Some((key, service)) = slice_keys(slice) else {
             return Vec::new();
         };
-        let ready = slice
+        let ready: Vec<&Endpoint> = slice
             .endpoints
-            .as_deref()
-            .unwrap_or_default()
             .iter()
-            .any(|endpoint| {
-                // Kubernetes: "a nil value should be interpreted as true".
-                endpoint
-                    .conditions
-                    .as_ref()
-                    .is_none_or(|conditions| conditions.ready != Some(false))
-                    && !endpoint.addresses.is_empty()
-            });
-        self.inner.write().change_slice(key, Some((service, ready)))
+            .flatten()
+            .filter(|one| is_ready(one))
+            .collect();
+        let mut hasher = DefaultHasher::new();
+        let mut addresses: Vec<&String> = ready.iter().flat_map(|one| &one.addresses).collect();
+        addresses.sort_unstable();
+        addresses.hash(&mut hasher);
+        for port in slice.ports.iter().flatten() {
+            (&port.name, port.port).hash(&mut hasher);
+        }
+        let now = Slice {
+            service,
+            ready: !ready.is_empty(),
+            endpoints: hasher.finish(),
+        };
+        self.inner.write().change_slice(key, Some(now))
     }
 
     /// Forgets an EndpointSlice and answers the ExposedAPIs whose readiness
@@ -426,47 +466,70 @@ impl Inner {
         let slices = self.slices_of.of(service);
         slices
             .filter_map(|slice| self.slices.get(slice))
-            .any(|(_, ready)| *ready)
+            .any(|slice| slice.ready)
     }
 
-    fn change_slice(&mut self, slice: ObjectKey, now: Option<(ObjectKey, bool)>) -> Vec<ObjectKey> {
-        let before = self.slices.get(&slice).map(|(service, _)| service.clone());
+    fn endpoints(&self, service: &ObjectKey) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for slice in self.slices_of.of(service) {
+            self.slices
+                .get(slice)
+                .map(|slice| slice.endpoints)
+                .hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn change_slice(&mut self, slice: ObjectKey, now: Option<Slice>) -> Vec<ObjectKey> {
+        let before = self.slices.get(&slice).map(|slice| slice.service.clone());
         // A slice never moves to another Service in practice; if one does, both
         // Services are looked at.
         let services: BTreeSet<ObjectKey> = before
             .iter()
             .cloned()
-            .chain(now.as_ref().map(|(service, _)| service.clone()))
+            .chain(now.as_ref().map(|now| now.service.clone()))
             .collect();
-        let was: Vec<bool> = services
+        let was: Vec<(bool, u64)> = services
             .iter()
-            .map(|service| self.is_ready(service))
+            .map(|service| (self.is_ready(service), self.endpoints(service)))
             .collect();
         if let Some(service) = before {
             self.slices_of.remove(&service, &slice);
         }
         match now {
-            Some((service, ready)) => {
-                self.slices_of.insert(service.clone(), slice.clone());
-                self.slices.insert(slice, (service, ready));
+            Some(now) => {
+                self.slices_of.insert(now.service.clone(), slice.clone());
+                self.slices.insert(slice, now);
             }
             None => {
                 self.slices.remove(&slice);
             }
         }
-        let changed = services
-            .iter()
-            .zip(was)
-            .filter(|(service, was)| self.is_ready(service) != *was);
-        changed
-            .flat_map(|(service, _)| self.users_of(service))
-            .collect()
+        let mut concerned = Vec::new();
+        for (service, (ready, endpoints)) in services.iter().zip(was) {
+            let mut users = self.users_of(service);
+            if self.is_ready(service) == ready {
+                let other = self.endpoints(service) != endpoints;
+                users.retain(|user| other && self.askers.contains(user));
+            }
+            concerned.extend(users);
+        }
+        concerned
     }
 
     fn users_of(&self, service: &ObjectKey) -> Vec<ObjectKey> {
         let users = self.implementations.of(service);
         users.map(|name| service.beside(name.clone())).collect()
     }
+}
+
+/// Kubernetes: "a nil value should be interpreted as true".
+pub(crate) fn is_ready(endpoint: &Endpoint) -> bool {
+    endpoint
+        .conditions
+        .as_ref()
+        .is_none_or(|conditions| conditions.ready != Some(false))
+        && !endpoint.addresses.is_empty()
 }
 
 fn slice_keys(slice: &EndpointSlice) -> Option<(ObjectKey, ObjectKey)> {
@@ -567,6 +630,27 @@ mod tests {
             vec![ObjectKey::new("shop", "catalog")]
         );
         assert!(!world.is_ready("shop", "catalog-svc"));
+    }
+
+    #[test]
+    fn whose_document_a_service_answers_with_hears_of_other_endpoints_too() {
+        let at = |address: &str| -> EndpointSlice {
+            let mut slice = slice(true);
+            slice.endpoints.as_mut().unwrap()[0].addresses = vec![address.into()];
+            slice
+        };
+        let world = World::default();
+        let asker = ObjectKey::new("shop", "catalog");
+        world.exposed_api_seen(&asker, Some("catalog-svc"));
+        world.exposed_api_seen(&ObjectKey::new("shop", "other"), Some("catalog-svc"));
+        world.asks_service(&asker, true);
+        assert_eq!(world.slice_seen(&at("10.0.0.1")).len(), 2);
+        let before = world.endpoints("shop", "catalog-svc");
+        assert_eq!(world.slice_seen(&at("10.0.0.1")), vec![]);
+        assert_eq!(world.slice_seen(&at("10.0.0.2")), vec![asker.clone()]);
+        assert_ne!(world.endpoints("shop", "catalog-svc"), before);
+        world.asks_service(&asker, false);
+        assert_eq!(world.slice_seen(&at("10.0.0.3")), vec![]);
     }
 
     #[test]

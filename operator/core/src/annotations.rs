@@ -6,6 +6,7 @@
 pub mod nearest;
 mod operations;
 pub(crate) mod permit;
+mod specification;
 #[cfg(test)]
 mod tests;
 pub(crate) mod yaml;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use operations::OperationPlugins;
+pub use specification::SpecificationFrom;
 
 use crate::exposure::Way;
 use crate::instance::empty_object;
@@ -27,12 +29,13 @@ use crate::problem::Problem;
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "plugins",
     "profiles",
     "plugin.",
     "operation-plugins",
     "operations",
+    "specification-from",
     "deletion-policy",
     "paused",
     "adoption",
@@ -50,13 +53,7 @@ const KEYS: [&str; 19] = [
 ];
 
 /// The keys that have a meaning which this version does not implement.
-const RESERVED: [&str; 5] = [
-    "routes",
-    "version-set",
-    "version",
-    "rollback",
-    "specification-from",
-];
+const RESERVED: [&str; 4] = ["routes", "version-set", "version", "rollback"];
 
 /// What the annotations of one object say.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -71,6 +68,8 @@ pub struct Annotations {
     pub operation_plugins: Vec<OperationPlugins>,
     /// `operations`: instead of an OpenAPI document.
     pub operations: Option<Vec<Declared>>,
+    /// `specification-from`: where the OpenAPI document lies.
+    pub specification_from: Option<SpecificationFrom>,
     /// `deletion-policy`.
     pub deletion_policy: DeletionPolicy,
     /// `paused`.
@@ -246,7 +245,9 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
                 }
             }
         }
-        "operations" | "instance" | "api-id" | "exposure" if text.is_empty() => {}
+        "operations" | "specification-from" | "instance" | "api-id" | "exposure"
+            if text.is_empty() => {}
+        "specification-from" => read.specification_from = Some(specification::read(text)?),
         "operations" => {
             let list = yaml::read(text).map_err(wrong)?;
             read.operations = Some(declared::read(&list, &path(key))?);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::annotations::Adoption;
+use crate::annotations::{Adoption, SpecificationFrom};
 use crate::chain::Rendered;
 use crate::exposure::{ExposureObject, ObjectKind};
 use crate::instance::spec::GatewayRef;
@@ -434,10 +434,20 @@ pub enum DocumentOrigin {
         /// From here.
         url: String,
     },
+    /// It lies where the annotation `specification-from` says.
+    From(SpecificationFrom),
     /// It was made of the operations that the object declares.
     Declared,
     /// The object names none: a catch-all was generated.
     Generated,
+}
+
+impl DocumentOrigin {
+    /// Whether nothing of the document may be told in an error.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        matches!(self, Self::From(from) if from.is_secret())
+    }
 }
 
 /// An operation as the import makes it.

@@ -19,7 +19,7 @@ pub use inquiry::{Inquiry, Platform, inquire};
 pub use rejection::{Finding, Rejection};
 
 use crate::annotations::{self, Annotations};
-use crate::chain::{Chain, Readings};
+use crate::chain::{Chain, KnownOperations, Readings};
 use crate::desired::{ApiDocument, DesiredProtection, Exposure};
 use crate::exposed_api::{ExposedApi, Implementation};
 use crate::exposure::{self, ExposureFacts};
@@ -145,7 +145,12 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         .and_then(|r| r.api_document.operations.as_deref());
     // Without the document, an operation's name is neither right nor wrong.
     let chain = inquiry.plan.as_ref().map_or_else(Chain::default, |plan| {
-        let (chain, found) = plan.decision(&input.readings, operations);
+        let known = read.as_ref().and_then(|r| {
+            let list = r.api_document.operations.as_deref()?;
+            let told = !r.api_document.origin.is_secret();
+            Some(KnownOperations { list, told })
+        });
+        let (chain, found) = plan.decision(&input.readings, known);
         findings.extend(found);
         chain
     });
@@ -203,7 +208,10 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
     let mut warnings = api.warnings.clone();
     warnings.extend(inquiry.warnings.iter().cloned());
     warnings.extend(read.iter().flat_map(|r| r.warnings.iter().cloned()));
-    warnings.extend(preflight(&chain, operations));
+    warnings.extend(preflight(&chain, operations).filter(|_| {
+        read.as_ref()
+            .is_none_or(|r| !r.api_document.origin.is_secret())
+    }));
     warnings.extend(chain.warnings.iter().cloned());
     let publication = match (published, id, read) {
         (true, Some(id), Some(read)) => Some(Publication {

@@ -1,6 +1,7 @@
 //! A server of OpenAPI documents, as `specification.url` names them.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,22 +23,46 @@ struct Shelf {
 pub struct Documents {
     shelf: Arc<Shelf>,
     origin: String,
+    /// Where it listens.
+    pub address: SocketAddr,
     task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Documents {
     /// Starts it, on a free port of this machine.
     pub async fn start() -> Result<Self> {
+        Self::at(Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// Starts it where a pod could be, at an address of this machine that is no
+    /// loopback; none where the machine has no other.
+    pub async fn as_pod() -> Result<Option<Self>> {
+        // Nothing is sent: the system says which address it would send from.
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        let route = socket.connect("198.51.100.1:9");
+        let own = route.and_then(|()| socket.local_addr()).map(|at| at.ip());
+        match own
+            .ok()
+            .filter(|own| !own.is_loopback() && !own.is_unspecified())
+        {
+            Some(own) => Self::at(own).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn at(address: IpAddr) -> Result<Self> {
         let shelf = Arc::new(Shelf::default());
         let router = Router::new()
             .fallback(answer)
             .with_state(Arc::clone(&shelf));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let origin = format!("http://{}", listener.local_addr()?);
+        let listener = tokio::net::TcpListener::bind((address, 0)).await?;
+        let address = listener.local_addr()?;
+        let origin = format!("http://{address}");
         let task = tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self {
             shelf,
             origin,
+            address,
             task,
         })
     }

@@ -46,6 +46,17 @@ impl Run<'_> {
         self.wait_for(&running, &pending).await
     }
 
+    /// A failure of an import, for people: what Azure says of a document that
+    /// lies in a Secret may quote it.
+    pub(super) fn withheld(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Arm(error) if self.published.api.document.origin.is_secret() => {
+                Failure::Arm(error.withheld())
+            }
+            failure => failure,
+        }
+    }
+
     /// A 412 or 409 means that somebody wrote in between, or that something
     /// runs on the API. In the second case the ETag is what it was, and sending
     /// the document again at once would meet the same.
@@ -107,6 +118,8 @@ impl Run<'_> {
             // How the import of another document ended does not matter, as
             // long as it has.
             Err(Failure::Arm(error)) if !same && self.record.pending_import.is_none() => {
+                // That one may have been a secret.
+                let error = error.withheld();
                 tracing::info!(%error, "the import of an earlier document failed");
                 Ok(())
             }

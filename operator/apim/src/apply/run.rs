@@ -83,7 +83,8 @@ impl<'a> Run<'a> {
 
     /// Waits for an import that runs, reads, plans, and carries out the plan.
     pub(super) async fn round(&mut self, desired: &Desired) -> Result<(), Failure> {
-        self.resume().await?;
+        let resumed = self.resume().await;
+        resumed.map_err(|failure| self.withheld(failure))?;
         self.step = None;
         let Published { api, policy, .. } = self.published;
         let client = &self.applier.client;
@@ -155,8 +156,14 @@ impl<'a> Run<'a> {
                 })?;
                 self.etags.policy = ended.etag();
             }
-            Step::Import => self.import().await?,
-            Step::ReadBack => return self.read_back().await,
+            Step::Import => {
+                let imported = self.import().await;
+                imported.map_err(|failure| self.withheld(failure))?;
+            }
+            Step::ReadBack => {
+                let read = self.read_back().await;
+                return read.map_err(|failure| self.withheld(failure));
+            }
             Step::PatchSettings(patch) => {
                 let etag = self.etags.api.take();
                 let ended = client.patch_api(id, patch, etag.as_deref()).await?;

@@ -35,6 +35,14 @@ pub enum FetchError {
         /// What kind of address it is.
         kind: AddressKind,
     },
+    /// An endpoint of a Service that no pod has.
+    #[error("the endpoint {address} is {}, from which nothing is fetched", kind.label())]
+    Endpoint {
+        /// Its address.
+        address: IpAddr,
+        /// What kind of address it is.
+        kind: AddressKind,
+    },
     /// The name has no address.
     #[error("the host `{host}` cannot be resolved: {message}")]
     Unresolved {
@@ -121,7 +129,10 @@ impl FetchError {
             | Self::WebPage { .. }
             | Self::NotText { .. } => ErrorClass::Invalid,
             // A name may lead elsewhere tomorrow, without a change here.
-            Self::AllowList(_) | Self::Refused { .. } | Self::Redirect { .. } => ErrorClass::Denied,
+            Self::AllowList(_)
+            | Self::Refused { .. }
+            | Self::Endpoint { .. }
+            | Self::Redirect { .. } => ErrorClass::Denied,
             Self::Unresolved { .. } | Self::Unreachable { .. } | Self::TimedOut { .. } => {
                 ErrorClass::Transient
             }

@@ -538,3 +538,54 @@ fn certificates_that_are_not_pem_are_refused_at_the_start() {
     let error = Fetcher::new(config).unwrap_err();
     assert!(matches!(error, FetcherError::Certificates(_)), "{error}");
 }
+
+#[tokio::test]
+async fn an_endpoint_of_the_operators_own_pod_or_node_is_not_asked() {
+    let server = Server::start(|_, _| answer(200, "", DOCUMENT)).await;
+    let fetcher = Fetcher::new(FetcherConfig::default()).unwrap();
+    for address in [
+        "127.0.0.1",
+        "::ffff:127.0.0.1",
+        "::1",
+        "169.254.169.254",
+        "168.63.129.16",
+        "fd00:ec2::254",
+        "0.0.0.0",
+        "::ffff:0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+    ] {
+        let endpoint = SocketAddr::new(address.parse().unwrap(), server.address.port());
+        let asked = fetcher.fetch_at(endpoint, "a.b.svc", "/openapi.json").await;
+        let error = asked.unwrap_err();
+        assert!(
+            matches!(error, FetchError::Endpoint { .. }),
+            "{address}: {error}"
+        );
+        assert_eq!(error.class(), ErrorClass::Denied);
+    }
+    // Pods have such.
+    for address in [
+        "10.1.2.3",
+        "100.64.0.1",
+        "198.18.0.1",
+        "192.0.2.7",
+        "fd00::7",
+    ] {
+        let address = address.parse().unwrap();
+        assert!(is_endpoint(address, AddressKind::of(address)), "{address}");
+    }
+    let other = SocketAddr::new([10, 1, 2, 3].into(), 80);
+    for path in [
+        "//evil.example/x",
+        "http://evil.example/x",
+        "/\\evil.example/x",
+    ] {
+        let error = fetcher.fetch_at(other, "a.b.svc", path).await.unwrap_err();
+        assert!(
+            matches!(error, FetchError::BadUrl { .. }),
+            "{path}: {error}"
+        );
+    }
+    assert_eq!(server.heads(), Vec::<String>::new());
+}

@@ -105,6 +105,9 @@ fn object(
             Some(_) => bail!("`{name}` is given twice"),
         }
     };
+    if let Some(from) = &args.from {
+        note("specification-from", serde_json::to_string(from)?)?;
+    }
     if let Some(plugins) = &args.plugins {
         note("plugins", plugins.clone())?;
     }
@@ -233,6 +236,42 @@ paths:
     }
 
     #[test]
+    fn a_document_in_the_cluster_is_named_by_its_place() {
+        for (place, written) in [
+            (
+                "configmap/spec/openapi.yaml",
+                r#"{"configMap":{"name":"spec","key":"openapi.yaml"}}"#,
+            ),
+            (
+                "secret/spec/openapi.yaml",
+                r#"{"secret":{"name":"spec","key":"openapi.yaml"}}"#,
+            ),
+            (
+                "service/v3/api-docs",
+                r#"{"service":{"path":"/v3/api-docs"}}"#,
+            ),
+            ("service", r#"{"service":{"path":"/openapi.json"}}"#),
+        ] {
+            let object = made(&["--from", place], None).unwrap();
+            let annotations = &object["metadata"]["annotations"];
+            assert_eq!(
+                annotations["apim.oda.tmforum.org/specification-from"],
+                written
+            );
+        }
+        let both = made(
+            &[
+                "--from",
+                "service",
+                "--from-url",
+                "https://example.com/o.json",
+            ],
+            None,
+        );
+        assert!(both.is_err());
+    }
+
+    #[test]
     fn what_cannot_work_is_refused_before_anything_is_written() {
         let refused = |more: &[&str]| made(more, None).unwrap_err().to_string();
         let misspelt = refused(&["--set", "drif=Report"]);
@@ -251,6 +290,10 @@ paths:
             &["--service", "stock:http"],
             &["--path", "no spaces allowed"],
             &["--plugin-config", "rate-limit"],
+            &["--from", "configmap/spec"],
+            &["--from", "secret"],
+            &["--from", "file/x/y"],
+            &["--from", "service", "--from-file", "x.yaml"],
             &["--wait"],
         ] {
             let line = ["apim-operator", "api", "add", "stock"];

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use operator_core::annotations::SpecificationFrom;
 use operator_core::policy_plugin::parse_duration;
 use url::Url;
 
@@ -142,12 +143,13 @@ pub(crate) struct ListArgs {
 /// Arguments of `api add`.
 #[derive(Debug, Args)]
 #[command(
-    group(ArgGroup::new("document").args(["from_file", "from_url"])),
+    group(ArgGroup::new("document").args(["from_file", "from_url", "from"])),
     after_help = "\
 Examples:
   apim-operator api add stock --from-file openapi.yaml --service stock:8080 --path /stock
   apim-operator api add stock --from-file openapi.yaml --service stock:8080 --path /stock \\
       --plugins cors,jwt-entra,rate-limit --plugin-config rate-limit='calls: 20' --require-key
+  apim-operator api add stock --from service/openapi.json --service stock:8080 --path /stock
   apim-operator api add stock --service stock:8080 --path /stock --apply --wait")]
 pub(crate) struct AddArgs {
     /// The name of the ExposedAPI.
@@ -163,6 +165,12 @@ pub(crate) struct AddArgs {
     /// a document every path and method is let through.
     #[arg(long, value_name = "URL", value_parser = http_url)]
     pub(crate) from_url: Option<Url>,
+
+    /// Where its OpenAPI document lies in the namespace:
+    /// `configmap/NAME/KEY`, `secret/NAME/KEY`, or `service` with a path, as
+    /// `service/openapi.json`. The operator follows it from there.
+    #[arg(long, value_name = "PLACE", value_parser = place)]
+    pub(crate) from: Option<SpecificationFrom>,
 
     /// The Kubernetes Service that implements it, in the same namespace.
     #[arg(long, value_name = "SERVICE:PORT", value_parser = service)]
@@ -452,6 +460,27 @@ fn service(text: &str) -> Result<(String, u16), String> {
         _ => Err(format!(
             "`{port}` is no port: a number from 1 to 65535 is wanted"
         )),
+    }
+}
+
+/// A place in the namespace; what lies there is checked with the annotation.
+fn place(text: &str) -> Result<SpecificationFrom, String> {
+    let wanted = "`configmap/NAME/KEY`, `secret/NAME/KEY` or `service/PATH` is wanted";
+    let (kind, rest) = text.split_once('/').unwrap_or((text, ""));
+    let named = || {
+        let (name, key) = rest.split_once('/').ok_or(wanted)?;
+        Ok::<_, String>((name.to_owned(), key.to_owned()))
+    };
+    match kind.to_ascii_lowercase().as_str() {
+        "configmap" | "cm" => named().map(|(name, key)| SpecificationFrom::ConfigMap { name, key }),
+        "secret" => named().map(|(name, key)| SpecificationFrom::Secret { name, key }),
+        "service" | "svc" => Ok(SpecificationFrom::Service {
+            path: match rest {
+                "" => "/openapi.json".to_owned(),
+                rest => format!("/{rest}"),
+            },
+        }),
+        _ => Err(wanted.to_owned()),
     }
 }
 

@@ -20,7 +20,8 @@ use crate::args::{RenderOutput, http_url};
 use crate::local_azure;
 use crate::manifest::{self, Document};
 use crate::profile;
-use crate::render::{self, Setting};
+use crate::render::{self, Beside, Setting};
+use crate::texts::Texts;
 
 /// The annotations' prefix.
 const PREFIX: &str = "apim.oda.tmforum.org/";
@@ -140,6 +141,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
 pub(super) fn desired(args: &RunArgs, setting: &Setting) -> anyhow::Result<Option<Desired>> {
     let documents = manifest::read(&args.file)?;
     let profiles = profile::of(&documents)?;
+    let texts = Texts::of(&documents);
     let mut documents: Vec<Document> = documents
         .into_iter()
         .filter(|document| document.object["kind"] == "ExposedAPI")
@@ -152,7 +154,11 @@ pub(super) fn desired(args: &RunArgs, setting: &Setting) -> anyhow::Result<Optio
     };
     let (plugins, chain) = chain(args)?;
     select(&mut document, &chain, args)?;
-    Ok(render::shown(&document, &plugins, &profiles, setting))
+    let beside = Beside {
+        profiles: &profiles,
+        texts: &texts,
+    };
+    Ok(render::shown(&document, &plugins, beside, setting))
 }
 
 /// What is given as a plugin.

@@ -119,6 +119,19 @@ fn profiles_beside_the_objects_are_part_of_what_is_rendered() {
 }
 
 #[test]
+fn a_document_in_a_config_map_is_read_from_the_file_beside_its_api() {
+    let file = "deploy/examples/documents/config-map.yaml";
+    let shown = run(["render", "-f", file, "-o", "json"]).fine();
+    let desired: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    let document = &desired["api"]["document"];
+    assert_eq!(document["operations"][0]["operationId"], "listItems");
+    let from = serde_json::json!({
+        "kind": "from", "configMap": {"name": "stock-api", "key": "openapi.yaml"},
+    });
+    assert_eq!(document["origin"], from);
+}
+
+#[test]
 fn each_way_in_of_the_shipped_profiles_renders() {
     let shipped = "deploy/examples/profiles/callers.yaml";
     let ways = [

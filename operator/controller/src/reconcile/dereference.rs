@@ -17,6 +17,7 @@ use super::subject::Subject;
 use super::{Context, Error, report};
 use crate::paths::Held;
 use crate::seats::Seat;
+use crate::specifications::Running;
 
 /// Looks everything up. A claim that cannot be true is dropped on the way.
 pub(crate) async fn dereference(
@@ -128,10 +129,13 @@ async fn document(
     inquiry: &Inquiry,
     seat: &mut Seat,
 ) -> Result<DocumentFacts, Error> {
-    let url = match inquiry.document() {
-        DocumentNeed::Nothing => return Ok(DocumentFacts::NotNeeded),
-        DocumentNeed::Fetch(url) => url,
-    };
+    let from = inquiry.annotations().specification_from.as_ref();
+    let from = from.filter(|_| inquiry.in_api_management());
+    ctx.specifications.want(&subject.key, from);
+    let need = inquiry.document();
+    if need == DocumentNeed::Nothing {
+        return Ok(DocumentFacts::NotNeeded);
+    }
     if !inquiry.findings().is_empty() {
         return Ok(DocumentFacts::NotTried);
     }
@@ -140,16 +144,32 @@ async fn document(
     if ctx.leadership.leads() {
         seat.away(report::seen(ctx, subject)).await?;
     }
-    let allow = inquiry
-        .instance()
-        .map(|instance| instance.spec.specification.allow_private.clone());
-    let allow = allow.unwrap_or_default();
-    match seat.away(ctx.fetcher.fetch(url.as_str(), &allow)).await {
-        Ok(document) => Ok(DocumentFacts::Fetched(document.text.clone())),
-        Err(error) => Ok(DocumentFacts::Failed {
-            class: error.class(),
-            message: error.to_string(),
-        }),
+    match need {
+        DocumentNeed::Nothing => Ok(DocumentFacts::NotNeeded),
+        DocumentNeed::Take(from) => {
+            let running = Running {
+                service: subject.implementation().unwrap_or_default(),
+                port: inquiry.api().map_or(0, |api| api.port),
+                retry: inquiry.annotations().retry.as_deref(),
+                fetcher: &ctx.fetcher,
+            };
+            let taken = ctx.specifications.take(&subject.key, &from, running);
+            // Large, and thousands may wait.
+            Ok(seat.away(Box::pin(taken)).await?)
+        }
+        DocumentNeed::Fetch(url) => {
+            let allow = inquiry
+                .instance()
+                .map(|instance| instance.spec.specification.allow_private.clone());
+            let allow = allow.unwrap_or_default();
+            match seat.away(ctx.fetcher.fetch(url.as_str(), &allow)).await {
+                Ok(document) => Ok(DocumentFacts::Fetched(document.text.clone())),
+                Err(error) => Ok(DocumentFacts::Failed {
+                    class: error.class(),
+                    message: error.to_string(),
+                }),
+            }
+        }
     }
 }
 

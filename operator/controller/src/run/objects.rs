@@ -203,6 +203,7 @@ impl Follower {
         context.components.forget(key);
         context.uses.gone(key);
         context.named_values.gone(key);
+        context.specifications.want(key, None);
         context.memory.forget(key);
         context.drift.forget(key);
         context.events.forget(key);

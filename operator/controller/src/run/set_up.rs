@@ -37,6 +37,7 @@ use crate::seats::Seats;
 use crate::secrets::Secrets;
 use crate::shards::{Look, Shards};
 use crate::slots::Slots;
+use crate::specifications::Specifications;
 use crate::uses::Uses;
 use crate::watch::{self as watches, Synced, Trigger, Triggers};
 use crate::world::World;
@@ -263,6 +264,13 @@ impl Ground {
             paths: Arc::default(),
             triggers: self.triggers.clone(),
             fetcher: fetcher()?,
+            specifications: Specifications::start(
+                self.client.clone(),
+                Arc::clone(&shared.secrets),
+                Arc::clone(&self.world),
+                self.triggers.clone(),
+                settings.pace,
+            ),
             metrics: metrics(),
             memory: Memory::at(settings.pace),
             drift: Arc::default(),

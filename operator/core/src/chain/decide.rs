@@ -36,6 +36,15 @@ pub enum Reading {
 /// The answers of `read-spec`, by plugin.
 pub type Readings = BTreeMap<PluginName, Reading>;
 
+/// The operations of an API's document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownOperations<'a> {
+    /// All of them.
+    pub(crate) list: &'a [Operation],
+    /// Whether a problem may name them.
+    pub(crate) told: bool,
+}
+
 impl Plan {
     /// Makes the chain. `operations` are those of the API's document; absent
     /// where the document is not known.
@@ -44,7 +53,8 @@ impl Plan {
         readings: &Readings,
         operations: Option<&[Operation]>,
     ) -> Result<Chain, Vec<Problem>> {
-        let (chain, findings) = self.decision(readings, operations);
+        let known = operations.map(|list| KnownOperations { list, told: true });
+        let (chain, findings) = self.decision(readings, known);
         if findings.is_empty() {
             Ok(chain)
         } else {
@@ -55,7 +65,7 @@ impl Plan {
     pub(crate) fn decision(
         &self,
         readings: &Readings,
-        operations: Option<&[Operation]>,
+        operations: Option<KnownOperations<'_>>,
     ) -> (Chain, Vec<Finding>) {
         let mut chain = Chain {
             warnings: self.warnings.clone(),
@@ -179,7 +189,7 @@ impl Plan {
     fn decide_operation(
         &self,
         planned: &PlannedOperation,
-        operations: Option<&[Operation]>,
+        operations: Option<KnownOperations<'_>>,
         chain: &mut Chain,
         findings: &mut Vec<Finding>,
     ) {
@@ -365,8 +375,12 @@ const fn config_reason(origin: &Origin) -> Reason {
 }
 
 /// The id in API Management of the operation that an annotation names.
-fn operation_id(name: &str, operations: Option<&[Operation]>) -> Result<String, Problem> {
-    let Some(operations) = operations else {
+fn operation_id(name: &str, known: Option<KnownOperations<'_>>) -> Result<String, Problem> {
+    let Some(KnownOperations {
+        list: operations,
+        told,
+    }) = known
+    else {
         return Ok(name.to_owned());
     };
     let by_name = operations
@@ -381,7 +395,11 @@ fn operation_id(name: &str, operations: Option<&[Operation]>) -> Result<String, 
             .iter()
             .map(|o| o.operation_id.as_deref().unwrap_or(&o.id))
     };
-    let hint = did_you_mean(name, names());
+    let hint = if told {
+        did_you_mean(name, names())
+    } else {
+        "; which ones it has stands in the document, which is not told here, since it lies in a Secret".to_owned()
+    };
     Err(Problem::new(
         operation_path(name),
         format!(

@@ -127,6 +127,38 @@ pub enum OpenApiError {
 }
 
 impl OpenApiError {
+    /// The same without a word of the document, for one that is a secret.
+    #[must_use]
+    pub fn withheld(&self) -> String {
+        let lint = "what is wrong is not told here, since it would quote the document; `apim-operator lint` tells it where the document is kept";
+        match self {
+            Self::Empty
+            | Self::TooLargeToRead { .. }
+            | Self::NotAnObject { .. }
+            | Self::NoVersion
+            | Self::TooLargeInline { .. } => self.to_string(),
+            Self::Syntax {
+                format,
+                line,
+                column,
+                ..
+            } => format!(
+                "the OpenAPI document is not valid {format}: line {line}, column {column}; {lint}"
+            ),
+            Self::UnsupportedVersion { field, .. } => format!(
+                "the version in `{field}` is not supported; use Swagger 2.0, OpenAPI 3.0 or OpenAPI 3.1"
+            ),
+            Self::Refused(found) => format!(
+                "API Management would refuse the OpenAPI document for {} reason(s); {lint}",
+                found.0.len()
+            ),
+            Self::NotConvertible(found) => format!(
+                "API Management imports OpenAPI 3.0, and this OpenAPI 3.1 document cannot be converted without loss for {} reason(s); {lint}",
+                found.0.len()
+            ),
+        }
+    }
+
     /// Always [`ErrorClass::Invalid`]: only a changed document helps.
     #[must_use]
     pub const fn class(&self) -> ErrorClass {

@@ -2,8 +2,9 @@
 
 use url::Url;
 
-use super::inquiry::Inquiry;
+use super::inquiry::{FROM, Inquiry};
 use super::rejection::Finding;
+use crate::annotations::{Annotations, SpecificationFrom};
 use crate::class::ErrorClass;
 use crate::desired::{ApiDocument, DocumentOrigin, ImportFormat};
 use crate::exposed_api::{ExposedApi, Implementation, SpecificationSource};
@@ -21,6 +22,16 @@ pub enum DocumentNeed {
     Nothing,
     /// The document behind this URL.
     Fetch(Url),
+    /// The document that lies here, in the object's namespace.
+    Take(SpecificationFrom),
+}
+
+/// Where a document is, as an object says it.
+enum Source<'a> {
+    /// In `spec.specification`.
+    Spec(&'a SpecificationSource),
+    /// In the annotation `specification-from`.
+    From(&'a SpecificationFrom),
 }
 
 /// What was fetched.
@@ -51,8 +62,12 @@ pub(super) struct ReadDocument {
 }
 
 pub(super) fn need(inquiry: &Inquiry) -> DocumentNeed {
-    let Some((api, SpecificationSource::Url(url))) = source(inquiry) else {
-        return DocumentNeed::Nothing;
+    let (api, url) = match source(inquiry) {
+        Some((api, Source::Spec(SpecificationSource::Url(url)))) => (api, url),
+        Some((_, Source::From(from))) if inquiry.instance.is_some() => {
+            return DocumentNeed::Take(from.clone());
+        }
+        _ => return DocumentNeed::Nothing,
     };
     // The backend of an implementation outside the cluster is in the document.
     let external = api.implementation == Implementation::External;
@@ -65,16 +80,44 @@ pub(super) fn need(inquiry: &Inquiry) -> DocumentNeed {
     }
 }
 
-fn source(inquiry: &Inquiry) -> Option<(&ExposedApi, &SpecificationSource)> {
+fn source(inquiry: &Inquiry) -> Option<(&ExposedApi, Source<'_>)> {
     let api = inquiry
         .api
         .as_ref()
         .filter(|_| inquiry.in_api_management())?;
-    Some((api, &api.specification.as_ref()?.source))
+    let from = inquiry.annotations.specification_from.as_ref();
+    let in_spec = || api.specification.as_ref().map(|spec| &spec.source);
+    let source = from
+        .map(Source::From)
+        .or_else(|| in_spec().map(Source::Spec))?;
+    Some((api, source))
+}
+
+/// What is wrong with naming a place for the document of this object.
+pub(super) fn misplaced(annotations: &Annotations, api: Option<&ExposedApi>) -> Option<Finding> {
+    let from = annotations.specification_from.as_ref()?;
+    let api = api?;
+    let message = if api.specification.is_some() {
+        format!("stands beside `{PATH}`, which is a document, too; remove one of the two")
+    } else if api.implementation == Implementation::External
+        && !matches!(from, SpecificationFrom::ConfigMap { .. })
+    {
+        // The document's server becomes the backend, which everybody is told.
+        format!(
+            "takes {from}, and the implementation is outside of the cluster (`spec.implementation`), where the \
+             document says where: put it into a ConfigMap (`configMap: {{name, key}}`), or name its URL in `{PATH}`"
+        )
+    } else {
+        return None;
+    };
+    let problem = Problem::new(FROM, message);
+    Some(Finding::invalid(Reason::InvalidAnnotation, problem))
 }
 
 /// The path of problems with a document.
 const PATH: &str = "spec.specification";
+/// In the place of what an import changes of a document from a Secret.
+const WITHHELD_NOTES: &str = "the document is imported with changes that are not told here, since it lies in a Secret; `apim-operator lint` tells them where it is kept";
 
 pub(super) fn read(
     inquiry: &Inquiry,
@@ -86,11 +129,13 @@ pub(super) fn read(
         .as_ref()
         .filter(|_| inquiry.in_api_management())?;
     let declared = inquiry.declared();
+    let from = inquiry.annotations.specification_from.as_ref();
+    let of_document = if from.is_some() { FROM } else { PATH };
     if let Some((_, place)) = declared
         && source(inquiry).is_some()
     {
         let message = format!(
-            "stands beside `{PATH}`, which has operations of its own; remove one of the two"
+            "stands beside `{of_document}`, which has operations of its own; remove one of the two"
         );
         findings.push(Finding::invalid(
             Reason::InvalidDocument,
@@ -98,52 +143,74 @@ pub(super) fn read(
         ));
         return None;
     }
-    let place = declared.map_or(PATH, |(_, place)| place);
-    let result = match (source(inquiry), need(inquiry), facts) {
-        (None, ..) if let Some((operations, _)) = declared => {
-            openapi::declared::document(&api.name, operations)
-                .and_then(|document| import(document, DocumentOrigin::Declared))
-        }
-        (None, ..) => import(openapi::catch_all(&api.name), DocumentOrigin::Generated),
-        (Some((_, SpecificationSource::Inline(text))), ..) => {
+    let place = declared.map_or(of_document, |(_, place)| place);
+    let unread = |what: String| Finding {
+        reason: Reason::DocumentUnavailable,
+        class: ErrorClass::Waiting,
+        problem: Problem::new(of_document, format!("{what} yet")),
+    };
+    let result = match (source(inquiry), facts) {
+        (None, _) => match declared {
+            Some((operations, _)) => openapi::declared::document(&api.name, operations)
+                .and_then(|document| import(document, DocumentOrigin::Declared)),
+            None => import(openapi::catch_all(&api.name), DocumentOrigin::Generated),
+        },
+        (Some((_, Source::Spec(SpecificationSource::Inline(text)))), _) => {
             openapi::read(text).and_then(|d| import(d, DocumentOrigin::Inline))
         }
-        (Some((_, SpecificationSource::Url(url))), DocumentNeed::Nothing, _)
-        | (Some((_, SpecificationSource::Url(url))), _, DocumentFacts::NotTried) => {
-            Ok(by_url_alone(url))
+        (Some((_, Source::Spec(SpecificationSource::Url(url)))), facts) => {
+            match (need(inquiry), facts) {
+                (DocumentNeed::Fetch(_), DocumentFacts::Fetched(text)) => {
+                    openapi::read(text).and_then(|document| fetched(document, text, url))
+                }
+                (DocumentNeed::Fetch(_), DocumentFacts::NotNeeded) => {
+                    findings.push(unread(format!("`{url}` has not been fetched")));
+                    return None;
+                }
+                (DocumentNeed::Fetch(_), DocumentFacts::Failed { class, message }) => {
+                    findings.push(Finding {
+                        reason: Reason::DocumentUnavailable,
+                        class: *class,
+                        problem: Problem::new(
+                            PATH,
+                            format!("`{url}` could not be fetched: {message}"),
+                        ),
+                    });
+                    return None;
+                }
+                _ => Ok(by_url_alone(url)),
+            }
         }
-        (
-            Some((_, SpecificationSource::Url(url))),
-            DocumentNeed::Fetch(_),
-            DocumentFacts::Fetched(text),
-        ) => openapi::read(text).and_then(|document| fetched(document, text, url)),
-        (
-            Some((_, SpecificationSource::Url(url))),
-            DocumentNeed::Fetch(_),
-            DocumentFacts::NotNeeded,
-        ) => {
-            findings.push(Finding::waiting(
-                Reason::DocumentUnavailable,
-                Problem::new(PATH, format!("`{url}` has not been fetched yet")),
-            ));
+        (Some((_, Source::From(from))), DocumentFacts::Fetched(text)) => openapi::read(text)
+            .and_then(|document| import(document, DocumentOrigin::From(from.clone()))),
+        (Some((_, Source::From(from))), DocumentFacts::NotTried) => Ok(by_place_alone(from)),
+        (Some((_, Source::From(from))), DocumentFacts::NotNeeded) => {
+            findings.push(unread(format!("{from} has not been read")));
             return None;
         }
-        (_, DocumentNeed::Fetch(url), DocumentFacts::Failed { class, message }) => {
+        (Some((_, Source::From(_))), DocumentFacts::Failed { class, message }) => {
             findings.push(Finding {
                 reason: Reason::DocumentUnavailable,
                 class: *class,
-                problem: Problem::new(PATH, format!("`{url}` could not be fetched: {message}")),
+                problem: Problem::new(FROM, message.clone()),
             });
             return None;
         }
     };
-    match result {
-        Ok(read) => Some(read),
-        Err(error) => {
+    match (result, from) {
+        (Ok(read), _) => Some(read),
+        (Err(error), from) => {
+            let message = match from.filter(|from| from.is_secret()) {
+                Some(from) => format!("{from}: {}", error.withheld()),
+                None => match from {
+                    Some(from) => format!("{from}: {error}"),
+                    None => error.to_string(),
+                },
+            };
             findings.push(Finding {
                 reason: Reason::InvalidDocument,
                 class: error.class(),
-                problem: Problem::new(place, error.to_string()),
+                problem: Problem::new(place, message),
             });
             None
         }
@@ -152,11 +219,19 @@ pub(super) fn read(
 
 fn import(document: Document, origin: DocumentOrigin) -> Result<ReadDocument, OpenApiError> {
     let import = document.to_import()?;
-    let mut warnings: Vec<Problem> = import
-        .notes
-        .iter()
-        .map(|note| Problem::new(PATH, note.clone()))
-        .collect();
+    let place = if matches!(origin, DocumentOrigin::From(_)) {
+        FROM
+    } else {
+        PATH
+    };
+    let mut warnings: Vec<Problem> = if origin.is_secret() && !import.notes.is_empty() {
+        vec![Problem::new(place, WITHHELD_NOTES)]
+    } else {
+        let notes = import.notes.iter();
+        notes
+            .map(|note| Problem::new(place, note.clone()))
+            .collect()
+    };
     if origin == DocumentOrigin::Generated {
         warnings.push(Problem::new(
             PATH,
@@ -209,6 +284,21 @@ fn fetched(document: Document, text: &str, url: &Url) -> Result<ReadDocument, Op
             )],
         }),
         (result, _) => result,
+    }
+}
+
+/// A document of which only the place is known.
+fn by_place_alone(from: &SpecificationFrom) -> ReadDocument {
+    ReadDocument {
+        document: None,
+        api_document: ApiDocument {
+            format: ImportFormat::OpenApiJson,
+            value: String::new(),
+            hash: ContentHash::of_json(from),
+            origin: DocumentOrigin::From(from.clone()),
+            operations: None,
+        },
+        warnings: Vec::new(),
     }
 }
 

@@ -27,6 +27,8 @@ use crate::status::reasons::Reason;
 /// Where operations can be declared.
 const ANNOTATED: &str = "metadata.annotations[apim.oda.tmforum.org/operations]";
 const IN_SPEC: &str = "spec.operations";
+/// Where it can be said where the document lies.
+pub(super) const FROM: &str = "metadata.annotations[apim.oda.tmforum.org/specification-from]";
 
 /// What the platform offers to an object.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +99,7 @@ pub fn inquire(
         let problem = Problem::new(ANNOTATED, message);
         findings.push(Finding::invalid(Reason::InvalidAnnotation, problem));
     }
+    findings.extend(document::misplaced(&annotations, api.as_ref()));
     let mut warnings = Vec::new();
     let mut plan = None;
     if let Some(instance) = &instance {

@@ -568,3 +568,147 @@ fn owners_declare_operations_only_where_the_instance_lets_them_in_the_spec_too()
         );
     }
 }
+
+const IN_MAP: &str = "configMap: {name: spec, key: openapi.yaml}";
+const IN_SECRET: &str = "secret: {name: spec, key: openapi.yaml}";
+
+/// A world whose owners may say where a document lies, and what was found there.
+fn with_place(facts: DocumentFacts) -> World {
+    let more =
+        json!({"ownerMay": ["plugins", "operation-plugins", "operations", "specification-from"]});
+    World {
+        document: facts,
+        ..World::with(instance("default", &more))
+    }
+}
+
+fn without_document() -> Value {
+    let mut spec = spec(&json!({}));
+    spec.as_object_mut().unwrap().remove("specification");
+    spec
+}
+
+#[test]
+fn a_document_that_lies_in_the_cluster_is_taken_and_imported() {
+    let object = meta(&[("specification-from", IN_MAP), ("plugins", "")]);
+    let world = with_place(DocumentFacts::Fetched(document().to_string()));
+    let inquiry = world.inquire(&object, &without_document());
+    let DocumentNeed::Take(from) = inquiry.document() else {
+        panic!("{:?}", inquiry.document());
+    };
+    assert_eq!(from.to_string(), "key `openapi.yaml` of ConfigMap `spec`");
+    let validated = world.validate(&object, &without_document()).unwrap();
+    let imported = build(&validated).api.unwrap().document;
+    assert_eq!(imported.origin, DocumentOrigin::From(from));
+    assert_eq!(imported.operations.map(|made| made.len()), Some(2));
+    assert_eq!(
+        serde_json::to_value(&imported.origin).unwrap(),
+        json!({"kind": "from", "configMap": {"name": "spec", "key": "openapi.yaml"}})
+    );
+
+    let waiting = with_place(DocumentFacts::Failed {
+        class: ErrorClass::Waiting,
+        message: "ConfigMap `components/spec` is not there".into(),
+    });
+    let rejection = waiting.validate(&object, &without_document()).unwrap_err();
+    assert_eq!(
+        (
+            rejection.class,
+            rejection.reason,
+            rejection.to_string().as_str()
+        ),
+        (
+            ErrorClass::Waiting,
+            Reason::DocumentUnavailable,
+            "metadata.annotations[apim.oda.tmforum.org/specification-from]: ConfigMap `components/spec` is not there"
+        )
+    );
+    // Nobody looked: the place stands for the document.
+    let offline = with_place(DocumentFacts::NotTried);
+    let validated = offline.validate(&object, &without_document()).unwrap();
+    assert_eq!(build(&validated).api.unwrap().document.operations, None);
+}
+
+#[test]
+fn nothing_that_is_said_of_a_document_in_a_secret_quotes_it() {
+    let place = "metadata.annotations[apim.oda.tmforum.org/specification-from]: key `openapi.yaml` of Secret `spec`: ";
+    let object = meta(&[("specification-from", IN_SECRET), ("plugins", "")]);
+    let refusal = |text: &str| {
+        let world = with_place(DocumentFacts::Fetched(text.to_owned()));
+        world.refusal(&object, &without_document()).remove(0)
+    };
+    for (text, said) in [
+        (
+            "openapi: 3.0.3\ninfo: {hunter2: ]",
+            "the OpenAPI document is not valid YAML: line 2, column 7; what is wrong is not told here",
+        ),
+        (
+            "openapi: 3.0.3\npaths: {'/{hunter2}': {get: {responses: {}}}}",
+            "API Management would refuse the OpenAPI document for ",
+        ),
+    ] {
+        let told = refusal(text);
+        assert!(told.starts_with(&format!("{place}{said}")), "{told}");
+        assert!(
+            told.ends_with("`apim-operator lint` tells it where the document is kept"),
+            "{told}"
+        );
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    assert_eq!(
+        refusal("openapi: hunter2"),
+        format!(
+            "{place}the version in `openapi` is not supported; use Swagger 2.0, OpenAPI 3.0 or OpenAPI 3.1"
+        )
+    );
+    let lacking = meta(&[
+        ("specification-from", IN_SECRET),
+        ("plugins", ""),
+        ("operation-plugins", "{listItem: {plugins: share}}"),
+    ]);
+    let world = with_place(DocumentFacts::Fetched(document().to_string()));
+    let said = world.refusal(&lacking, &without_document()).remove(0);
+    assert!(
+        said.contains(
+            "the API has no operation `listItem`; which ones it has stands in the document"
+        ) && !said.contains("listItems"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_document_lies_in_one_place_which_owners_may_name() {
+    let object = meta(&[("specification-from", IN_MAP), ("plugins", "")]);
+    let world = with_place(DocumentFacts::NotTried);
+    let at = "metadata.annotations[apim.oda.tmforum.org/specification-from]: ";
+    assert_eq!(
+        world.refusal(&object, &spec(&json!({}))),
+        [format!(
+            "{at}stands beside `spec.specification`, which is a document, too; remove one of the two"
+        )]
+    );
+    let declared = meta(&[
+        ("specification-from", IN_MAP),
+        ("plugins", ""),
+        ("operations", "[{id: a, method: GET, urlTemplate: /a}]"),
+    ]);
+    let said = world.refusal(&declared, &without_document()).remove(0);
+    assert!(
+        said.contains("operations]: stands beside `metadata.annotations[apim.oda.tmforum.org/specification-from]`"),
+        "{said}"
+    );
+    let mut outside = without_document();
+    outside["implementation"] = "<external>".into();
+    for from in [IN_SECRET, "service: {}"] {
+        let object = meta(&[("specification-from", from), ("plugins", "")]);
+        let said = world.refusal(&object, &outside).remove(0);
+        assert!(said.contains("put it into a ConfigMap"), "{said}");
+    }
+    let said = World::default()
+        .refusal(&object, &without_document())
+        .remove(0);
+    assert!(
+        said.contains("does not let API owners set `specification-from`"),
+        "{said}"
+    );
+}
