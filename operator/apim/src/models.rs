@@ -4,6 +4,7 @@
 //! same, unknown ones are ignored. Writing is exact: only fields that the
 //! operator owns are sent.
 
+use operator_core::about::{About, Contact, License};
 use operator_core::apim::{ObservedApi, ObservedOperation, SettingsPatch};
 use operator_core::desired::{ApiSettings, DesiredApi, SubscriptionKeyNames};
 use serde::Deserialize;
@@ -53,10 +54,28 @@ pub(crate) struct ApiProperties {
     subscription_required: Option<bool>,
     subscription_key_parameter_names: Option<KeyNames>,
     authentication_settings: Option<AuthenticationSettings>,
+    terms_of_service_url: Option<String>,
+    contact: Option<ContactBody>,
+    license: Option<LicenseBody>,
     api_revision: Option<String>,
     api_revision_description: Option<String>,
     is_current: Option<bool>,
     provisioning_state: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContactBody {
+    name: Option<String>,
+    url: Option<String>,
+    email: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LicenseBody {
+    name: Option<String>,
+    url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -77,6 +96,32 @@ struct AuthenticationSettings {
 #[serde(rename_all = "camelCase", default)]
 struct OpenIdSetting {
     openid_provider_id: Option<String>,
+}
+
+/// What Azure gives back empty was never said.
+fn filled(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+impl ContactBody {
+    fn read(self) -> Option<Contact> {
+        let contact = Contact {
+            name: self.name.and_then(filled),
+            url: self.url.and_then(filled),
+            email: self.email.and_then(filled),
+        };
+        contact.filled()
+    }
+}
+
+impl LicenseBody {
+    fn read(self) -> Option<License> {
+        let license = License {
+            name: self.name.and_then(filled),
+            url: self.url.and_then(filled),
+        };
+        license.filled()
+    }
 }
 
 impl ApiProperties {
@@ -111,6 +156,11 @@ impl ApiProperties {
                     query: keys.query.unwrap_or(standard.query),
                 },
                 openid_provider,
+                about: About {
+                    terms_of_service: self.terms_of_service_url.and_then(filled),
+                    contact: self.contact.and_then(ContactBody::read),
+                    license: self.license.and_then(LicenseBody::read),
+                },
             },
             service_url: self.service_url,
             provisioning: self.provisioning_state,
@@ -199,6 +249,16 @@ pub(crate) fn api_body(api: &DesiredApi, import: bool) -> Value {
     if let Some(provider) = &settings.openid_provider {
         set("authenticationSettings", openid(Some(provider)));
     }
+    let about = &settings.about;
+    if let Some(terms) = &about.terms_of_service {
+        set("termsOfServiceUrl", json!(terms));
+    }
+    if let Some(contact) = &about.contact {
+        set("contact", json!(contact));
+    }
+    if let Some(license) = &about.license {
+        set("license", json!(license));
+    }
     set("apiRevisionDescription", mark(api));
     if import {
         set("format", json!(api.document.format.as_str()));
@@ -238,6 +298,12 @@ pub(crate) fn patch_body(patch: &SettingsPatch) -> Value {
                 .as_ref()
                 .map(|provider| openid(provider.as_deref())),
         ),
+        (
+            "termsOfServiceUrl",
+            patch.terms_of_service.as_ref().map(|v| json!(v)),
+        ),
+        ("contact", patch.contact.as_ref().map(|v| json!(v))),
+        ("license", patch.license.as_ref().map(|v| json!(v))),
         (
             "apiRevisionDescription",
             patch.mark.as_ref().map(|v| json!(v)),

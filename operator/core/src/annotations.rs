@@ -21,6 +21,7 @@ use serde_json::Value;
 pub use operations::OperationPlugins;
 pub use specification::SpecificationFrom;
 
+use crate::about::Info;
 use crate::exposure::Way;
 use crate::instance::empty_object;
 use crate::names::{ApiId, InstanceName, PREFIX, PluginName, ProductId, ProfileName};
@@ -29,7 +30,7 @@ use crate::problem::Problem;
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "plugins",
     "profiles",
     "plugin.",
@@ -49,6 +50,8 @@ const KEYS: [&str; 20] = [
     "ingress-annotations",
     "retry",
     "products",
+    "info",
+    "protocols",
     "applied",
 ];
 
@@ -94,6 +97,10 @@ pub struct Annotations {
     pub ingress_annotations: BTreeMap<String, String>,
     /// `products`: those that the API is put in.
     pub products: Vec<ProductId>,
+    /// `info`: what is said of the API, above what its document says.
+    pub info: Info,
+    /// `protocols`: instead of the instance's.
+    pub protocols: Option<Vec<String>>,
     /// `retry`: a new value forgets the backoff.
     pub retry: Option<String>,
     /// `applied`, as it is written; see [`crate::status::Applied`].
@@ -267,6 +274,8 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
             read.ingress_annotations = text_map(text).map_err(wrong)?;
         }
         "products" => read.products = product_list(text).map_err(each)?,
+        "info" => read.info = info(text)?,
+        "protocols" => read.protocols = protocols(text).map_err(each)?,
         "retry" => read.retry = given(),
         "applied" => read.applied = given(),
         _ => return Err(wrong(unknown(key))),
@@ -287,6 +296,28 @@ fn unknown(key: &str) -> String {
 /// A comma-separated list of plugins, each at most once.
 fn plugin_list(text: &str) -> Result<Vec<PluginName>, Vec<String>> {
     list(text, PluginName::parse)
+}
+
+/// What is said of the API.
+fn info(text: &str) -> Result<Info, Vec<Problem>> {
+    let at = |pointer: &str| format!("{} {pointer}", path("info")).trim_end().to_owned();
+    let problem = |(pointer, message): (String, String)| Problem::new(at(&pointer), message);
+    let value = object(text).map_err(|message| vec![Problem::new(path("info"), message)])?;
+    Info::read(&value).map_err(|found| found.into_iter().map(problem).collect())
+}
+
+/// How callers may speak to the gateway; nothing: as the instance says.
+fn protocols(text: &str) -> Result<Option<Vec<String>>, Vec<String>> {
+    const SPOKEN: [&str; 2] = ["https", "http"];
+    let read = |item: &str| match SPOKEN.iter().find(|one| **one == item) {
+        Some(one) => Ok((*one).to_owned()),
+        None => Err(format!(
+            "`{}` is no protocol of an API; write `https`, or `https, http`",
+            shown(item)
+        )),
+    };
+    let list = list(text, read)?;
+    Ok((!list.is_empty()).then_some(list))
 }
 
 /// A comma-separated list of products, each at most once; their ids have no

@@ -92,12 +92,21 @@ fn desired_api(
         mark: publication.mark.to_string(),
         settings: ApiSettings {
             display_name: api.name.chars().take(MAX_DISPLAY_NAME).collect(),
-            description: format!("API for {}", api.name),
+            description: publication
+                .description
+                .clone()
+                .unwrap_or_else(|| format!("API for {}", api.name)),
             path: api.path.as_api_management().to_owned(),
-            protocols: instance.spec.protocols.clone(),
+            protocols: validated
+                .annotations()
+                .protocols
+                .as_ref()
+                .unwrap_or(&instance.spec.protocols)
+                .clone(),
             subscription_required: api.subscription.required,
             subscription_key_names: api.subscription.names.clone(),
             openid_provider: Some(instance.spec.oidc_provider_id.clone()),
+            about: publication.about.clone(),
         },
         service_url: validated.backend_url.clone(),
         document: publication.document.clone(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::about::About;
 use crate::annotations::{Adoption, SpecificationFrom};
 use crate::chain::Rendered;
 use crate::exposure::{ExposureObject, ObjectKind};
@@ -332,7 +333,7 @@ fn is_refuse(adoption: &Adoption) -> bool {
 pub struct ApiSettings {
     /// Shown in the portal; 1 to 300 characters.
     pub display_name: String,
-    /// Free text; the document's own description does not replace it.
+    /// Free text.
     pub description: String,
     /// The path below the gateway's URL, without a leading `/`.
     pub path: String,
@@ -345,6 +346,9 @@ pub struct ApiSettings {
     /// The OpenID provider of the instance that the portal uses; absent where
     /// the instance has none.
     pub openid_provider: Option<String>,
+    /// Terms, contact and licence.
+    #[serde(flatten)]
+    pub about: About,
 }
 
 /// Where a caller puts the subscription key.

@@ -7,6 +7,7 @@
 //! Azure's SDK, tokio or wasmtime. It must never know a policy plugin by name.
 #![forbid(unsafe_code)]
 
+pub mod about;
 pub mod address;
 pub mod annotations;
 pub mod apim;

@@ -204,6 +204,12 @@ impl Document {
         Some(text).filter(|text| !text.is_empty())
     }
 
+    /// The whole of `info`.
+    #[must_use]
+    pub fn whole_info(&self) -> &Value {
+        self.value.get("info").unwrap_or(&Value::Null)
+    }
+
     /// Where the document says that the API is: `servers` with the defaults of
     /// their variables, or what `schemes`, `host` and `basePath` make
     /// (`https` where Swagger 2.0 names no scheme; nothing without a host).

@@ -18,8 +18,9 @@ pub use document::{DocumentFacts, DocumentNeed};
 pub use inquiry::{Inquiry, Platform, inquire};
 pub use rejection::{Finding, Rejection};
 
+use crate::about::About;
 use crate::annotations::{self, Annotations};
-use crate::chain::{Chain, KnownOperations, Readings};
+use crate::chain::{Chain, Readings};
 use crate::desired::{ApiDocument, DesiredProtection, Exposure};
 use crate::exposed_api::{ExposedApi, Implementation};
 use crate::exposure::{self, ExposureFacts};
@@ -77,6 +78,8 @@ pub(crate) struct Publication {
     pub(crate) id: ApiId,
     pub(crate) mark: OwnershipMark,
     pub(crate) document: ApiDocument,
+    pub(crate) description: Option<String>,
+    pub(crate) about: About,
 }
 
 impl ValidatedApi {
@@ -145,11 +148,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         .and_then(|r| r.api_document.operations.as_deref());
     // Without the document, an operation's name is neither right nor wrong.
     let chain = inquiry.plan.as_ref().map_or_else(Chain::default, |plan| {
-        let known = read.as_ref().and_then(|r| {
-            let list = r.api_document.operations.as_deref()?;
-            let told = !r.api_document.origin.is_secret();
-            Some(KnownOperations { list, told })
-        });
+        let known = read.as_ref().and_then(document::ReadDocument::known);
         let (chain, found) = plan.decision(&input.readings, known);
         findings.extend(found);
         chain
@@ -214,11 +213,16 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
     }));
     warnings.extend(chain.warnings.iter().cloned());
     let publication = match (published, id, read) {
-        (true, Some(id), Some(read)) => Some(Publication {
-            id,
-            mark: OwnershipMark::new(&input.cluster, &api.key),
-            document: read.api_document,
-        }),
+        (true, Some(id), Some(read)) => {
+            let (description, about) = inquiry.annotations.info.clone().above(read.info).parts();
+            Some(Publication {
+                id,
+                mark: OwnershipMark::new(&input.cluster, &api.key),
+                document: read.api_document,
+                description,
+                about,
+            })
+        }
         _ => None,
     };
     Ok(ValidatedApi {

@@ -200,8 +200,11 @@ impl Run<'_> {
             let ended = client.patch_api(id, &patch, etag.as_deref()).await?;
             self.etags.api = ended.etag();
             self.writes.repairs += 1;
-            self.record
-                .after(&Step::PatchSettings(patch), api, self.published.policy);
+            self.record.after(
+                &Step::PatchSettings(Box::new(patch)),
+                api,
+                self.published.policy,
+            );
         }
         Ok(())
     }

@@ -106,6 +106,7 @@ fn wanted(sent: &Value) -> DesiredApi {
             subscription_required: sent["subscriptionRequired"].as_bool().unwrap_or_default(),
             subscription_key_names: SubscriptionKeyNames::default(),
             openid_provider: None,
+            about: operator_core::about::About::default(),
         },
         service_url: text(&sent["serviceUrl"]),
         document: ApiDocument {

@@ -303,6 +303,7 @@ impl Wish {
                     subscription_required: false,
                     subscription_key_names: SubscriptionKeyNames::default(),
                     openid_provider: None,
+                    about: operator_core::about::About::default(),
                 },
                 service_url: Some("https://backend.example/orders".into()),
                 document: ApiDocument {

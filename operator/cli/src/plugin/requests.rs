@@ -149,6 +149,7 @@ impl Requests {
                     subscription_required: api["subscriptionRequired"] == true,
                     subscription_key_names: SubscriptionKeyNames::default(),
                     openid_provider: None,
+                    about: operator_core::about::About::default(),
                 },
                 service_url: self.azure.endpoints.echo.clone(),
                 document: ApiDocument {

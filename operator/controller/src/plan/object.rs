@@ -26,7 +26,7 @@ pub(super) async fn plan(ctx: &Context, subject: &Subject) -> ObjectPlan {
     if subject.meta.deleting {
         return deletion(ctx, subject, plan);
     }
-    match change(ctx, subject, plan.clone()).await {
+    match Box::pin(change(ctx, subject, plan.clone())).await {
         Ok(plan) => plan,
         Err(error) => plan.without(PlanResult::Failed, Reason::Failed, error.to_string()),
     }

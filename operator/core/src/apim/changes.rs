@@ -341,7 +341,7 @@ fn texts(
     settings: &crate::desired::ApiSettings,
     service_url: Option<&str>,
     mark: &str,
-) -> [(&'static str, Option<String>); 9] {
+) -> [(&'static str, Option<String>); 12] {
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let names = &settings.subscription_key_names;
     [
@@ -358,6 +358,9 @@ fn texts(
             Some(format!("header {}, query {}", names.header, names.query)),
         ),
         ("authenticationSettings", settings.openid_provider.clone()),
+        ("termsOfServiceUrl", settings.about.terms_of_service.clone()),
+        ("contact", settings.about.contact_line()),
+        ("license", settings.about.license_line()),
         ("serviceUrl", service_url.and_then(filled)),
         ("apiRevisionDescription", filled(mark)),
     ]

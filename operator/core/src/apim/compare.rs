@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::observed::ObservedApi;
+use crate::about::{Contact, License};
 use crate::desired::{ApiSettings, DesiredApi, SubscriptionKeyNames};
 use crate::policy::{Format, canonical, parse};
 
@@ -27,6 +28,12 @@ pub struct SettingsPatch {
     pub subscription_key_names: Option<SubscriptionKeyNames>,
     /// `authenticationSettings.openid`; inner none: it goes.
     pub openid_provider: Option<Option<String>>,
+    /// `termsOfServiceUrl`; inner none: it goes.
+    pub terms_of_service: Option<Option<String>>,
+    /// `contact`; inner none: it goes.
+    pub contact: Option<Option<Contact>>,
+    /// `license`; inner none: it goes.
+    pub license: Option<Option<License>>,
     /// `serviceUrl`.
     pub service_url: Option<String>,
     /// `apiRevisionDescription`.
@@ -54,6 +61,9 @@ impl SettingsPatch {
                 "subscriptionKeyParameterNames",
             ),
             (self.openid_provider.is_some(), "authenticationSettings"),
+            (self.terms_of_service.is_some(), "termsOfServiceUrl"),
+            (self.contact.is_some(), "contact"),
+            (self.license.is_some(), "license"),
             (self.service_url.is_some(), "serviceUrl"),
             (self.mark.is_some(), "apiRevisionDescription"),
         ]
@@ -78,6 +88,9 @@ pub fn difference(desired: &DesiredApi, observed: &ObservedApi) -> SettingsPatch
         subscription_required: changed(&want.subscription_required, &have.subscription_required),
         subscription_key_names: changed(&want.subscription_key_names, &have.subscription_key_names),
         openid_provider: changed(&want.openid_provider, &have.openid_provider),
+        terms_of_service: changed(&want.about.terms_of_service, &have.about.terms_of_service),
+        contact: changed(&want.about.contact, &have.about.contact),
+        license: changed(&want.about.license, &have.about.license),
         service_url: desired
             .service_url
             .as_ref()

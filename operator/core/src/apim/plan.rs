@@ -56,7 +56,7 @@ pub enum Step {
     /// whether one more write follows.
     ReadBack,
     /// The settings that differ.
-    PatchSettings(SettingsPatch),
+    PatchSettings(Box<SettingsPatch>),
 }
 
 impl Step {
@@ -354,13 +354,13 @@ impl Update<'_> {
             .as_ref()
             .is_some_and(|patch| patch.subscription_required == Some(true));
         if tightens {
-            steps.extend(patch.clone().map(Step::PatchSettings));
+            steps.extend(patch.clone().map(Box::new).map(Step::PatchSettings));
         }
         steps.extend(self.changed_operation_policies(|_| true));
         steps.extend(self.plain_policy());
         steps.extend(self.surplus_operation_policies().map(delete));
         if !tightens {
-            steps.extend(patch.map(Step::PatchSettings));
+            steps.extend(patch.map(Box::new).map(Step::PatchSettings));
         }
         steps
     }
@@ -373,7 +373,7 @@ impl Update<'_> {
             && patch.subscription_required == Some(true)
             && self.plain_policy().is_some()
         {
-            steps.push(Step::PatchSettings(patch));
+            steps.push(Step::PatchSettings(Box::new(patch)));
         }
         let guard: BTreeSet<String> = self
             .policy

@@ -137,6 +137,18 @@ fn settings(api: &DesiredApi, found: &ObservedApi, out: &mut Vec<Difference>) {
                 optional(want.openid_provider.as_deref()),
                 optional(have.openid_provider.as_deref()),
             ),
+            "termsOfServiceUrl" => (
+                optional(want.about.terms_of_service.as_deref()),
+                optional(have.about.terms_of_service.as_deref()),
+            ),
+            "contact" => (
+                optional(want.about.contact_line().as_deref()),
+                optional(have.about.contact_line().as_deref()),
+            ),
+            "license" => (
+                optional(want.about.license_line().as_deref()),
+                optional(have.about.license_line().as_deref()),
+            ),
             "serviceUrl" => (
                 optional(api.service_url.as_deref()),
                 optional(found.service_url.as_deref()),

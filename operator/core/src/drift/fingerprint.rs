@@ -64,6 +64,7 @@ impl Fingerprint {
             settings.subscription_required,
             &settings.subscription_key_names,
             &settings.openid_provider,
+            &settings.about,
             service_url,
             mark,
         ))

@@ -59,6 +59,7 @@ pub(super) fn desired() -> Desired {
                 subscription_required: true,
                 subscription_key_names: SubscriptionKeyNames::default(),
                 openid_provider: None,
+                about: crate::about::About::default(),
             },
             service_url: Some("https://backend.example.com/orders".to_owned()),
             document: ApiDocument {

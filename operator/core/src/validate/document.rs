@@ -4,7 +4,9 @@ use url::Url;
 
 use super::inquiry::{FROM, Inquiry};
 use super::rejection::Finding;
+use crate::about::Info;
 use crate::annotations::{Annotations, SpecificationFrom};
+use crate::chain::KnownOperations;
 use crate::class::ErrorClass;
 use crate::desired::{ApiDocument, DocumentOrigin, ImportFormat};
 use crate::exposed_api::{ExposedApi, Implementation, SpecificationSource};
@@ -58,7 +60,18 @@ pub(super) struct ReadDocument {
     /// Absent where only its URL is known.
     pub(super) document: Option<Document>,
     pub(super) api_document: ApiDocument,
+    /// What it says of the API.
+    pub(super) info: Info,
     pub(super) warnings: Vec<Problem>,
+}
+
+impl ReadDocument {
+    /// Its operations, and whether they may be named.
+    pub(super) fn known(&self) -> Option<KnownOperations<'_>> {
+        let list = self.api_document.operations.as_deref()?;
+        let told = !self.api_document.origin.is_secret();
+        Some(KnownOperations { list, told })
+    }
 }
 
 pub(super) fn need(inquiry: &Inquiry) -> DocumentNeed {
@@ -239,7 +252,14 @@ fn import(document: Document, origin: DocumentOrigin) -> Result<ReadDocument, Op
              generated instead",
         ));
     }
+    // What lies in a Secret is said nowhere.
+    let info = if origin.is_secret() {
+        Info::default()
+    } else {
+        info(&document, place, &mut warnings)
+    };
     Ok(ReadDocument {
+        info,
         api_document: ApiDocument {
             format: import.format,
             value: import.value,
@@ -250,6 +270,16 @@ fn import(document: Document, origin: DocumentOrigin) -> Result<ReadDocument, Op
         document: Some(document),
         warnings,
     })
+}
+
+/// What a document says of its API. What of that cannot be shown is a warning.
+fn info(document: &Document, place: &str, warnings: &mut Vec<Problem>) -> Info {
+    let (info, found) = Info::of_document(document.whole_info());
+    warnings.extend(found.into_iter().map(|(pointer, message)| {
+        let message = format!("/info{pointer}: {message}; it is left out");
+        Problem::new(place, message)
+    }));
+    info
 }
 
 /// A fetched document; one that is too large to be sent goes by its URL, if
@@ -265,24 +295,31 @@ fn fetched(document: Document, text: &str, url: &Url) -> Result<ReadDocument, Op
         (SpecVersion::Swagger20, TextFormat::Yaml) | (SpecVersion::OpenApi31, _) => None,
     };
     let operations = document.operations();
+    let mut warnings = Vec::new();
+    let said = info(&document, PATH, &mut warnings);
     match (import(document, origin.clone()), link) {
-        (Err(OpenApiError::TooLargeInline { bytes, limit }), Some(format)) => Ok(ReadDocument {
-            document: None,
-            api_document: ApiDocument {
-                format,
-                value: url.to_string(),
-                hash: ContentHash::of(text),
-                origin,
-                operations: Some(operations),
-            },
-            warnings: vec![Problem::new(
+        (Err(OpenApiError::TooLargeInline { bytes, limit }), Some(format)) => {
+            let large = Problem::new(
                 PATH,
                 format!(
                     "has {bytes} bytes, and API Management takes at most {limit} inline: it fetches the \
                      document from the URL itself"
                 ),
-            )],
-        }),
+            );
+            warnings.insert(0, large);
+            Ok(ReadDocument {
+                info: said,
+                document: None,
+                api_document: ApiDocument {
+                    format,
+                    value: url.to_string(),
+                    hash: ContentHash::of(text),
+                    origin,
+                    operations: Some(operations),
+                },
+                warnings,
+            })
+        }
         (result, _) => result,
     }
 }
@@ -298,6 +335,7 @@ fn by_place_alone(from: &SpecificationFrom) -> ReadDocument {
             origin: DocumentOrigin::From(from.clone()),
             operations: None,
         },
+        info: Info::default(),
         warnings: Vec::new(),
     }
 }
@@ -325,6 +363,7 @@ fn by_url_alone(url: &Url) -> ReadDocument {
             },
             operations: None,
         },
+        info: Info::default(),
         warnings: Vec::new(),
     }
 }

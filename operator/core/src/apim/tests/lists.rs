@@ -102,7 +102,7 @@ fn a_change_of_settings_alone_is_one_write() {
     };
     assert_eq!(
         change(&Wish::default(), &to),
-        (vec![Step::PatchSettings(patch)], 1)
+        (vec![Step::PatchSettings(Box::new(patch))], 1)
     );
 }
 
@@ -129,10 +129,10 @@ fn requiring_a_key_comes_before_a_policy_that_may_rely_on_it() {
         ..Wish::default()
     };
     let patch = |required| {
-        Step::PatchSettings(SettingsPatch {
+        Step::PatchSettings(Box::new(SettingsPatch {
             subscription_required: Some(required),
             ..SettingsPatch::default()
-        })
+        }))
     };
     assert_eq!(change(&open, &keyed).0, [patch(true), put_policy()]);
     assert_eq!(change(&keyed, &open).0, [put_policy(), patch(false)]);

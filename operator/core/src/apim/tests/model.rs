@@ -94,6 +94,7 @@ impl Wish {
                     subscription_required: self.key_required,
                     subscription_key_names: SubscriptionKeyNames::default(),
                     openid_provider: None,
+                    about: crate::about::About::default(),
                 },
                 service_url: Some("https://backend.example/orders".into()),
                 document: ApiDocument {
@@ -259,7 +260,7 @@ impl Model {
             Step::ReadBack => {
                 writes = 0;
                 if let Some(patch) = repair(api, &observed.unwrap(), record) {
-                    writes = self.carry_out(&Step::PatchSettings(patch), desired, record);
+                    writes = self.carry_out(&Step::PatchSettings(Box::new(patch)), desired, record);
                 }
                 return writes;
             }
