@@ -381,6 +381,8 @@ fn traces(world: &World, call: &Call, id: Option<&str>) -> Answer {
         None => gateway.traces(),
         Some(id) => vec![gateway.trace(id).ok_or("there is no such trace")?],
     };
+    let secrets = world.secrets.lock().clone();
+    let found: Vec<_> = found.iter().map(|trace| secrets.trace(trace)).collect();
     if call.parameter("format").as_deref() == Some("text") {
         let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
         return Ok(Reply::text(
@@ -389,8 +391,8 @@ fn traces(world: &World, call: &Call, id: Option<&str>) -> Answer {
             texts.join("\n"),
         ));
     }
-    let json: Vec<Value> = found.iter().map(|trace| json!(**trace)).collect();
-    Ok(match (id, json.into_iter().collect::<Vec<_>>()) {
+    let json: Vec<Value> = found.iter().map(|trace| json!(trace)).collect();
+    Ok(match (id, json) {
         (Some(_), mut one) => Reply::pretty(200, &one.remove(0)),
         (None, all) => Reply::pretty(200, &Value::Array(all)),
     })

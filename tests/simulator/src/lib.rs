@@ -34,6 +34,7 @@ mod moments;
 pub mod openapi_import;
 mod page;
 pub mod policy_check;
+mod secrets;
 mod server;
 mod simulator;
 mod tls;

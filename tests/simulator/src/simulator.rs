@@ -10,7 +10,7 @@ use crate::fetch;
 use crate::journal::{Journal, JournalEntry, JournalQuery};
 use crate::keys::{KeyError, SigningKey};
 use crate::moments::Moment;
-use crate::page::Secrets;
+use crate::secrets::Secrets;
 use crate::server::MakeServer;
 use crate::tls::{self, TlsError};
 use crate::token;

@@ -9,7 +9,7 @@ use crate::endpoints::Endpoints;
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::keys::SigningKey;
-use crate::page::Secrets;
+use crate::secrets::Secrets;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;

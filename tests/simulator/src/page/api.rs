@@ -1,9 +1,9 @@
 //! One revision of an API: its operations, and the chain of each.
 
-use super::secrets::{Secrets, Shown};
 use super::{ROOT, chain, layout};
 use crate::data_plane;
 use crate::http::encoded;
+use crate::secrets::{Secrets, Shown};
 use crate::world::World;
 use apim_gateway::configuration::{Api, Operation, Product, Service};
 use apim_gateway::effective_chain;

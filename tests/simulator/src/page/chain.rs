@@ -1,6 +1,6 @@
 //! The policies that requests run through.
 
-use super::secrets::Secrets;
+use crate::secrets::Secrets;
 use apim_gateway::{EffectiveChain, EffectivePolicy, Scope};
 use maud::{Markup, html};
 

@@ -2,16 +2,14 @@
 //!
 //! It reads and changes nothing, needs no script and nothing from elsewhere,
 //! and must never show a secret: every text that comes from outside is a
-//! [`secrets::Shown`], and is escaped where it is written.
+//! [`Shown`](crate::secrets::Shown), and is escaped where it is written.
 
+mod access;
 mod api;
 mod chain;
 mod layout;
 mod overview;
-mod secrets;
 mod traces;
-
-pub(crate) use secrets::Secrets;
 
 use crate::http::{Call, Reply};
 use crate::world::World;

@@ -1,11 +1,11 @@
-//! Everything at a glance: APIs, the last traces, ARM's calls and its
+//! Everything at a glance: APIs, who may call them, the last traces, ARM's calls and its
 //! throttling budget.
 
-use super::secrets::Secrets;
-use super::{ROOT, api, chain, layout, traces};
+use super::{ROOT, access, api, chain, layout, traces};
 use crate::arm::Budget;
 use crate::http::Call;
 use crate::journal::{CallKind, JournalEntry};
+use crate::secrets::Secrets;
 use crate::world::World;
 use apim_gateway::configuration::Service;
 use apim_gateway::effective_chain;
@@ -38,6 +38,7 @@ pub(super) fn page(world: &World, call: &Call, secrets: &Secrets) -> Markup {
         }
         section #apis { h2 { "APIs" } (apis(&services, secrets)) }
         section #traces { h2 { "Last requests to the gateway" } (last_traces(world, secrets)) }
+        section #access { h2 { "Products and subscriptions" } (access::tables(&services, secrets)) }
         section #budget { h2 { "Throttling budget" } (budget(world, secrets)) }
         section #calls { h2 { "Calls of ARM" } (calls(world, call, secrets)) }
     };
@@ -66,6 +67,7 @@ fn places(world: &World, services: &[Service], secrets: &Secrets) -> Markup {
             ul {
                 li { a href="#apis" { "APIs" } }
                 li { a href="#traces" { "Requests" } }
+                li { a href="#access" { "Products" } }
                 li { a href="#budget" { "Throttling" } }
                 li { a href="#calls" { "Calls" } }
             }

@@ -1,8 +1,8 @@
 //! What happened to requests, policy by policy, as a time line.
 
-use super::secrets::Secrets;
 use super::{ROOT, chain, layout};
 use crate::http::encoded;
+use crate::secrets::Secrets;
 use crate::world::World;
 use apim_gateway::{Trace, TraceChange, TraceEntry};
 use maud::{Markup, html};

@@ -2,7 +2,7 @@
 //! protocol by its chromedriver. The same test makes the screenshot of the
 //! README: `WRITE_SCREENSHOT=1 cargo test … a_browser`.
 
-use crate::page::{azure, call, publish, put_policy};
+use crate::page::{azure, call, gold, publish, put_policy};
 use crate::support::Azure;
 use base64::Engine as _;
 use futures::FutureExt as _;
@@ -278,6 +278,9 @@ async fn look(azure: &Azure, window: &Window) {
         std::fs::write(SCREENSHOT, &picture).expect("the screenshot is written");
     }
 
+    let own = "<policies><inbound><base /></inbound></policies>";
+    publish(azure, "shop", "Orders", "orders/v1", own).await;
+    gold(azure).await;
     // What is hostile is read, and nothing of it runs.
     let hostile = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>";
     azure
@@ -291,7 +294,12 @@ async fn look(azure: &Azure, window: &Window) {
     let shown = window
         .run("return [...document.querySelectorAll('#apis tbody th')].map(one => one.innerText);")
         .await;
-    assert_eq!(shown, json!([hostile, "Product catalog", "Stock"]));
+    assert_eq!(
+        shown,
+        json!([hostile, "Orders", "Product catalog", "Stock"])
+    );
+    products_lead_to_their_apis(window).await;
+    window.go(page).await;
     assert_eq!(
         window
             .run("return [typeof window.hacked, document.images.length, document.scripts.length];")
@@ -318,7 +326,7 @@ async fn look(azure: &Azure, window: &Window) {
     ];
     assert_eq!(grounds[0], "rgb(251, 251, 250)");
     assert_eq!(grounds[1], "rgb(21, 23, 26)");
-    window.click("#apis tbody tr:nth-child(2) a").await;
+    window.click("#apis tbody tr:nth-child(3) a").await;
     assert_eq!(
         window
             .run("return document.querySelector('h1').innerText;")
@@ -349,6 +357,32 @@ async fn look(azure: &Azure, window: &Window) {
     );
     everything_is_legible(window, "dark").await;
     assert_eq!(window.complaints().await, Vec::<String>::new());
+}
+
+/// Markup in a name is text.
+async fn products_lead_to_their_apis(window: &Window) {
+    let access = window
+        .run("return [...document.querySelectorAll('#access tbody tr')].map(row => [...row.children].map(one => one.innerText).join(' | '));")
+        .await;
+    assert_eq!(
+        access,
+        json!([
+            "Draft <i> | not published | not needed | none | no",
+            "Gold | published | needed | Orders | yes",
+            "Built-in all-access subscription | every API | active",
+            "Of Gold | the product Gold | active",
+            "Of one API | the API Orders | not active",
+        ])
+    );
+    window.click("#access a").await;
+    assert_eq!(
+        window
+            .run("return [document.querySelector('h1').innerText, [...document.querySelectorAll('h3')].some(one => one.innerText === 'Through the product Gold')];")
+            .await,
+        json!(["Orders", true])
+    );
+    everything_is_legible(window, "dark").await;
+    everything_is_legible(window, "light").await;
 }
 
 /// Checks contrast and width of the page that is open; answers the colour

@@ -1,7 +1,8 @@
-//! What the page must not show, and the text that is left.
+//! What the page and the traces must not show, and the text that is left.
 //!
 //! A page is built from [`Shown`] texts only, and only [`Secrets::show`] makes
-//! them from what came from outside.
+//! them from what came from outside. A trace leaves the program through
+//! [`Secrets::trace`], whoever asks for it.
 
 use crate::arm::ArmState;
 use crate::arm::path::Kind;
@@ -9,6 +10,7 @@ use crate::arm::store::{Entity, Service};
 use crate::config::Seed;
 use crate::data_plane::MASTER_KEYS;
 use crate::http::percent_decode;
+use apim_gateway::{Trace, TraceChange, TraceEntry};
 use maud::{Markup, Render, html};
 use policy_document::{Element, Node};
 use regex::Regex;
@@ -49,7 +51,7 @@ static PARAMETER: LazyLock<Option<Regex>> =
 pub(crate) struct Shown(String);
 
 impl Shown {
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -135,7 +137,7 @@ impl Secrets {
     }
 
     /// A text without the secrets in it.
-    pub(super) fn show(&self, text: &str) -> Shown {
+    pub(crate) fn show(&self, text: &str) -> Shown {
         let mut shown = text.to_owned();
         for secret in &self.0 {
             shown = without(shown, secret);
@@ -180,7 +182,7 @@ impl Secrets {
 
     /// The value of something that has a name: hidden whole where the name says
     /// that it is secret.
-    pub(super) fn show_named(&self, name: &str, value: &str) -> Shown {
+    pub(crate) fn show_named(&self, name: &str, value: &str) -> Shown {
         if name.split(' ').any(is_secret_name) && !value.is_empty() {
             Shown(HIDDEN.to_owned())
         } else {
@@ -188,8 +190,36 @@ impl Secrets {
         }
     }
 
+    /// A trace without the secrets in it.
+    pub(crate) fn trace(&self, trace: &Trace) -> Trace {
+        let show = |text: &str| self.show(text).0;
+        let change = |change: &TraceChange| {
+            let value = |value: &Option<String>| {
+                let value = value.as_deref();
+                value.map(|value| self.show_named(&change.what, value).0)
+            };
+            TraceChange {
+                what: show(&change.what),
+                from: value(&change.from),
+                to: value(&change.to),
+            }
+        };
+        let entry = |entry: &TraceEntry| TraceEntry {
+            path: show(&entry.path),
+            changes: entry.changes.iter().map(change).collect(),
+            messages: entry.messages.iter().map(|text| show(text)).collect(),
+            error: entry.error.as_deref().map(show),
+            ..entry.clone()
+        };
+        Trace {
+            url: show(&trace.url),
+            entries: trace.entries.iter().map(entry).collect(),
+            ..trace.clone()
+        }
+    }
+
     /// A policy as it is written, without keys and passwords.
-    pub(super) fn show_element(&self, element: &Element) -> Shown {
+    pub(crate) fn show_element(&self, element: &Element) -> Shown {
         let document = policy_document::Document {
             before: Vec::new(),
             root: plain(element.clone(), false),
