@@ -41,7 +41,7 @@ pub struct Service {
     pub subscriptions: Vec<Subscription>,
     /// Certificates by id.
     pub certificates: BTreeMap<String, Certificate>,
-    /// Global JSON schemas by id.
+    /// Global schemas by id: JSON schemas as JSON, XML schemas as text.
     pub schemas: BTreeMap<String, serde_json::Value>,
 }
 
@@ -93,7 +93,7 @@ pub struct Api {
     pub policy: Option<String>,
     /// The operations.
     pub operations: Vec<Operation>,
-    /// The documents of its schemas by id.
+    /// The documents of its schemas by id: JSON, or an XML schema as text.
     pub schemas: BTreeMap<String, serde_json::Value>,
 }
 
@@ -282,6 +282,9 @@ pub struct Certificate {
     pub key: Option<PrivateKey>,
     /// Whether chains of client certificates may end here.
     pub trusted_root: bool,
+    /// The list of what it has revoked, in PEM, where it is an authority that
+    /// keeps one.
+    pub revocations: Option<String>,
 }
 
 /// A private key in PEM, not encrypted. It is never written out: neither as

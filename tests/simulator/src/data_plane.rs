@@ -4,6 +4,7 @@
 use crate::arm::ArmState;
 use crate::arm::path::Kind;
 use crate::arm::product::Product;
+use crate::arm::schema;
 use crate::arm::store::{ApiOperation, Entity, Family, Revision, Service};
 use crate::clock::Clock;
 use crate::config::{Seed, ServiceSeed, SimulatorConfig};
@@ -192,6 +193,9 @@ pub(crate) fn referred(service: &Service) -> gateway::Service {
             .map(|(_, entity)| (entity.name.clone(), backend(entity)))
             .collect(),
         certificates: service.certificates.clone(),
+        schemas: entities(Kind::Schema)
+            .map(|(_, entity)| (entity.name.clone(), schema::document(entity)))
+            .collect(),
         ..gateway::Service::default()
     }
 }
@@ -329,13 +333,15 @@ fn version(service: &Service, api: &Entity) -> Option<gateway::ApiVersion> {
     })
 }
 
-/// A schema's document: JSON that stands in it, or as text.
+/// The document of an API's schema: JSON that stands in it, or as text; the text
+/// of an XML schema.
 fn schema_document(schema: &Entity) -> Value {
     let document = schema.properties.get("document");
-    let written = document
-        .and_then(|document| document["value"].as_str())
-        .and_then(|text| serde_json::from_str(text).ok());
-    written.or_else(|| document.cloned()).unwrap_or(Value::Null)
+    let text = document.and_then(|document| document["value"].as_str());
+    match text {
+        Some(text) => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+        None => document.cloned().unwrap_or_default(),
+    }
 }
 
 fn operation(operation: &ApiOperation) -> gateway::Operation {

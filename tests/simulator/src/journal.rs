@@ -206,6 +206,12 @@ pub(crate) fn redacted_body(path: &str, body: &[u8]) -> Value {
         {
             *value = Value::from("[redacted]");
         }
+        // A certificate with its key.
+        if lower.contains("/certificates/")
+            && let Some(data) = json.pointer_mut("/properties/data")
+        {
+            *data = Value::from("[redacted]");
+        }
         redact(&mut json);
         return json;
     }
@@ -253,6 +259,13 @@ mod tests {
         assert_eq!(
             redacted_body("/subscriptions/x/namedValues/key", body),
             json!({"properties": {"displayName": "key", "value": "[redacted]", "secret": true}})
+        );
+        assert_eq!(
+            redacted_body(
+                "/x/certificates/c",
+                br#"{"properties":{"data":"MIIK","password":"p"}}"#
+            ),
+            json!({"properties": {"data": "[redacted]", "password": "[redacted]"}})
         );
         assert_eq!(
             redacted_body("/t/oauth2/v2.0/token", b"client_id=a&client_secret=b"),

@@ -1,7 +1,7 @@
 //! `client-certificate`.
 
 use apim_gateway::configuration::Certificate;
-use plugin_behaviour::{Api, Authority, Stage};
+use plugin_behaviour::{Api, Authority, Identity, Stage};
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
@@ -18,7 +18,6 @@ fn thumbprint(der: &[u8]) -> String {
 
 /// The instance knows the authority `ours`, by that id.
 async fn stage(config: &Value, ours: &Authority) -> Stage {
-    // Revocation is not looked up by the local gateway.
     Stage::over_tls(Api::of("client-certificate", config), |service| {
         let certificate = Certificate::from(ours);
         service.certificates.insert("ours".to_owned(), certificate);
@@ -119,4 +118,41 @@ async fn without_trust_the_thumbprint_alone_decides() {
     let same_name = theirs.issue("partner.example", YEARS);
     assert_eq!(stage.item().as_client(&same_name).error().await, refused());
     assert_eq!(stage.item().error().await, refused());
+}
+
+#[tokio::test]
+async fn a_certificate_that_its_authority_has_revoked_stays_outside_unless_the_config_says_so() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let (good, revoked) = (ours.issue("partner", YEARS), ours.issue("partner", YEARS));
+    // Of an authority that has no list.
+    let other = theirs.issue("partner", YEARS);
+    let print = |identity: &Identity| json!({"thumbprint": thumbprint(&identity.der)});
+    let identities = json!([print(&good), print(&revoked), print(&other)]);
+    for (config, expected) in [
+        (json!({"identities": identities}), [200, 403, 200]),
+        // Trust is another question.
+        (
+            json!({"identities": identities, "validateTrust": false}),
+            [200, 403, 200],
+        ),
+        (
+            json!({"identities": identities, "validateRevocation": false}),
+            [200, 200, 200],
+        ),
+    ] {
+        let stage = Stage::over_tls(Api::of("client-certificate", &config), |service| {
+            let with_list = Certificate {
+                revocations: Some(ours.revocations(&[&revoked])),
+                ..Certificate::from(&ours)
+            };
+            let certificates = &mut service.certificates;
+            certificates.insert("ours".to_owned(), with_list);
+            certificates.insert("theirs".to_owned(), Certificate::from(&theirs));
+        })
+        .await;
+        for (identity, expected) in [&good, &revoked, &other].into_iter().zip(expected) {
+            let status = stage.item().as_client(identity).status().await;
+            assert_eq!(status, expected, "{config}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `validate-content`.
 
-use plugin_behaviour::{Api, Stage, reply};
+use plugin_behaviour::{Api, Stage, reply, template};
 use serde_json::{Value, json};
 
 fn document() -> Value {
@@ -68,9 +68,7 @@ async fn a_body_that_is_not_what_the_document_says_is_refused() {
     assert_eq!(stage.world.calls(), 3);
     let (_, message) = stage.post(JSON, "{\"id\": \"1\"}").error().await;
     assert!(
-        message.starts_with(
-            "Body of the request does not conform to the definition associated with the content type application/json."
-        ),
+        message.starts_with("Body of the request does not conform to the definition "),
         "{message}"
     );
 }
@@ -149,26 +147,107 @@ async fn the_spec_block_switches_requests_and_responses() {
 }
 
 #[tokio::test]
-async fn xml_passes_nowhere_where_nobody_can_check_it() {
-    for (kind, language) in [
-        ("application/xml", "xml"),
-        ("text/xml", "soap"),
-        ("application/soap+xml", "soap"),
+async fn fields_that_the_document_forbids_pass_where_the_config_says_so() {
+    let mut closed = document();
+    closed["components"]["schemas"]["Item"]["additionalProperties"] = false.into();
+    for (allow, status) in [(json!(null), 400), (json!(true), 200)] {
+        let mut content = json!({"type": "application/json", "validateAs": "json"});
+        if !allow.is_null() {
+            content["allowAdditionalProperties"] = allow;
+        }
+        let api = Api::of("validate-content", &json!({"content": [content]}));
+        let stage = Stage::of(api.document(&closed)).await;
+        let answer = stage.post(JSON, "{\"id\": 1, \"more\": true}");
+        assert_eq!(answer.status().await, status);
+    }
+}
+
+/// An XML schema of the API, as a WSDL has one.
+const ITEM: &str = "<xs:schema xmlns:xs=\"http://www.w3.org/2001/XMLSchema\"><xs:element name=\"item\"><xs:complexType><xs:sequence>\
+    <xs:element name=\"id\" type=\"xs:int\"/></xs:sequence></xs:complexType></xs:element></xs:schema>";
+
+async fn with_schema(config: &Value) -> Stage {
+    let api = Api::of("validate-content", config).document(&document());
+    Stage::with(api, |service| {
+        let schemas = &mut service.apis[0].schemas;
+        schemas.insert("types".to_owned(), ITEM.into());
+    })
+    .await
+}
+
+#[tokio::test]
+async fn xml_and_soap_are_held_against_the_schemas_of_the_api() {
+    let item = |id: &str| format!("<item><id>{id}</id></item>");
+    let envelope = |body: &str| {
+        format!(
+            "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>{body}</s:Body></s:Envelope>"
+        )
+    };
+    for (kind, language, good, bad) in [
+        ("application/xml", "xml", item("1"), item("x")),
+        (
+            "text/xml",
+            "soap",
+            envelope(&item("1")),
+            envelope(&item("x")),
+        ),
+        (
+            "application/soap+xml",
+            "soap",
+            envelope(&item("1")),
+            item("1"),
+        ),
     ] {
         let config = json!({"content": [
             {"type": "application/json", "validateAs": "json"},
             {"type": kind, "validateAs": language},
         ]});
-        let stage = stage(&config).await;
-        let refused = (
-            501,
-            format!(
-                "The local gateway does not execute the policy 'validate-content as {language}'."
-            ),
-        );
-        for (kind, body) in [(kind, "<item><id>1</id></item>"), (JSON, "{\"id\": 1}")] {
-            assert_eq!(stage.post(kind, body).error().await, refused, "{kind}");
+        let stage = with_schema(&config).await;
+        assert_eq!(status(&stage, kind, &good).await, 200, "{good}");
+        assert_eq!(stage.world.last().body, good);
+        let doctype = format!("<!DOCTYPE item [<!ENTITY x \"1\">]>{good}");
+        for bad in [bad, doctype, "no xml".to_owned()] {
+            assert_eq!(status(&stage, kind, &bad).await, 400, "{bad}");
         }
+        assert_eq!(status(&stage, JSON, "{\"id\": 1}").await, 200);
+        assert_eq!(stage.world.calls(), 2);
+    }
+}
+
+#[tokio::test]
+async fn xml_passes_nowhere_where_the_api_has_no_schema_for_it() {
+    for (kind, language) in [
+        ("application/xml", "xml"),
+        ("text/xml", "soap"),
+        ("application/soap+xml", "soap"),
+    ] {
+        let stage = stage(&json!({"content": [{"type": kind, "validateAs": language}]})).await;
+        let body = "<item><id>1</id></item>";
+        assert_eq!(status(&stage, kind, body).await, 400);
         assert_eq!(stage.world.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_found_stands_in_the_variable_that_the_config_names() {
+    for (variable, name) in [(None, "contentErrors"), (Some("found"), "found")] {
+        let mut config = json!({"action": "detect"});
+        if let Some(variable) = variable {
+            config["errorsVariable"] = variable.into();
+        }
+        let shown = "<inbound><set-header name=\"X-Found\" exists-action=\"override\"><value>{{ expression(code='((JArray)context.Variables[$name])[0][\"ValidationRule\"].ToString()', name=values.name) }}</value></set-header></inbound>";
+        let template = template("show-found", shown);
+        let api = Api::chain(&[
+            ("validate-content", config),
+            (
+                "template",
+                json!({"template": template, "values": {"name": name}}),
+            ),
+        ])
+        .document(&document());
+        let stage = Stage::of(api).await;
+        assert_eq!(status(&stage, JSON, "{}").await, 200);
+        let found = stage.world.last().header("x-found");
+        assert_eq!(found.as_deref(), Some("IncorrectMessage"), "{name}");
     }
 }

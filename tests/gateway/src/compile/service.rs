@@ -4,6 +4,7 @@ use super::{Chain, CompileError, Compiler, Document, Scope};
 use crate::configuration::{self, Configuration};
 use crate::exchange::seen_api;
 use crate::routing::{ApiIndex, Template};
+use crate::schemas::{Validators, XmlSchemas};
 use crate::target::Base;
 use smallvec::smallvec;
 use std::collections::HashMap;
@@ -28,7 +29,8 @@ pub(crate) struct CompiledService {
     /// Subscription keys to places of subscriptions.
     keys: HashMap<String, usize>,
     /// The service's own schemas that were asked for.
-    pub(crate) validators: crate::schemas::Validators,
+    pub(crate) validators: Validators,
+    pub(crate) xml: XmlSchemas,
     /// Every document that could not be compiled.
     pub(crate) problems: Vec<CompileError>,
 }
@@ -43,7 +45,8 @@ pub(crate) struct CompiledApi {
     /// In the order of the API's operations.
     pub(crate) operations: Vec<CompiledOperation>,
     /// Schemas that were asked for, ready to validate.
-    pub(crate) validators: crate::schemas::Validators,
+    pub(crate) validators: Validators,
+    pub(crate) xml: XmlSchemas,
 }
 
 /// One operation.
@@ -134,7 +137,8 @@ impl CompiledService {
                         document: document(&operation.policy, Scope::Operation),
                     })
                     .collect(),
-                validators: crate::schemas::Validators::default(),
+                validators: Validators::default(),
+                xml: XmlSchemas::default(),
             })
             .collect();
         let keys = configuration
@@ -154,7 +158,8 @@ impl CompiledService {
             products,
             global,
             keys,
-            validators: crate::schemas::Validators::default(),
+            validators: Validators::default(),
+            xml: XmlSchemas::default(),
             problems,
             configuration,
         }

@@ -1,6 +1,7 @@
 //! Values in policies: literal, or an expression that gives one.
 
 use apim_expressions::Expression;
+use base64::Engine as _;
 
 /// A value of an attribute or element.
 #[derive(Debug, Clone)]
@@ -36,6 +37,23 @@ impl PolicyValue for String {
 
     fn from_text(text: &str) -> Option<Self> {
         Some(text.to_owned())
+    }
+}
+
+impl PolicyValue for Vec<u8> {
+    const EXPECTED: &'static str = "bytes";
+
+    /// Written out, bytes are Base64.
+    fn from_text(text: &str) -> Option<Self> {
+        let text: String = text.split_whitespace().collect();
+        base64::engine::general_purpose::STANDARD.decode(text).ok()
+    }
+
+    fn from_value(value: &apim_expressions::Value) -> Option<Self> {
+        match value {
+            apim_expressions::Value::Bytes(_) => Some(value.to_body()),
+            other => Self::from_text(&other.to_string()),
+        }
     }
 }
 

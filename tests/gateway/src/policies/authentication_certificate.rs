@@ -1,7 +1,6 @@
 //! `authentication-certificate`:
 //! <https://learn.microsoft.com/azure/api-management/authentication-certificate-policy>.
 
-use super::not_executed::stand_in;
 use super::{Flow, Policy};
 use crate::certificate::thumbprint;
 use crate::client::certificates;
@@ -21,44 +20,47 @@ pub(super) enum AuthenticationCertificate {
     Id(Value<String>),
     /// The thumbprint likewise.
     Thumbprint(Value<String>),
+    /// A PKCS #12 file, which an expression gives, and its password.
+    File(Value<Vec<u8>>, Option<Value<String>>),
 }
+
+/// What such a certificate is called in traces and errors.
+const INLINE: &str = "body";
 
 pub(super) fn compile(
     element: &Element,
     compiler: &mut Compiler<'_>,
 ) -> Result<Box<dyn Policy>, CompileError> {
-    if let Some(what) = foreign(element) {
-        return Ok(stand_in(&what, compiler));
-    }
     let reader = Reader::new(element, compiler);
     Ok(Box::new(AuthenticationCertificate::read(&reader)?))
 }
 
-/// What is not executed: a PFX in the document.
-pub(super) fn foreign(element: &Element) -> Option<String> {
-    let mut attributes = ["body", "password"].into_iter();
-    let named = attributes.find(|name| element.attribute(name).is_some())?;
-    Some(format!("{} with {named}", element.name))
-}
-
 impl AuthenticationCertificate {
     pub(super) fn read(reader: &Reader<'_, '_, '_>) -> Result<Self, CompileError> {
-        // "Either thumbprint or certificate-id"; that both are refused is
-        // inferred.
-        match (
+        // "Either thumbprint or certificate-id", or "the client certificate as a
+        // byte array"; that several are refused is inferred.
+        let (id, thumbprint, body) = (
             reader.value::<String>("certificate-id")?,
             reader.value::<String>("thumbprint")?,
-        ) {
-            (Some(Value::Literal(id)), None) => {
-                found(reader, by_id(reader.compiler.service, &id))
+            reader.value::<Vec<u8>>("body")?,
+        );
+        let service = reader.compiler.service;
+        match (id, thumbprint, body) {
+            (Some(Value::Literal(id)), None, None) => found(reader, by_id(service, &id)),
+            (None, Some(Value::Literal(print)), None) => {
+                found(reader, by_thumbprint(service, &print))
             }
-            (None, Some(Value::Literal(print))) => {
-                found(reader, by_thumbprint(reader.compiler.service, &print))
-            }
-            (Some(id), None) => Ok(Self::Id(id)),
-            (None, Some(print)) => Ok(Self::Thumbprint(print)),
-            (None, None) | (Some(_), Some(_)) => reader.fail(
-                "One of the attributes 'certificate-id', 'thumbprint' must be specified, and only one.",
+            (Some(id), None, None) => Ok(Self::Id(id)),
+            (None, Some(print), None) => Ok(Self::Thumbprint(print)),
+            (None, None, Some(body)) => match (body, reader.value::<String>("password")?) {
+                (Value::Literal(body), None) => found(reader, in_file(&body, "")),
+                (Value::Literal(body), Some(Value::Literal(password))) => {
+                    found(reader, in_file(&body, &password))
+                }
+                (body, password) => Ok(Self::File(body, password)),
+            },
+            _ => reader.fail(
+                "One of the attributes 'certificate-id', 'thumbprint', 'body' must be specified, and only one.",
             ),
         }
     }
@@ -77,6 +79,11 @@ impl AuthenticationCertificate {
             Self::Thumbprint(print) => {
                 let print = exchange.get(print).await?;
                 by_thumbprint(&exchange.service.configuration, &print)
+            }
+            Self::File(body, password) => {
+                let password = exchange.get_option(password.as_ref()).await?;
+                let body = exchange.get(body).await?;
+                in_file(&body, &password.unwrap_or_default())
             }
         };
         found.map_err(|why| PolicyError::internal("ClientCertificateNotAvailable", why))
@@ -115,6 +122,13 @@ fn by_thumbprint(service: &configuration::Service, print: &str) -> Result<Client
     identity(found, || {
         format!("Certificate with thumbprint '{print}' could not be found.")
     })
+}
+
+/// The certificate of a PKCS #12 file.
+fn in_file(file: &[u8], password: &str) -> Result<ClientIdentity, String> {
+    let held = Certificate::from_pfx(file, password)
+        .map_err(|why| format!("The client certificate of 'body' cannot be used: {why}."))?;
+    identity(Some((&INLINE.to_owned(), &held)), String::new)
 }
 
 fn identity(

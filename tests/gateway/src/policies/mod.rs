@@ -8,6 +8,7 @@ mod cache_store;
 mod cache_value;
 mod check_header;
 mod choose;
+mod content;
 mod cors;
 mod counting;
 mod forward_request;

@@ -1,6 +1,6 @@
 //! `send-request`: <https://learn.microsoft.com/azure/api-management/send-request-policy>.
 
-use super::authentication_certificate::{self, AuthenticationCertificate};
+use super::authentication_certificate::AuthenticationCertificate;
 use super::authentication_managed_identity::AuthenticationManagedIdentity;
 use super::not_executed::stand_in;
 use super::set_body::{self, SetBody};
@@ -101,12 +101,12 @@ pub(super) fn compile(
 /// What of a part is not executed, if anything.
 fn foreign(part: &Element) -> Option<String> {
     match part.name.as_str() {
-        "authentication-certificate" => authentication_certificate::foreign(part),
         "set-body" if set_body::is_liquid(part) => Some(part.name.clone()),
         "set-url"
         | "set-method"
         | "set-header"
         | "set-body"
+        | "authentication-certificate"
         | "authentication-managed-identity" => None,
         other => Some(other.to_owned()),
     }

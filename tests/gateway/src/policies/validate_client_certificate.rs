@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use policy_document::Element;
 use rustls::RootCertStore;
 use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use std::sync::Arc;
@@ -19,8 +20,7 @@ use std::time::Duration;
 
 #[expect(clippy::struct_excessive_bools, reason = "one for each attribute")]
 struct ValidateClientCertificate {
-    /// "Default: true", as the next two. Revocation is not looked up: there is
-    /// no list to look at here.
+    /// "Default: true", as the next two.
     trust: bool,
     not_before: bool,
     not_after: bool,
@@ -29,6 +29,10 @@ struct ValidateClientCertificate {
     /// Checks chains against the service's certificate authorities; `None`
     /// where it has none, and nothing is trusted.
     verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// Knows what the service's authorities have revoked; `None` where that is not
+    /// asked, or none of them has a list. Lists are not fetched: those that the
+    /// service holds count, and what no list speaks of is not revoked.
+    revocations: Option<Arc<dyn ClientCertVerifier>>,
     /// The certificates that the service holds: among them is the issuer of a
     /// caller who does not send it along.
     held: Vec<CertificateDer<'static>>,
@@ -52,8 +56,9 @@ pub(super) fn compile(
 ) -> Result<Box<dyn Policy>, CompileError> {
     let mut reader = Reader::new(element, compiler);
     let flag = |name: &str, default| Ok(reader.literal(name)?.unwrap_or(default));
-    let (trust, not_before, not_after, ignore_error) = (
+    let (trust, revocation, not_before, not_after, ignore_error) = (
         flag("validate-trust", true)?,
+        flag("validate-revocation", true)?,
         flag("validate-not-before", true)?,
         flag("validate-not-after", true)?,
         flag("ignore-error", false)?,
@@ -67,6 +72,11 @@ pub(super) fn compile(
         identities.push(Identity::read(&reader.part(child))?);
     }
     let verifier = verifier(&reader)?;
+    let revocations = if revocation {
+        revocations(&reader)?
+    } else {
+        None
+    };
     let held = &reader.compiler.service.certificates;
     let held = held
         .values()
@@ -79,6 +89,7 @@ pub(super) fn compile(
         ignore_error,
         identities,
         verifier,
+        revocations,
         held,
     }))
 }
@@ -113,6 +124,42 @@ fn verifier(
     }
     let provider = Arc::new(ring::default_provider());
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map(Some)
+        .map_err(|error| CompileError::new(reader.element, error.to_string()))
+}
+
+/// A verifier that is asked for one thing: whether an authority that keeps a list
+/// has a certificate on it.
+fn revocations(
+    reader: &Reader<'_, '_, '_>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, CompileError> {
+    let (mut authorities, mut lists) = (RootCertStore::empty(), Vec::new());
+    for (id, held) in &reader.compiler.service.certificates {
+        let Some(pem) = &held.revocations else {
+            continue;
+        };
+        let list = CertificateRevocationListDer::from_pem_slice(pem.as_bytes());
+        let authority = certificates(&held.pem)
+            .unwrap_or_default()
+            .into_iter()
+            .next();
+        match (list, authority.map(|authority| authorities.add(authority))) {
+            (Ok(list), Some(Ok(()))) => lists.push(list),
+            _ => {
+                return reader.fail(format!(
+                    "Certificate with id '{id}' is no authority, or its revocations are no list in PEM."
+                ));
+            }
+        }
+    }
+    if lists.is_empty() {
+        return Ok(None);
+    }
+    let provider = Arc::new(ring::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider)
+        .with_crls(lists)
+        .allow_unknown_revocation_status()
         .build()
         .map(Some)
         .map_err(|error| CompileError::new(reader.element, error.to_string()))
@@ -247,11 +294,22 @@ impl ValidateClientCertificate {
             .min(certificate.seen.not_after);
         let seconds = u64::try_from(inside.as_second()).unwrap_or_default();
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let (leaf, others) = (&certificate.chain[0], &certificate.chain[1..]);
+        // Looked at by itself: "no trust" does not mean that it may be revoked.
+        let revoked = self.revocations.as_ref().is_some_and(|verifier| {
+            let verified = verifier.verify_client_cert(leaf, others, time);
+            let revoked = rustls::CertificateError::Revoked;
+            verified.err() == Some(rustls::Error::InvalidCertificate(revoked))
+        });
+        if revoked {
+            let message = "Client certificate is revoked.".to_owned();
+            return Some(("ClientCertificateRevoked", message));
+        }
         if self.trust {
-            let trusted = self.verifier.as_ref().is_some_and(|verifier| {
-                let (leaf, others) = (&certificate.chain[0], &certificate.chain[1..]);
-                verifier.verify_client_cert(leaf, others, time).is_ok()
-            });
+            let trusted = self
+                .verifier
+                .as_ref()
+                .is_some_and(|verifier| verifier.verify_client_cert(leaf, others, time).is_ok());
             if !trusted {
                 let message = "Client certificate is not trusted.".to_owned();
                 return Some(("ClientCertificateNotTrusted", message));

@@ -122,6 +122,7 @@ impl Rules {
                     name: parameter.name.clone(),
                     kind,
                     rule,
+                    public: Some(details.clone()),
                     details,
                 });
             }
@@ -130,12 +131,14 @@ impl Rules {
             let known = |parameter: &Parameter| parameter.name.eq_ignore_ascii_case(name);
             if !specified.iter().any(known) {
                 let action = self.action(exchange, name, false).await?;
+                let details = format!("Unspecified {kind} parameter '{name}' is not allowed.");
                 findings.push(Finding {
                     action,
                     name: name.clone(),
                     kind,
                     rule: "Unspecified",
-                    details: format!("Unspecified {kind} parameter '{name}' is not allowed."),
+                    public: Some(details.clone()),
+                    details,
                 });
             }
         }
@@ -228,7 +231,7 @@ impl Policy for ValidateParameters {
             .check(exchange, "path", &of_path, &path, &mut findings)
             .await?;
         let variable = self.errors.as_deref();
-        match conclude(exchange, &findings, variable, "ParameterValidationFailed") {
+        match conclude(exchange, &findings, variable) {
             Some(error) => Err(error),
             None => Ok(Flow::Continue),
         }

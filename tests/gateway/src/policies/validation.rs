@@ -15,23 +15,28 @@ keyword!(
     }
 );
 
-/// One thing that is not valid.
+/// One thing that is not valid: documented with its fields, and what callers are
+/// told of it.
 pub(super) struct Finding {
     pub(super) action: Action,
     pub(super) name: String,
     pub(super) kind: &'static str,
     pub(super) rule: &'static str,
     pub(super) details: String,
+    /// What the caller is told, where it is his matter.
+    pub(super) public: Option<String>,
 }
 
+/// What callers are told of all else: of the API's schema, of a response.
+const NOT_YOURS: &str =
+    "The request could not be processed due to an internal error. Contact the API owner.";
+
 /// Notes what was found and gives the error of what is to be prevented. A request that
-/// is prevented is answered 400, a response 502 (both documented for
-/// `validate-content`).
+/// is prevented is answered 400, a response 502 (documented).
 pub(super) fn conclude(
     exchange: &mut Exchange,
     findings: &[Finding],
     variable: Option<&str>,
-    reason: &'static str,
 ) -> Option<PolicyError> {
     let noted: Vec<serde_json::Value> = findings
         .iter()
@@ -64,12 +69,11 @@ pub(super) fn conclude(
         .iter()
         .find(|finding| finding.action == Action::Prevent);
     let finding = prevented?;
-    if exchange.on_request() {
-        return Some(PolicyError::told(400, reason, finding.details.clone()));
-    }
-    // What is wrong with a backend's answer is not the caller's matter.
-    Some(
-        PolicyError::told(502, reason, finding.details.clone())
-            .telling("The backend's response could not be validated."),
-    )
+    let public = finding.public.as_deref();
+    let (status, reason, public) = if exchange.on_request() {
+        (400, "Bad request", public.unwrap_or(NOT_YOURS))
+    } else {
+        (502, "Response not allowed", NOT_YOURS)
+    };
+    Some(PolicyError::told(status, reason, finding.details.clone()).telling(public))
 }

@@ -82,7 +82,7 @@ fn service(document: &str) -> Service {
         let certificate = Certificate {
             pem: certificate.clone(),
             key: Some(key.clone().into()),
-            trusted_root: false,
+            ..Certificate::default()
         };
         service.certificates.insert(id.to_owned(), certificate);
     }
@@ -108,7 +108,7 @@ fn rsa_certificate() -> &'static (String, String) {
 }
 
 #[test]
-fn what_every_built_in_plugin_writes_is_executed_but_for_what_is_listed() {
+fn what_every_built_in_plugin_writes_is_executed() {
     let mut not_executed = BTreeSet::new();
     let documents = documents();
     for (name, document) in &documents {
@@ -120,5 +120,5 @@ fn what_every_built_in_plugin_writes_is_executed_but_for_what_is_listed() {
         }
     }
     let not_executed: Vec<String> = not_executed.into_iter().collect();
-    assert_eq!(not_executed, ["validate-content as xml"]);
+    assert_eq!(not_executed, Vec::<String>::new());
 }

@@ -228,7 +228,7 @@ fn partner() -> Certificate {
             Certificate {
                 pem,
                 key: Some(key.into()),
-                trusted_root: false,
+                ..Certificate::default()
             }
         })
         .clone()

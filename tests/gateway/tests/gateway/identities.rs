@@ -3,7 +3,7 @@
 use crate::certificates::{Authority, authority, issued};
 use crate::stage::{Backend, LOOPBACK, Stage, inbound, operation, reply_json};
 use apim_gateway::configuration::{Api, Certificate, Service};
-use apim_gateway::{ManagedIdentity, Options, Scope, Trust, check_policy};
+use apim_gateway::{ManagedIdentity, Options, PfxError, Scope, Trust, check_policy};
 use bytes::Bytes;
 use futures::future::join_all;
 use http_body_util::Full;
@@ -138,7 +138,7 @@ fn held(by: &Authority, name: &str) -> Certificate {
     Certificate {
         pem,
         key: Some(key.into()),
-        trusted_root: false,
+        ..Certificate::default()
     }
 }
 
@@ -356,7 +356,7 @@ async fn without_tls_nothing_is_shown_and_the_trace_says_so_and_never_the_key() 
     let certificate = Certificate {
         pem,
         key: Some(key.clone().into()),
-        trusted_root: false,
+        ..Certificate::default()
     };
     let written = format!(
         "{certificate:?}{}",
@@ -400,7 +400,7 @@ fn what_cannot_be_shown_is_refused_when_the_document_is_written() {
     let certificate = |pem: &str, key: Option<&str>| Certificate {
         pem: pem.to_owned(),
         key: key.map(|key| key.to_owned().into()),
-        trusted_root: false,
+        ..Certificate::default()
     };
     let (_, other) = issued(&ours, "other");
     let mut service = Service::default();
@@ -420,8 +420,7 @@ fn what_cannot_be_shown_is_refused_when_the_document_is_written() {
             .map_err(|error| error.message)
     };
     assert_eq!(check(&shows("good")), Ok(vec![]));
-    let one =
-        "One of the attributes 'certificate-id', 'thumbprint' must be specified, and only one.";
+    let one = "One of the attributes 'certificate-id', 'thumbprint', 'body' must be specified, and only one.";
     for (policy, message) in [
         (
             shows("who"),
@@ -458,20 +457,84 @@ fn what_cannot_be_shown_is_refused_when_the_document_is_written() {
             format!("<send-request><set-url>https://a.example</set-url>{policy}</send-request>");
         assert_eq!(check(&inside), Err(message), "{inside}");
     }
-    // A PFX in the document is named, not executed.
-    let pfx = "<authentication-certificate body=\"@(new byte[0])\" password=\"p\" />";
+    let one = |attributes: &str| check(&format!("<authentication-certificate {attributes} />"));
+    for both in [
+        "",
+        "body=\"MIIK\" thumbprint=\"0\"",
+        "body=\"MIIK\" certificate-id=\"good\"",
+    ] {
+        let message = "One of the attributes 'certificate-id', 'thumbprint', 'body' must be specified, and only one.";
+        assert_eq!(one(both), Err(message.to_owned()), "{both}");
+    }
     assert_eq!(
-        check(pfx),
-        Ok(vec!["authentication-certificate with body".to_owned()])
+        one("body=\"MIIK\" password=\"p\""),
+        Err("The client certificate of 'body' cannot be used: it is no PKCS #12 file, or the password is wrong.".to_owned())
     );
+}
+
+/// A certificate with its key as a PKCS #12 file in Base64.
+fn pfx(by: &Authority, name: &str, password: &str) -> String {
+    use base64::Engine as _;
+    use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+    let (chain, key) = issued(by, name);
+    let certificate = CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
+    let key = PrivateKey::from_der(key.secret_der()).expect("a key");
+    let certificate = Certificate::from_der(&certificate).expect("a certificate");
+    let mut store = KeyStore::new();
+    let chain = PrivateKeyChain::new(vec![1], key, [certificate]);
+    store.add_entry("one", KeyStoreEntry::PrivateKeyChain(chain));
+    let writer = store.writer(password);
+    let file = writer.encryption_iterations(10).mac_iterations(10).write();
+    base64::engine::general_purpose::STANDARD.encode(file.expect("a file"))
+}
+
+#[tokio::test]
+async fn a_certificate_is_read_from_a_file_with_its_password() {
+    use base64::Engine as _;
+    let ours = authority("ours");
+    let backend = TlsBackend::start(&ours).await;
+    let file = pfx(&ours, "partner", "pa55");
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(&file)
+        .expect("Base64");
+    let held = Certificate::from_pfx(&bytes, "pa55").expect("a certificate");
     assert_eq!(
-        check(&format!(
-            "<send-request><set-url>https://a.example</set-url>{pfx}</send-request>"
-        )),
-        Ok(vec![
-            "send-request with authentication-certificate with body".to_owned()
-        ])
+        Certificate::from_pfx(&bytes, "other").map(|_| ()),
+        Err(PfxError::Unreadable)
     );
+    let facts = held.facts().expect("a certificate");
+    assert!(facts.subject.contains("CN=partner"), "{facts:?}");
+    assert_eq!(facts.thumbprint.to_lowercase(), thumbprint(&held));
+    assert_eq!(facts.not_after.to_string(), "2040-01-01T00:00:00Z");
+    let expression = format!("body=\"@(Convert.FromBase64String(\"{file}\"))\"");
+    for (attributes, good) in [
+        ("certificate-id=\"held\"".to_owned(), true),
+        (format!("body=\"{file}\" password=\"pa55\""), true),
+        (format!("{expression} password=\"pa55\""), true),
+        (
+            format!("{expression} password=\"@(&quot;pa&quot; + &quot;55&quot;)\"")
+                .replace("&quot;", "\""),
+            true,
+        ),
+        (format!("{expression} password=\"other\""), false),
+        (expression.clone(), false),
+        ("body=\"@(new byte[0])\"".to_owned(), false),
+    ] {
+        let policy = inbound(&format!("<authentication-certificate {attributes} />"));
+        let stage = stage(&ours, &backend, &policy, |service| {
+            service.certificates.insert("held".to_owned(), held.clone());
+        })
+        .await;
+        let answer = stage.item().await;
+        if good {
+            assert_eq!(answer.whole(), (200, "partner"), "{attributes}");
+        } else {
+            let internal = (500, "Internal server error".to_owned());
+            assert_eq!(answer.error(), internal, "{attributes}");
+        }
+    }
+    assert_eq!(backend.seen().len(), 4);
 }
 
 fn refused(id: &str, why: &str) -> String {

@@ -19,3 +19,4 @@ mod tokens;
 mod tracing;
 mod transforming;
 mod validation;
+mod xml;

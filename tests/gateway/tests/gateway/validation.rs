@@ -101,6 +101,10 @@ async fn parameters_are_held_against_the_operation() {
     assert_eq!(stage.backend.calls(), 1);
 }
 
+/// What callers are told of what is not their matter.
+const NOT_YOURS: &str =
+    "The request could not be processed due to an internal error. Contact the API owner.";
+
 const CONTENT: &str = "<validate-content unspecified-content-type-action=\"prevent\" max-size=\"100\" size-exceeded-action=\"prevent\">\
     <content type=\"application/json\" validate-as=\"json\" action=\"prevent\" allow-additional-properties=\"false\" /></validate-content>";
 
@@ -124,13 +128,13 @@ async fn bodies_are_held_against_their_schema_size_and_type() {
     ] {
         let (status, message) = stage.post(json, body).await.error();
         assert_eq!(status, 400, "{body}");
-        let start = "Body of the request does not conform to the definition associated with the content type application/json. ";
+        let start = "Body of the request does not conform to the definition Item, which is associated with the content type application/json. ";
         assert!(message.starts_with(start), "{message}");
     }
     let (status, message) = stage.post(json, "{").await.error();
     assert_eq!(status, 400);
     assert!(
-        message.starts_with("Body of the request is no JSON: "),
+        message.contains("application/json. It is no JSON: "),
         "{message}"
     );
     assert_eq!(
@@ -147,7 +151,7 @@ async fn bodies_are_held_against_their_schema_size_and_type() {
             .error(),
         (
             400,
-            "Body of 112 bytes exceeds the configured limit of 100 bytes.".to_owned()
+            "Request's body is 112 bytes long and it exceeds the limit of 100 bytes.".to_owned()
         )
     );
     assert_eq!(stage.backend.calls(), 1);
@@ -158,13 +162,7 @@ async fn a_response_that_is_wrong_is_the_backends_fault() {
     let sections = format!("<outbound><base />{CONTENT}</outbound>");
     let backend = Backend::start(|_| reply_json(&json!({ "nam": "x" }))).await;
     let stage = Stage::with(backend, &sections, described).await;
-    assert_eq!(
-        stage.item().await.error(),
-        (
-            502,
-            "The backend's response could not be validated.".to_owned()
-        )
-    );
+    assert_eq!(stage.item().await.error(), (502, NOT_YOURS.to_owned()));
 }
 
 #[tokio::test]
@@ -188,6 +186,100 @@ async fn a_schema_that_the_policy_names_is_the_services_own() {
     let stage = Stage::with(Backend::ok().await, &named("s1"), with_more).await;
     assert_eq!(
         stage.post(json, r#"{"name": "a"}"#).await.error(),
-        (400, "The schema 's1' does not exist.".to_owned())
+        (400, NOT_YOURS.to_owned())
     );
+}
+
+#[tokio::test]
+async fn a_part_of_a_schema_and_another_schema_are_meant_where_they_are_named() {
+    let named = |reference: &str| {
+        let named = format!("action=\"prevent\" schema-id=\"parts\"{reference}");
+        inbound(
+            &CONTENT
+                .replace("action=\"prevent\" allow", &format!("{named} allow"))
+                .replace(" allow-additional-properties=\"false\"", ""),
+        )
+    };
+    let with_parts = |service: &mut Service| {
+        let parts = json!({
+            "type": "object", "required": ["whole"],
+            "$defs": { "Price/Net": { "type": "integer" }, "list": [1] },
+            "properties": { "tag": { "$ref": "/schemas/Tags" } },
+        });
+        let tags = json!({ "type": "string", "maxLength": 2 });
+        service.schemas.insert("Parts".to_owned(), parts);
+        service.schemas.insert("tags".to_owned(), tags);
+    };
+    let json = "application/json";
+    for (reference, good, bad) in [
+        (
+            "",
+            r#"{"whole": 1, "tag": "ab"}"#,
+            r#"{"whole": 1, "tag": "abc"}"#,
+        ),
+        (" schema-ref=\"#/$defs/Price~1Net\"", "7", r#"{"whole": 1}"#),
+    ] {
+        let stage = Stage::with(Backend::ok().await, &named(reference), with_parts).await;
+        assert_eq!(stage.post(json, good).await.status, 200, "{reference}");
+        assert_eq!(stage.post(json, bad).await.status, 400, "{reference}");
+    }
+    for reference in ["#/$defs/Price", "#/$defs/list", "Price", "#"] {
+        let reference = format!(" schema-ref=\"{reference}\"");
+        let stage = Stage::with(Backend::ok().await, &named(&reference), with_parts).await;
+        let refused = stage.post(json, "7").await.error();
+        let whole = reference.ends_with("\"#\"");
+        assert_eq!(
+            (refused.0, refused.1 == NOT_YOURS),
+            (400, !whole),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn fields_beyond_the_schema_pass_where_the_policy_says_so_whatever_the_schema_says() {
+    let closed = |service: &mut Service| {
+        let schema =
+            json!({ "type": "object", "additionalProperties": false, "properties": { "a": {} } });
+        service.schemas.insert("closed".to_owned(), schema);
+    };
+    for (allowed, status) in [("", 400), (" allow-additional-properties=\"true\"", 200)] {
+        let sections = inbound(&CONTENT.replace(
+            "allow-additional-properties=\"false\"",
+            &format!("schema-id=\"closed\"{allowed}"),
+        ));
+        let stage = Stage::with(Backend::ok().await, &sections, closed).await;
+        let answer = stage.post("application/json", r#"{"b": 1}"#).await;
+        assert_eq!(answer.status, status, "{allowed}");
+    }
+}
+
+#[tokio::test]
+async fn a_content_type_is_mapped_before_it_is_looked_at() {
+    let map = "<content-type-map any-content-type-value=\"text/other\" missing-content-type-value=\"text/other\">\
+        <type from=\"application/hal+json\" to=\"application/json\" />\
+        <type when=\"@(context.Request.Headers.GetValueOrDefault(&quot;X-Json&quot;, &quot;&quot;) == &quot;1&quot;)\" to=\"application/json\" /></content-type-map>"
+        .replace("&quot;", "\"");
+    // Without a type, it is for what the operation names.
+    let content = CONTENT
+        .replace(
+            "<content type=\"application/json\"",
+            &format!("{map}<content"),
+        )
+        .replace(" allow-additional-properties=\"false\"", "");
+    let sections = inbound(&content);
+    let stage = Stage::with(Backend::ok().await, &sections, described).await;
+    let good = r#"{"name": "a"}"#;
+    assert_eq!(stage.post("application/hal+json", good).await.status, 200);
+    assert_eq!(stage.post("application/hal+json", "{}").await.status, 400);
+    let headers = [("x-json", "1"), ("content-type", "text/plain")];
+    let call = stage.call("POST", "/shop/items", &headers, good).await;
+    assert_eq!(call.status, 200);
+    let unspecified = "Unspecified content type text/other is not allowed.".to_owned();
+    for kind in ["application/json", "text/plain"] {
+        assert_eq!(
+            stage.post(kind, good).await.error(),
+            (400, unspecified.clone())
+        );
+    }
 }

@@ -106,6 +106,26 @@ pub(super) static SCHEMA_CONTRACT_PROPERTIES: Contract = Contract {
     ],
 };
 
+pub(super) static CERTIFICATE_CREATE_OR_UPDATE_PROPERTIES: Contract = Contract {
+    name: "CertificateCreateOrUpdateProperties",
+    fields: &[
+        optional("data", text(0, ANY)),
+        optional("password", text(0, ANY)),
+        optional("keyVault", Kind::Nested(&KEY_VAULT_CONTRACT_CREATE_PROPERTIES)),
+    ],
+};
+
+pub(super) static GLOBAL_SCHEMA_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "GlobalSchemaContractProperties",
+    fields: &[
+        required("schemaType", one_of(&["xml", "json"])),
+        optional("description", text(0, ANY)),
+        optional("value", Kind::Free),
+        optional("document", Kind::Free),
+        read_only("provisioningState", text(0, ANY)),
+    ],
+};
+
 pub(super) static PRODUCT_CONTRACT_PROPERTIES: Contract = Contract {
     name: "ProductContractProperties",
     fields: &[

@@ -284,7 +284,9 @@ fn allowed_methods(target: &Target) -> &'static str {
             "HEAD,PUT,DELETE"
         }
         Target::Group(_) => "GET,HEAD,PUT",
-        Target::Schema(..) | Target::Policy(..) | Target::Entity(Kind::PolicyFragment, _) => {
+        Target::Schema(..)
+        | Target::Policy(..)
+        | Target::Entity(Kind::PolicyFragment | Kind::Schema | Kind::Certificate, _) => {
             "GET,HEAD,PUT,DELETE"
         }
         Target::Api(_)

@@ -1,6 +1,7 @@
 //! The direct children of a service that behave alike: backends, named
-//! values, policy fragments and OpenID Connect providers.
+//! values, policy fragments, schemas, certificates and OpenID Connect providers.
 
+use super::certificate;
 use super::contract::{self, Contract};
 use super::contract_table as table;
 use super::error::{ArmError, Detail};
@@ -8,6 +9,7 @@ use super::list;
 use super::path::Kind;
 use super::policy::{self, Environment};
 use super::request::{Request, entity_reply, envelope};
+use super::schema;
 use super::store::{Entity, Service};
 use crate::clock::iso;
 use crate::data_plane;
@@ -72,6 +74,17 @@ fn shape(kind: Kind) -> (&'static [&'static str], &'static [&'static str]) {
             ],
             &["versionQueryName", "versionHeaderName"],
         ),
+        Kind::Schema => (
+            &[
+                "description",
+                "schemaType",
+                "value",
+                "document",
+                "provisioningState",
+            ],
+            &[],
+        ),
+        Kind::Certificate => (&["subject", "thumbprint", "expirationDate"], &[]),
         Kind::Logger => (&[], &[]),
     }
 }
@@ -91,6 +104,8 @@ fn contracts(kind: Kind) -> Option<(&'static Contract, Option<&'static Contract>
             &table::OPENID_CONNECT_PROVIDER_CONTRACT_PROPERTIES,
             Some(&table::OPENID_CONNECT_PROVIDER_UPDATE_CONTRACT_PROPERTIES),
         )),
+        Kind::Schema => Some((&table::GLOBAL_SCHEMA_CONTRACT_PROPERTIES, None)),
+        Kind::Certificate => Some((&table::CERTIFICATE_CREATE_OR_UPDATE_PROPERTIES, None)),
         Kind::ApiVersionSet | Kind::Logger => None,
     }
 }
@@ -134,7 +149,7 @@ fn shown(kind: Kind, stored: &Properties) -> Properties {
 
 /// Whether writes of a kind may take long.
 pub(super) fn is_long_running(kind: Kind) -> bool {
-    matches!(kind, Kind::NamedValue | Kind::PolicyFragment)
+    matches!(kind, Kind::NamedValue | Kind::PolicyFragment | Kind::Schema)
 }
 
 impl Service {
@@ -206,6 +221,10 @@ impl Service {
         };
         fields.extend(sent);
         self.check_entity(request, kind, id, &mut fields)?;
+        let held = match kind {
+            Kind::Certificate => Some(certificate::take(&mut fields)?),
+            _ => None,
+        };
         let status = if old.is_some() { 200 } else { 201 };
         if !commit {
             return Ok(Reply::empty(status));
@@ -218,6 +237,11 @@ impl Service {
         let body = self.entity_body(kind, &entity);
         let etag = entity.etag(kind == Kind::PolicyFragment);
         self.entities_of(kind).insert(id.to_lowercase(), entity);
+        if let Some(held) = held {
+            self.certificates
+                .retain(|known, _| !known.eq_ignore_ascii_case(id));
+            self.certificates.insert(id.to_owned(), held);
+        }
         Ok(entity_reply(status, &body, etag))
     }
 
@@ -242,6 +266,10 @@ impl Service {
             )]));
         }
         self.entities_of(kind).remove(&id.to_lowercase());
+        if kind == Kind::Certificate {
+            self.certificates
+                .retain(|known, _| !known.eq_ignore_ascii_case(id));
+        }
         Ok(Reply::empty(200))
     }
 
@@ -323,7 +351,12 @@ impl Service {
                     .entry("useInApiDocumentation")
                     .or_insert(false.into());
             }
-            Kind::ApiVersionSet | Kind::Logger => {}
+            Kind::Schema => {
+                schema::check(self, request, id, fields, &mut problems);
+                fields.insert("provisioningState".to_owned(), "Succeeded".into());
+            }
+            // Read by itself: what is kept of it is not what was sent.
+            Kind::Certificate | Kind::ApiVersionSet | Kind::Logger => {}
         }
         if problems.is_empty() {
             Ok(())
@@ -422,7 +455,8 @@ fn is_vault_secret(identifier: &str) -> bool {
 
 fn check_id(kind: Kind, id: &str) -> Result<(), ArmError> {
     let (most, pattern) = match kind {
-        Kind::Backend => (80, None),
+        Kind::Backend | Kind::Schema => (80, None),
+        Kind::Certificate => (80, Some(r"^[^*#&+:<>?]+$")),
         Kind::PolicyFragment => (80, Some(r"^(?:\w+|\w[\w\-]+\w)$")),
         _ => (256, Some(r"^[^*#&+:<>?]+$")),
     };

@@ -3,6 +3,7 @@
 mod api;
 mod api_view;
 mod auth;
+mod certificate;
 mod contract;
 #[rustfmt::skip]
 mod contract_table;
@@ -19,6 +20,7 @@ pub(crate) mod path;
 mod policy;
 pub(crate) mod product;
 mod request;
+pub(crate) mod schema;
 mod self_hosted;
 mod service;
 pub(crate) mod store;

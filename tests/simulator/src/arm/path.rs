@@ -101,6 +101,9 @@ pub(crate) enum Kind {
     NamedValue,
     PolicyFragment,
     OpenIdProvider,
+    /// One of the service; those of an API are its own.
+    Schema,
+    Certificate,
     /// Not served; can be put by the control interface for an API to refer to.
     ApiVersionSet,
     /// Not served; can be put by the control interface for a policy to refer to.
@@ -108,11 +111,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Backend,
         Self::NamedValue,
         Self::PolicyFragment,
         Self::OpenIdProvider,
+        Self::Schema,
+        Self::Certificate,
         Self::ApiVersionSet,
         Self::Logger,
     ];
@@ -124,6 +129,8 @@ impl Kind {
             Self::NamedValue => "namedValues",
             Self::PolicyFragment => "policyFragments",
             Self::OpenIdProvider => "openidConnectProviders",
+            Self::Schema => "schemas",
+            Self::Certificate => "certificates",
             Self::ApiVersionSet => "apiVersionSets",
             Self::Logger => "loggers",
         }
@@ -152,6 +159,8 @@ impl Kind {
             Self::NamedValue => "Property",
             Self::PolicyFragment => "PolicyFragment",
             Self::OpenIdProvider => "OpenId Connect Provider",
+            Self::Schema => "Schema",
+            Self::Certificate => "Certificate",
             Self::ApiVersionSet => "ApiVersionSet",
             Self::Logger => "Logger",
         }
@@ -305,6 +314,8 @@ impl Target {
                     Kind::NamedValue,
                     Kind::PolicyFragment,
                     Kind::OpenIdProvider,
+                    Kind::Schema,
+                    Kind::Certificate,
                 ];
                 match (
                     served.into_iter().find(|known| is(kind, known.segment())),

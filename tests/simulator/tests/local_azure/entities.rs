@@ -319,3 +319,76 @@ async fn a_schema_is_stored_and_listed() {
     );
     azure.delete("apis/a/schemas/s").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_schema_of_the_service_is_json_or_xml_and_stays_what_it_is() {
+    let azure = synchronous().await;
+    let xsd = "<xsd:schema xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\"><xsd:element name=\"a\" type=\"xsd:int\"/></xsd:schema>";
+    let xml = json!({ "schemaType": "xml", "description": "orders", "value": xsd });
+    let created = azure
+        .put("schemas/Orders", xml.clone())
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(created["type"], "Microsoft.ApiManagement/service/schemas");
+    assert_eq!(created["name"], "Orders");
+    let shown = json!({
+        "description": "orders", "schemaType": "xml", "value": xsd, "provisioningState": "Succeeded",
+    });
+    assert_eq!(created["properties"], shown);
+    assert_eq!(azure.get("schemas/orders").await.json(), created);
+    azure.put("schemas/orders", xml.clone()).await.expect(200);
+    let document = json!({ "type": "object" });
+    let json = json!({ "schemaType": "json", "document": document });
+    let created = azure.put("schemas/person", json).await.expect(201).json();
+    assert_eq!(created["properties"]["document"], document);
+    let listed = azure.get("schemas").await.json();
+    assert_eq!(listed["count"], 2);
+    for (id, properties, target) in [
+        ("person", xml.clone(), "schemaType"),
+        ("a", json!({ "value": xsd }), "schemaType"),
+        (
+            "a",
+            json!({ "schemaType": "yaml", "value": xsd }),
+            "schemaType",
+        ),
+        ("a", json!({ "schemaType": "xml" }), "value"),
+        (
+            "a",
+            json!({ "schemaType": "xml", "document": document }),
+            "value",
+        ),
+        ("a", json!({ "schemaType": "xml", "value": "<a" }), "value"),
+        (
+            "a",
+            json!({ "schemaType": "xml", "value": "<a/>" }),
+            "value",
+        ),
+        ("a", json!({ "schemaType": "json" }), "document"),
+        (
+            "a",
+            json!({ "schemaType": "json", "document": [] }),
+            "document",
+        ),
+        (
+            "a",
+            json!({ "schemaType": "json", "value": "{" }),
+            "document",
+        ),
+    ] {
+        let refused = azure.put(&format!("schemas/{id}"), properties).await;
+        assert_eq!(refused.expect(400).detail().0, target);
+    }
+    let long = format!("schemas/{}", "s".repeat(81));
+    azure.put(&long, xml).await.expect(400);
+    let patched = azure
+        .arm(Method::PATCH, "schemas/orders", Some(json!({})))
+        .await;
+    assert_eq!(patched.expect(405).header("allow"), "GET,HEAD,PUT,DELETE");
+    azure.delete("schemas/orders").await.expect(200);
+    azure.delete("schemas/orders").await.expect(204);
+    assert_eq!(
+        azure.get("schemas/orders").await.error(),
+        (404, "ResourceNotFound".to_owned())
+    );
+}

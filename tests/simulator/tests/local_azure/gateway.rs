@@ -301,6 +301,71 @@ async fn what_an_imported_document_says_of_bodies_is_validated_and_mocked() {
 }
 
 #[tokio::test]
+async fn a_schema_of_the_service_is_validated_with_from_the_moment_it_is_there() {
+    let azure = azure().await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    import(&azure, &backend.url()).await;
+    let validated = r#"<policies><inbound><base />
+        <validate-content unspecified-content-type-action="prevent" max-size="1000" size-exceeded-action="prevent">
+        <content type="application/xml" validate-as="xml" schema-id="item" action="prevent" />
+        <content type="text/xml" validate-as="soap" action="prevent" /></validate-content>
+        </inbound></policies>"#;
+    let written = put_policy(&azure, validated).await.expect(201);
+    assert!(!written.headers.contains_key("x-simulator-not-executed"));
+    let url = format!(
+        "{}/shop/v1/items/1",
+        azure.simulator.gateway_url().expect("a gateway")
+    );
+    let client = client(&azure.simulator);
+    let send = async |kind: &str, body: &str| {
+        let request = client
+            .get(&url)
+            .header("content-type", kind)
+            .body(body.to_owned());
+        answer(request.send().await.expect("an answer"))
+            .await
+            .status
+    };
+    let xml = "application/xml";
+    assert_eq!(send(xml, "<a>1</a>").await, 400);
+    let schema = |kind: &str| {
+        format!(
+            "<xs:schema xmlns:xs=\"http://www.w3.org/2001/XMLSchema\"><xs:element name=\"a\" type=\"{kind}\"/></xs:schema>"
+        )
+    };
+    let put = async |kind: &str| {
+        let properties = json!({ "schemaType": "xml", "value": schema(kind) });
+        let answer = azure.put("schemas/item", properties).await;
+        // A look at it ends what takes long.
+        azure.get("schemas/item").await;
+        answer
+    };
+    put("xs:int").await.expect(201);
+    assert_eq!(send(xml, "<a>1</a>").await, 200);
+    assert_eq!(send(xml, "<a>x</a>").await, 400);
+    // One that nothing can be held against is refused; the last one stays.
+    let (target, message) = put("xs:nothing").await.expect(400).detail();
+    assert_eq!(target, "value");
+    assert!(message.contains("nothing"), "{message}");
+    assert_eq!(send(xml, "<a>x</a>").await, 400);
+    put("xs:string").await.expect(200);
+    assert_eq!(send(xml, "<a>x</a>").await, 200);
+    // The API's own are those that its operations mean.
+    let soap = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><a>1</a></s:Body></s:Envelope>";
+    assert_eq!(send("text/xml", soap).await, 400);
+    let own = json!({
+        "contentType": "application/vnd.ms-azure-apim.xsd+xml",
+        "document": { "value": schema("xs:int") },
+    });
+    azure.put("apis/shop/schemas/x", own).await.expect(201);
+    azure.get("apis/shop/schemas/x").await.expect(200);
+    assert_eq!(send("text/xml", soap).await, 200);
+    assert_eq!(send("text/xml", &soap.replace('1', "x")).await, 400);
+    azure.delete("schemas/item").await.expect(200);
+    assert_eq!(send(xml, "<a>1</a>").await, 400);
+}
+
+#[tokio::test]
 async fn an_expression_that_is_not_known_is_refused_with_its_place() {
     let azure = azure().await;
     import(&azure, "http://127.0.0.1:9").await;
@@ -328,6 +393,94 @@ fn block(text: &str, depth: usize) -> String {
         .lines()
         .map(|line| format!("\n{}{line}", " ".repeat(depth)));
     format!("|{}", lines.collect::<String>())
+}
+
+/// A PKCS #12 file in Base64.
+fn pfx(pem: &str, key: &str, password: &str) -> String {
+    use base64::Engine as _;
+    use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM");
+    let certificate = Certificate::from_der(&der).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
+    let key = PrivateKey::from_der(key.secret_der()).expect("a key");
+    let mut store = KeyStore::new();
+    let chain = PrivateKeyChain::new(vec![1], key, [certificate]);
+    store.add_entry("one", KeyStoreEntry::PrivateKeyChain(chain));
+    let writer = store.writer(password);
+    let file = writer.encryption_iterations(10).mac_iterations(10).write();
+    base64::engine::general_purpose::STANDARD.encode(file.expect("a file"))
+}
+
+#[tokio::test]
+async fn a_certificate_is_put_as_a_file_and_its_key_is_shown_nowhere() {
+    let azure = azure().await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    import(&azure, &backend.url()).await;
+    let document = "<policies><inbound><base /><authentication-certificate certificate-id=\"orders\" /></inbound></policies>";
+    let refused = put_policy(&azure, document).await.expect(400);
+    let (_, message) = refused.detail();
+    assert!(
+        message.ends_with("Certificate with id 'orders' could not be found."),
+        "{message}"
+    );
+    let (pem, key) = issued("orders.example");
+    let file = pfx(&pem, &key, "pa55-word");
+    for properties in [
+        json!({}),
+        json!({ "data": "no base64" }),
+        json!({ "data": "TUlJSw==" }),
+        json!({ "data": file }),
+        json!({ "data": file, "password": "other" }),
+    ] {
+        let answer = azure.put("certificates/orders", properties).await;
+        assert_eq!(answer.expect(400).detail().0, "data");
+    }
+    let good = json!({ "data": file, "password": "pa55-word" });
+    let created = azure
+        .put("certificates/Orders", good.clone())
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(
+        created["type"],
+        "Microsoft.ApiManagement/service/certificates"
+    );
+    let shown = created["properties"].as_object().expect("an object");
+    let fields: Vec<&String> = shown.keys().collect();
+    assert_eq!(fields, ["subject", "thumbprint", "expirationDate"]);
+    assert_eq!(shown["thumbprint"].as_str().map(str::len), Some(40));
+    assert_eq!(azure.get("certificates/orders").await.json(), created);
+    azure.put("certificates/orders", good).await.expect(200);
+    assert_eq!(azure.get("certificates").await.json()["count"], 1);
+    put_policy(&azure, document).await.expect(201);
+    let gateway = azure.simulator.gateway_url().expect("a gateway");
+    let client = client(&azure.simulator);
+    let call = client.get(format!("{gateway}/shop/v1/items/7"));
+    answer(call.send().await.expect("an answer"))
+        .await
+        .expect(200);
+    let mut told = format!("{:?}", azure.simulator.state("apim-local"));
+    let endpoints = &azure.simulator.endpoints;
+    for url in [
+        endpoints.page.clone(),
+        format!("{}/journal", endpoints.control),
+        format!("{}/state", endpoints.control),
+    ] {
+        told += &answer(client.get(&url).send().await.expect("an answer"))
+            .await
+            .expect(200)
+            .text;
+    }
+    assert!(told.contains("[redacted]"), "{told}");
+    let lines = key.lines().filter(|line| !line.starts_with("-----"));
+    for secret in lines.chain(["pa55-word", &file]) {
+        assert!(!told.contains(secret), "{secret}: {told}");
+    }
+    azure.delete("certificates/orders").await.expect(200);
+    azure.delete("certificates/orders").await.expect(204);
+    put_policy(&azure, document).await.expect(400);
 }
 
 #[tokio::test]
