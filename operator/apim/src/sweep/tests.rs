@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use operator_core::about::{About, Contact, License};
 use operator_core::annotations::Adoption;
 use operator_core::apim::{difference, same_document};
 use operator_core::desired::{
@@ -106,7 +107,20 @@ fn wanted(sent: &Value) -> DesiredApi {
             subscription_required: sent["subscriptionRequired"].as_bool().unwrap_or_default(),
             subscription_key_names: SubscriptionKeyNames::default(),
             openid_provider: None,
-            about: operator_core::about::About::default(),
+            about: About {
+                terms_of_service: text(&sent["termsOfServiceUrl"]),
+                contact: Contact {
+                    name: text(&sent["contact"]["name"]),
+                    url: text(&sent["contact"]["url"]),
+                    email: text(&sent["contact"]["email"]),
+                }
+                .filled(),
+                license: License {
+                    name: text(&sent["license"]["name"]),
+                    url: text(&sent["license"]["url"]),
+                }
+                .filled(),
+            },
         },
         service_url: text(&sent["serviceUrl"]),
         document: ApiDocument {
