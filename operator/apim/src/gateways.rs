@@ -2,7 +2,6 @@
 //! which leave this crate only as [`Secret`]s.
 
 use jiff::{Timestamp, Unit};
-use operator_core::class::ErrorClass;
 use operator_core::gateway::{DesiredGateway, GatewayProperties, Location, Refused, as_ours};
 use operator_core::names::ApiId;
 use operator_core::product::mark_in;
@@ -11,8 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::arm::{ArmClient, ArmReader, Repeat, WriteVerb, absent, encode};
-use crate::error::{ArmError, Cause};
-use crate::models::Entity;
+use crate::error::ArmError;
+use crate::models::{Entity, Named};
 use crate::secret::Secret;
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,18 +42,6 @@ impl From<Properties> for GatewayProperties {
                 country_or_region: place.country_or_region,
             },
         }
-    }
-}
-
-/// A name in a list.
-#[derive(Debug, Deserialize)]
-struct Listed {
-    name: String,
-}
-
-impl From<Listed> for String {
-    fn from(listed: Listed) -> Self {
-        listed.name
     }
 }
 
@@ -107,7 +94,7 @@ impl ArmReader {
     pub async fn gateway_apis(&self, id: &str) -> Result<Vec<String>, ArmError> {
         let what = format!("apis of gateway {id}");
         let call = self.get(&["gateways", id, "apis"], &[], "gatewayApis", what);
-        self.pages::<Listed, String>(call).all().await
+        self.pages::<Named, String>(call).all().await
     }
 }
 
@@ -155,9 +142,19 @@ impl ArmClient {
         self.run(&call).await.map(drop)
     }
 
-    /// Has a gateway not serve an API any more; fine where it does not.
-    pub async fn unlink_gateway_api(&self, id: &str, api: &str) -> Result<(), ArmError> {
+    /// Has a gateway that carries the mark not serve an API any more. It is read
+    /// before, always; fine where it does not serve the API, is gone, or is
+    /// somebody else's.
+    pub async fn unlink_gateway_api(
+        &self,
+        id: &str,
+        mark: &str,
+        api: &str,
+    ) -> Result<(), ArmError> {
         let _writer = self.lock_gateway(id).await;
+        if self.marked_gateway(id, mark).await?.is_none() {
+            return Ok(());
+        }
         let path = ["gateways", id, "apis", api];
         let what = format!("API {api} of gateway {id}");
         let call = self.call(WriteVerb::Delete, &path, &[], "gatewayApi", what);
@@ -182,16 +179,7 @@ impl ArmClient {
         let Some(answer) = absent(self.write(&call).await)? else {
             return Ok(None);
         };
-        // Why it cannot be read could quote the token.
-        let body: TokenBody = serde_json::from_slice(&answer.body).map_err(|_| {
-            let message = "the answer cannot be read";
-            ArmError::without_answer(
-                &call.name(),
-                Cause::Protocol,
-                ErrorClass::Transient,
-                message,
-            )
-        })?;
+        let body: TokenBody = answer.secret_json(&call.name())?;
         Ok(Some(body.value.into()))
     }
 

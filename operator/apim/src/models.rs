@@ -204,6 +204,18 @@ impl From<RevisionBody> for Revision {
     }
 }
 
+/// An entity of a list of which only the name matters.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Named {
+    name: String,
+}
+
+impl From<Named> for String {
+    fn from(named: Named) -> Self {
+        named.name
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct OperationProperties {

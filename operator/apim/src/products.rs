@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::arm::{ArmClient, ArmReader, WriteVerb, absent, encode};
 use crate::error::ArmError;
-use crate::models::{Entity, PolicyProperties};
+use crate::models::{Entity, Named, PolicyProperties};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -53,18 +53,6 @@ fn body(settings: &ProductSettings) -> Value {
         "subscriptionsLimit": settings.subscriptions_limit,
         "state": if settings.published { "published" } else { "notPublished" },
     }})
-}
-
-/// A name in a list.
-#[derive(Debug, Deserialize)]
-struct Listed {
-    name: String,
-}
-
-impl From<Listed> for String {
-    fn from(listed: Listed) -> Self {
-        listed.name
-    }
 }
 
 /// Why a product is not as it should be.
@@ -154,7 +142,7 @@ impl ArmReader {
     ) -> Result<Vec<String>, ArmError> {
         let what = format!("{list} of product {id}");
         let call = self.get(&["products", id.as_str(), list], &[], kind, what);
-        self.pages::<Listed, String>(call).all().await
+        self.pages::<Named, String>(call).all().await
     }
 
     /// Who uses a product.

@@ -1,12 +1,11 @@
 //! Subscriptions and their keys, which leave this crate only as [`Secret`]s.
 
-use operator_core::class::ErrorClass;
 use operator_core::product::rotation::Slot;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::arm::{ArmClient, ArmReader, Repeat, WriteVerb, absent, encode};
-use crate::error::{ArmError, Cause};
+use crate::error::ArmError;
 use crate::models::Entity;
 use crate::secret::Secret;
 
@@ -150,16 +149,7 @@ impl ArmClient {
         let Some(answer) = absent(self.write(&call).await)? else {
             return Ok(None);
         };
-        // Why it cannot be read could quote a key.
-        let body: KeysBody = serde_json::from_slice(&answer.body).map_err(|_| {
-            let message = "the answer cannot be read";
-            ArmError::without_answer(
-                &call.name(),
-                Cause::Protocol,
-                ErrorClass::Transient,
-                message,
-            )
-        })?;
+        let body: KeysBody = answer.secret_json(&call.name())?;
         Ok(Some(Keys {
             primary: body.primary_key.into(),
             secondary: body.secondary_key.into(),

@@ -1,5 +1,7 @@
 //! How commands reach the cluster and Azure.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use kube::config::KubeConfigOptions;
 use operator_apim::CloudSettings;
@@ -8,6 +10,10 @@ use url::Url;
 
 use crate::args::{LookArgs, ReachArgs};
 use crate::compile;
+
+/// How long the API server may say nothing to a command that somebody waits
+/// for.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Runs a command to its end.
 pub(crate) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -23,9 +29,17 @@ pub(crate) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> a
     done
 }
 
-/// A client of the cluster, as kubectl finds it, and the server's address.
+/// A client of the cluster, as kubectl finds it, and the server's address, for
+/// a command that ends.
 pub(crate) async fn client() -> anyhow::Result<(kube::Client, String)> {
     let (client, server, _) = client_of(None).await?;
+    Ok((client, server))
+}
+
+/// The same for an operator, whose watches may be quiet for as long as they
+/// like.
+pub(crate) async fn client_that_stays() -> anyhow::Result<(kube::Client, String)> {
+    let (client, server, _) = connected(found(None).await?)?;
     Ok((client, server))
 }
 
@@ -34,7 +48,13 @@ pub(crate) async fn client() -> anyhow::Result<(kube::Client, String)> {
 pub(crate) async fn client_of(
     context: Option<&str>,
 ) -> anyhow::Result<(kube::Client, String, String)> {
-    let mut config = match context {
+    let mut config = found(context).await?;
+    config.read_timeout = Some(SILENCE);
+    connected(config)
+}
+
+async fn found(context: Option<&str>) -> anyhow::Result<kube::Config> {
+    Ok(match context {
         None => kube::Config::infer()
             .await
             .map_err(|error| no_cluster(&error))?,
@@ -47,7 +67,10 @@ pub(crate) async fn client_of(
                 .await
                 .with_context(|| format!("context `{context}` of the kubeconfig"))?
         }
-    };
+    })
+}
+
+fn connected(mut config: kube::Config) -> anyhow::Result<(kube::Client, String, String)> {
     // Calls are repeated where it is known whether they may be.
     config.default_retry = false;
     let server = config.cluster_url.to_string();

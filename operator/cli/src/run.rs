@@ -15,7 +15,7 @@ use crate::{Done, cluster, compile};
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Done> {
     cluster::block_on(async {
         let settings = settings(args)?;
-        let (client, server) = cluster::client().await?;
+        let (client, server) = cluster::client_that_stays().await?;
         match run_operator(client, settings, shutdown()).await {
             Ok(()) => Ok(Done::Fine),
             Err(error) => Err(cluster::told(error, &server)),

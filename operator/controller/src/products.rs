@@ -138,6 +138,25 @@ pub(crate) struct Shared {
 #[error("Kubernetes: {0}")]
 pub(crate) struct Error(#[from] kube::Error);
 
+/// Why a reconcile does not go on.
+enum Stop {
+    Fate(Fate),
+    Arm(ArmError),
+    Kube(Error),
+}
+
+impl From<ArmError> for Stop {
+    fn from(error: ArmError) -> Self {
+        Self::Arm(error)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Kube(error)
+    }
+}
+
 /// Starts to bring objects of these kinds in place. Only where this process
 /// leads, and for as long as it lives.
 pub(crate) fn start(ctx: &Arc<Context>) {

@@ -11,13 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::Api;
+use kube::api::{Api, ObjectMeta};
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt as _};
 use operator_core::names::{ObjectKey, ProfileName};
 use operator_core::pace::Pace;
 use operator_core::policy::Standing;
 use operator_core::profile::line::{Line, Rate, Turn};
+use operator_core::profile::spec::ProfilePluginSpec;
 use operator_core::profile::{
     self, CLUSTER_KIND, KIND, Profile, ProfileRef, ProfileState, SecretSource,
 };
@@ -82,6 +83,20 @@ struct Kept {
     plugin_names: String,
     /// The status that was last seen or written: the cache may be behind.
     said: PolicyProfileStatus,
+}
+
+impl Kept {
+    fn of(
+        meta: &ObjectMeta,
+        plugins: &[ProfilePluginSpec],
+        said: Option<&PolicyProfileStatus>,
+    ) -> Self {
+        Self {
+            generation: meta.generation,
+            plugin_names: joined(plugins.iter().map(|plugin| plugin.name.as_str())),
+            said: said.cloned().unwrap_or_default(),
+        }
+    }
 }
 
 /// What [`Profiles`] work with.
@@ -344,11 +359,7 @@ impl Follow for Own {
             namespace: Some(namespace),
             name,
         };
-        let kept = Kept {
-            generation: object.metadata.generation,
-            plugin_names: joined(spec.plugins.iter().map(|plugin| plugin.name.as_str())),
-            said: object.status.clone().unwrap_or_default(),
-        };
+        let kept = Kept::of(&object.metadata, &spec.plugins, object.status.as_ref());
         self.0.seen(reference, state, kept);
     }
 
@@ -386,11 +397,7 @@ impl Follow for OfCluster {
             namespace: None,
             name,
         };
-        let kept = Kept {
-            generation: object.metadata.generation,
-            plugin_names: joined(spec.plugins.iter().map(|plugin| plugin.name.as_str())),
-            said: object.status.clone().unwrap_or_default(),
-        };
+        let kept = Kept::of(&object.metadata, &spec.plugins, object.status.as_ref());
         self.0.seen(reference, state, kept);
     }
 

@@ -22,7 +22,7 @@ pub(crate) async fn products(table: &mut Table, objects: u32, clients: usize) ->
     let Some(mut stage) = builder.without_operator().start("products").await else {
         return Ok(());
     };
-    give_rights(&stage).await?;
+    stage.allow_products().await?;
     stage.start_operator().await?;
     let before = settled(&stage).await?;
     stage.azure.clear_journal();
@@ -189,17 +189,4 @@ async fn made(stage: &Stage, kind: &str, objects: Vec<Value>, clients: usize) ->
     .await
     .with_context(|| tail(&stage.operator_log()))?;
     Ok(())
-}
-
-async fn give_rights(stage: &Stage) -> Result<()> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shipped = std::fs::read_to_string(path.join("../../deploy/rbac-products.yaml"))?;
-    test_harness::apply_yaml(&stage.client, &shipped).await?;
-    let bound = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": "apim-operator-subscriptions", "namespace": "shop"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "apim-operator-subscriptions"},
-        "subjects": [{"kind": "ServiceAccount", "name": "apim-operator", "namespace": "operators"}],
-    });
-    stage.apply(&bound).await
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use apim_simulator::CallKind;
-use e2e::routes::{gateway_api, istio, rights};
+use e2e::routes::{gateway_api, istio};
 use e2e::{Stage, exposed_api};
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::ResourceExt as _;
@@ -51,7 +51,7 @@ pub(crate) async fn ways(table: &mut Table, objects: u32, clients: usize) -> Res
     let Some(mut stage) = stage.await else {
         return Ok(());
     };
-    test_harness::apply_yaml(&stage.client, &rights()?).await?;
+    stage.allow("rbac-exposures.yaml").await?;
     let _controllers = controllers(&stage).await?;
     stage.start_operator().await?;
     table.legend(format!(

@@ -1,4 +1,4 @@
-//! Gateways in the cluster: their rights, and pods that would run.
+//! Gateways in the cluster, and pods that would run.
 
 use futures::StreamExt as _;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -20,29 +20,6 @@ pub fn gateway(name: &str, spec: &Value) -> Value {
 }
 
 impl Stage {
-    /// Gives the operator the rights for gateways as they are shipped, those to
-    /// objects in `shop`.
-    pub async fn allow_gateways(&self) -> anyhow::Result<()> {
-        self.allow_gateways_without_objects().await?;
-        let name = "apim-operator-gateway-objects";
-        let bound = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": {"name": name, "namespace": "shop"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": "apim-operator", "namespace": "operators"}],
-        });
-        self.apply(&bound).await
-    }
-
-    /// The same, with no right to any object in any namespace.
-    pub async fn allow_gateways_without_objects(&self) -> anyhow::Result<()> {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let path = path.join("../../deploy/rbac-gateways.yaml");
-        let shipped = std::fs::read_to_string(path)?;
-        test_harness::apply_yaml(&self.client, &shipped).await?;
-        Ok(())
-    }
-
     /// Says of every Deployment in `shop` that its pods are available, as soon as
     /// it is there or changed, until it is dropped.
     pub fn pods_run(&self) -> JoinSet<()> {

@@ -17,6 +17,7 @@ mod objects;
 mod policy_plugins;
 mod profiles;
 mod proxy;
+pub mod rights;
 pub mod routes;
 mod stage;
 

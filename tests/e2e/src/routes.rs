@@ -169,15 +169,6 @@ pub fn istio_security() -> [Value; 3] {
     ]
 }
 
-/// The rights for all ways into the cluster and all protections, as they are
-/// shipped.
-pub fn rights() -> anyhow::Result<String> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(std::fs::read_to_string(
-        path.join("../../deploy/rbac-exposures.yaml"),
-    )?)
-}
-
 impl Stage {
     /// The objects of a kind in the namespace `shop`.
     #[must_use]

@@ -180,7 +180,7 @@ async fn each_right_to_objects_is_needed_in_its_namespace() {
     let Some(mut stage) = premium().start(test).await else {
         return;
     };
-    stage.allow_gateways_without_objects().await.unwrap();
+    stage.allow("rbac-gateways.yaml").await.unwrap();
     let (rules, rights) = shipped(&stage, OBJECTS).await;
     namespace(&stage, "with-all", &rules).await;
     for (number, right) in rights.iter().enumerate() {
@@ -226,7 +226,7 @@ async fn each_right_to_gateways_is_needed() {
     let Some(mut stage) = premium().start(test).await else {
         return;
     };
-    stage.allow_gateways_without_objects().await.unwrap();
+    stage.allow("rbac-gateways.yaml").await.unwrap();
     let (objects, _) = shipped(&stage, OBJECTS).await;
     let (rules, rights) = shipped(&stage, OWN).await;
     let of_cluster: Api<ClusterRole> = Api::all(stage.client.clone());

@@ -527,7 +527,7 @@ async fn a_namespace_without_rights_is_said_with_the_way_out() {
     let Some(mut stage) = builder.without_operator().start(test).await else {
         return;
     };
-    stage.allow_gateways_without_objects().await.unwrap();
+    stage.allow("rbac-gateways.yaml").await.unwrap();
     let _speaker = stage.pods_run();
     stage.start_operator().await.unwrap();
     let all = json!({"apis": {"selector": {}}});

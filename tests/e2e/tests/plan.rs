@@ -7,7 +7,7 @@
 )]
 
 use apim_simulator::{CallKind, FaultSpec};
-use e2e::{PATIENCE, Stage, document, exposed_api};
+use e2e::{Definition, Stage, document, exposed_api};
 use serde_json::{Value, json};
 
 fn annotation(name: &str, value: &Value) -> Value {
@@ -137,29 +137,24 @@ async fn what_is_planned_is_what_is_sent() {
     let (code, shown, _) = planned(&stage, &bad, "text").await;
     assert_eq!(code, 1, "{shown}");
     assert!(shown.contains("did you mean `jwt-entra`"), "{shown}");
+}
 
-    // A cluster without the definition. Its objects go first: the API server's own
-    // clean-up can look into a cache that it has just stopped, and then waits a minute.
-    stage.delete("catalog").await.unwrap();
-    stage.until_gone("catalog").await.unwrap();
-    stage
-        .kubectl(&[
-            "delete",
-            "crd",
-            "exposedapis.oda.tmforum.org",
-            "--wait=false",
-        ])
-        .await
-        .unwrap();
-    test_harness::wait_until("no definition", PATIENCE, async || {
-        let (code, shown, said) = stage.cli(&["plan", "--all"]).await.unwrap();
-        if code == 1 && said.contains("exposedapis.oda.tmforum.org is not installed") {
-            return Ok(());
-        }
-        Err(format!("{code} {shown}{said}"))
-    })
-    .await
-    .unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_without_the_definition_is_told_what_to_install() {
+    let test = "a_cluster_without_the_definition_is_told_what_to_install";
+    let builder = Stage::builder().definition(Definition::Missing);
+    let Some(stage) = builder.without_operator().start(test).await else {
+        return;
+    };
+    let (code, shown, said) = stage.cli(&["plan", "--all"]).await.unwrap();
+    assert_eq!((code, shown.as_str()), (1, ""), "{said}");
+    assert!(
+        said.contains("exposedapis.oda.tmforum.org is not installed"),
+        "{said}"
+    );
+    let mut written = stage.journal().into_iter();
+    let written = written.find(|call| matches!(call.kind, CallKind::Write | CallKind::Delete));
+    assert!(written.is_none(), "{written:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

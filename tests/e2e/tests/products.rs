@@ -169,22 +169,6 @@ fn subscription(name: &str, scope: &Value, secret: &str) -> Value {
     })
 }
 
-/// The rights for both kinds as they are shipped, and for Secrets of `shop`.
-async fn give_rights(stage: &Stage) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shipped = std::fs::read_to_string(path.join("../../deploy/rbac-products.yaml")).unwrap();
-    test_harness::apply_yaml(&stage.client, &shipped)
-        .await
-        .unwrap();
-    let bound = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": "apim-operator-subscriptions", "namespace": "shop"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "apim-operator-subscriptions"},
-        "subjects": [{"kind": "ServiceAccount", "name": "apim-operator", "namespace": "operators"}],
-    });
-    stage.apply(&bound).await.unwrap();
-}
-
 async fn until_said(stage: &Stage, kind: &str, name: &str, reason: &str) -> Value {
     let api = stage.objects(GROUP, kind);
     let mut last = String::new();
@@ -311,7 +295,7 @@ async fn a_product_is_made_changed_and_kept_while_others_use_it() {
     let Some(mut stage) = stage.start(test).await else {
         return;
     };
-    give_rights(&stage).await;
+    stage.allow_products().await.unwrap();
     stage.start_operator().await.unwrap();
 
     let spec = json!({
@@ -467,7 +451,7 @@ async fn keys_go_to_their_secret_alone_open_the_api_and_are_replaced_in_turn() {
     let Some(mut stage) = stage.start(test).await else {
         return;
     };
-    give_rights(&stage).await;
+    stage.allow_products().await.unwrap();
     stage.start_operator().await.unwrap();
 
     stage.apply(&product("gold", &json!({}))).await.unwrap();
@@ -554,7 +538,7 @@ async fn a_subscription_opens_only_what_is_its_namespaces_or_granted_and_approve
     let Some(mut stage) = stage.start(test).await else {
         return;
     };
-    give_rights(&stage).await;
+    stage.allow_products().await.unwrap();
     stage.start_operator().await.unwrap();
     let said = async |name: &str, scope: Value, reason: &str| {
         let object = subscription(name, &scope, &format!("{name}-keys"));
@@ -791,7 +775,7 @@ async fn each_right_for_products_and_keys_is_needed() {
     let Some(mut stage) = stage.start(test).await else {
         return;
     };
-    give_rights(&stage).await;
+    stage.allow_products().await.unwrap();
     let (roles, rights) = shipped(&stage).await;
     stage.start_operator().await.unwrap();
     assert!(!live(&stage, "with-all", " cannot ").await);

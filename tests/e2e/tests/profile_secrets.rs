@@ -9,6 +9,7 @@
 
 use anyhow::{Context as _, Result};
 use apim_simulator::CallKind;
+use e2e::rights::{bound_in_shop, role};
 use e2e::{
     PATIENCE, Profiles as _, Stage, StageBuilder, cluster_profile, exposed_api, profile, status_of,
 };
@@ -30,21 +31,6 @@ fn secret(namespace: &str, name: &str, key: &str, content: &str) -> Value {
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": name, "namespace": namespace, "labels": {LABEL: "true"}},
         "stringData": {key: content},
-    })
-}
-
-/// The right that the platform gives in a namespace.
-fn binding() -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": "apim-operator-secrets", "namespace": "shop"},
-        "roleRef": {
-            "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
-            "name": "apim-operator-secrets",
-        },
-        "subjects": [{
-            "kind": "ServiceAccount", "name": "apim-operator", "namespace": "operators",
-        }],
     })
 }
 
@@ -138,20 +124,9 @@ async fn stage(test: &str) -> Option<Stage> {
 }
 
 fn builder() -> StageBuilder {
-    let role = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../deploy/rbac-secrets.yaml"
-    ));
-    let role = first_document(&role.unwrap());
     Stage::builder()
         .instance(json!({"ownerMay": ["profiles", "plugins", "plugin.*"]}))
-        .object(role)
-}
-
-/// The first document of a file.
-fn first_document(text: &str) -> Value {
-    let first = text.split("\n---").next().unwrap_or_default();
-    serde_saphyr::from_str(first).unwrap()
+        .object(role("rbac-secrets.yaml").unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,7 +147,7 @@ async fn a_secret_is_made_a_named_value_rotated_and_deleted_with_its_last_user()
             && said.contains("needs the ClusterRole `apim-operator-secrets` in namespace `shop`"),
         "{said}"
     );
-    stage.apply(&binding()).await?;
+    stage.apply(&bound_in_shop("apim-operator-secrets")).await?;
     let until = async |what: &str| {
         let told = stage
             .until("one", what, |status| message(status).contains(what))
@@ -373,7 +348,7 @@ async fn what_others_wrote_is_made_good_and_what_had_to_stay_goes_later() -> Res
     else {
         return Ok(());
     };
-    stage.apply(&binding()).await?;
+    stage.apply(&bound_in_shop("apim-operator-secrets")).await?;
     stage
         .apply(&secret("shop", "partner", "password", FIRST))
         .await?;

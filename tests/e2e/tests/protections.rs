@@ -8,7 +8,7 @@
 )]
 
 use apim_simulator::{ServiceSeed, SimulatorConfig};
-use e2e::routes::{gateway_api, istio, istio_security, rights, traefik};
+use e2e::routes::{gateway_api, istio, istio_security, traefik};
 use e2e::{PATIENCE, Stage, exposed_api};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::Client;
@@ -96,9 +96,7 @@ async fn what_is_exposed_is_open_to_whom_the_settings_name_as_long_as_they_do() 
     let Some(mut stage) = stage else {
         return;
     };
-    test_harness::apply_yaml(&stage.client, &rights().unwrap())
-        .await
-        .unwrap();
+    stage.allow("rbac-exposures.yaml").await.unwrap();
     stage.start_operator().await.unwrap();
     stage.apply(&exposed_api("catalog", |_| ())).await.unwrap();
     stage.until_ready("catalog").await.unwrap();
@@ -316,7 +314,7 @@ impl Roles {
         let kind = GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", "ClusterRole");
         let api: Api<DynamicObject> =
             Api::all_with(stage.client.clone(), &ApiResource::from_gvk(&kind));
-        let text = rights().unwrap();
+        let text = e2e::rights::shipped("rbac-exposures.yaml").unwrap();
         let lines = text
             .lines()
             .filter_map(|line| line.strip_prefix("  name: "));
@@ -508,9 +506,7 @@ async fn each_right_of_the_shipped_exposures_is_needed_and_missed_by_name() {
         },
     });
     stage.apply(&guarded).await.unwrap();
-    test_harness::apply_yaml(&stage.client, &rights().unwrap())
-        .await
-        .unwrap();
+    stage.allow("rbac-exposures.yaml").await.unwrap();
     let roles = Roles::shipped(&stage).await;
     let mut missed = 0;
     for verb in ["list", "watch", "create", "patch", "delete"] {

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use apim_simulator::SimulatorConfig;
-use e2e::routes::{gateway_api, istio, istio_security, rights};
+use e2e::routes::{gateway_api, istio, istio_security};
 use e2e::{PATIENCE, Stage, conditions};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
@@ -277,26 +277,6 @@ async fn published(stage: &Stage, name: &str) -> Value {
 /// Kinds of ours beside the API, in the order in which they are taken back.
 const OWN: [&str; 3] = ["ApimSubscription", "ApimProduct", "SelfHostedGateway"];
 
-/// The operator's rights for products, with the keys' Secrets in this
-/// namespace.
-async fn products_allowed(stage: &Stage) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/rbac-products.yaml");
-    let text = std::fs::read_to_string(path).unwrap();
-    test_harness::apply_yaml(&stage.client, &text)
-        .await
-        .unwrap();
-    let name = "apim-operator-subscriptions";
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": name, "namespace": "shop"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": "apim-operator", "namespace": "operators"}],
-    });
-    test_harness::apply_yaml(&stage.client, &binding.to_string())
-        .await
-        .unwrap();
-}
-
 /// The names in the Secret of a subscription, once its keys are there.
 async fn keys(stage: &Stage, subscription: &Value) -> Vec<String> {
     let secrets = stage.objects("v1", "Secret");
@@ -342,10 +322,8 @@ async fn each_scenario_is_published_as_its_snapshot_says_and_leaves_nothing_behi
     let Some(mut stage) = builder.start(test).await else {
         return;
     };
-    test_harness::apply_yaml(&stage.client, &rights().unwrap())
-        .await
-        .unwrap();
-    products_allowed(&stage).await;
+    stage.allow("rbac-exposures.yaml").await.unwrap();
+    stage.allow_products().await.unwrap();
     stage.allow_gateways().await.unwrap();
     stage.start_operator().await.unwrap();
     let speaker = speaking(&stage);

@@ -5,6 +5,7 @@
 
 use anyhow::{Context as _, Result};
 use apim_simulator::FaultSpec;
+use e2e::rights::{bound_in_shop, role};
 use e2e::{Documents, PATIENCE, Stage, document, exposed_api};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -13,22 +14,6 @@ const FROM: &str = "apim.oda.tmforum.org/specification-from";
 const READABLE: &str = "apim.oda.tmforum.org/readable";
 /// Stands in a document that is a secret; in what it is published as, it may.
 const WORD: &str = "hunter2";
-
-/// A role that the platform binds where documents may be read.
-fn role(file: &str) -> Value {
-    let path = format!("{}/../../deploy/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
-    serde_saphyr::from_str(text.split("\n---").next().unwrap_or_default()).unwrap()
-}
-
-fn binding(role: &str) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": role, "namespace": "shop"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"kind": "ServiceAccount", "name": "apim-operator", "namespace": "operators"}],
-    })
-}
 
 fn config_map(key: &str, text: &str) -> Value {
     json!({
@@ -91,8 +76,8 @@ async fn until_operations(stage: &Stage, name: &str, wanted: &[&str]) -> Result<
 async fn stage(test: &str) -> Option<Stage> {
     Stage::builder()
         .instance(json!({"ownerMay": ["specification-from", "plugins", "plugin.*", "operation-plugins", "operations", "retry"]}))
-        .object(role("rbac-documents.yaml"))
-        .object(role("rbac-secrets.yaml"))
+        .object(role("rbac-documents.yaml").unwrap())
+        .object(role("rbac-secrets.yaml").unwrap())
         .start(test)
         .await
 }
@@ -113,7 +98,9 @@ async fn a_document_in_a_config_map_is_followed() -> Result<()> {
             .contains("needs the ClusterRole `apim-operator-documents` in namespace `shop`"),
         "{status}"
     );
-    stage.apply(&binding("apim-operator-documents")).await?;
+    stage
+        .apply(&bound_in_shop("apim-operator-documents"))
+        .await?;
     until_said(&stage, "map", "ConfigMap `shop/spec` is not there; make it").await?;
     stage
         .apply(&config_map("swagger.json", &text(&["get"])))
@@ -227,7 +214,7 @@ async fn a_document_in_a_secret_is_published_and_quoted_nowhere() -> Result<()> 
         "needs the ClusterRole `apim-operator-secrets` in namespace `shop`",
     )
     .await?;
-    stage.apply(&binding("apim-operator-secrets")).await?;
+    stage.apply(&bound_in_shop("apim-operator-secrets")).await?;
     let mut unlabelled = secret("x");
     unlabelled["metadata"]["labels"] = json!({});
     stage.apply(&unlabelled).await?;

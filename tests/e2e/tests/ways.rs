@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test has no better way to fail")]
 
-use e2e::routes::{gateway_api, istio, rights};
+use e2e::routes::{gateway_api, istio};
 use e2e::{PATIENCE, Stage, StageBuilder, conditions, exposed_api};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -20,9 +20,7 @@ fn by(settings: &Value) -> StageBuilder {
 async fn started(builder: StageBuilder, test: &str) -> Option<Stage> {
     let stage = builder.without_operator().start(test).await;
     let mut stage = stage?;
-    test_harness::apply_yaml(&stage.client, &rights().unwrap())
-        .await
-        .unwrap();
+    stage.allow("rbac-exposures.yaml").await.unwrap();
     stage.start_operator().await.unwrap();
     Some(stage)
 }
@@ -324,9 +322,7 @@ async fn a_kind_that_is_missing_or_denied_is_named_and_what_serves_stays() {
     test_harness::apply_yaml(&stage.client, &istio().to_string())
         .await
         .unwrap();
-    test_harness::apply_yaml(&stage.client, &rights().unwrap())
-        .await
-        .unwrap();
+    stage.allow("rbac-exposures.yaml").await.unwrap();
     stage.patch("shop", "catalog", &way("istio")).await.unwrap();
     until_sent_to(&stage, "https://apis.example.org/catalog").await;
     let made = stage.objects("networking.istio.io/v1", "VirtualService");

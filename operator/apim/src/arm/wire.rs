@@ -492,12 +492,26 @@ impl HttpAnswer {
     }
 
     pub(crate) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, ArmError> {
+        self.read(name, |error| format!(": {error}"))
+    }
+
+    /// The same of an answer that is secret: why it cannot be read could quote
+    /// it.
+    pub(crate) fn secret_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, ArmError> {
+        self.read(name, |_| String::new())
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        why: impl FnOnce(serde_json::Error) -> String,
+    ) -> Result<T, ArmError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             ArmError::without_answer(
                 name,
                 Cause::Protocol,
                 ErrorClass::Transient,
-                format!("the answer ({}) cannot be read: {error}", self.status),
+                format!("the answer ({}) cannot be read{}", self.status, why(error)),
             )
         })
     }

@@ -93,9 +93,16 @@ async fn apis_are_linked_and_taken_off_and_one_that_is_not_there_is_waited_for()
     client.link_gateway_api(&edge.id, &api).await.unwrap();
     let linked = async || client.reader().gateway_apis(&edge.id).await.unwrap();
     assert_eq!(linked().await, ["team.orders"]);
+    // Another cluster's word takes nothing from it.
+    let mark = "apim-operator/1 76543210 team/edge";
+    client
+        .unlink_gateway_api(&edge.id, mark, "team.orders")
+        .await
+        .unwrap();
+    assert_eq!(linked().await, ["team.orders"]);
     for _ in 0..2 {
         client
-            .unlink_gateway_api(&edge.id, "team.orders")
+            .unlink_gateway_api(&edge.id, &edge.mark, "team.orders")
             .await
             .unwrap();
     }

@@ -18,7 +18,7 @@ use kube::api::Api;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use operator_apim::{ArmClient, ArmError, GatewayError};
+use operator_apim::{ArmClient, GatewayError};
 use operator_core::gateway::spec::Mode;
 use operator_core::gateway::{DesiredGateway, gateway, secret_name};
 use operator_core::instance::Instance;
@@ -29,10 +29,11 @@ use parking_lot::Mutex;
 
 use self::follow::Followers;
 use super::secret::Found;
-use super::{AGAIN, CLOSED, DENIED, Error, Fate, Owned, Shared, WAIT, stays, told, until_open};
+use super::{
+    AGAIN, CLOSED, DENIED, Error, Fate, Owned, Shared, Stop, WAIT, stays, told, until_open,
+};
 use crate::crd::SelfHostedGateway;
 use crate::crd::self_hosted_gateway::SelfHostedGatewayStatus;
-use crate::leader;
 use crate::watch::key_of;
 
 /// The ClusterRole that is bound in each namespace with gateways.
@@ -105,30 +106,7 @@ pub(super) fn start(shared: Arc<Shared>, config: Config) {
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn again(object: Arc<SelfHostedGateway>, error: &Error, gateways: Arc<Gateways>) -> Action {
-    if leader::is_refusal(&error.0) {
-        return Action::await_change();
-    }
-    tracing::warn!(object = %key_of(&*object), %error, "tried again");
-    Action::requeue(gateways.shared.ctx.pace.of(WAIT))
-}
-
-/// What does not go on.
-enum Stop {
-    Fate(Fate),
-    Arm(ArmError),
-    Kube(Error),
-}
-
-impl From<ArmError> for Stop {
-    fn from(error: ArmError) -> Self {
-        Self::Arm(error)
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Kube(error)
-    }
+    super::again(object, error, Arc::clone(&gateways.shared))
 }
 
 impl From<GatewayError> for Stop {
@@ -400,16 +378,17 @@ async fn taken_away(
             Some((connection, id))
         }
     };
+    let mark = OwnershipMark::new(&shared.ctx.cluster, &key);
     if let (Some((connection, id)), false) = (&connection, stays(object)) {
         let client = connection.applier.client();
-        while let Some(api) = status.apis.pop() {
-            client.unlink_gateway_api(id, &api).await?;
+        while let Some(api) = status.apis.last() {
+            client.unlink_gateway_api(id, mark.as_str(), api).await?;
+            status.apis.pop();
         }
     }
     cluster::remove(shared, object, status).await?;
     shared.drop_secret(object, &secret_name(&key)).await?;
     if let Some((connection, id)) = &connection {
-        let mark = OwnershipMark::new(&shared.ctx.cluster, &key);
         let client = connection.applier.client();
         if stays(object) {
             client.release_gateway(id, mark.as_str()).await?;

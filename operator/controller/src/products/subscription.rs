@@ -14,7 +14,7 @@ use operator_core::product::subscription::{DesiredSubscription, Scope, subscript
 
 use super::secret::Found;
 use super::tell::now;
-use super::{AGAIN, DENIED, Error, Fate, Owned, Shared, WAIT, told};
+use super::{AGAIN, DENIED, Error, Fate, Owned, Shared, Stop, WAIT, told};
 use crate::crd::ApimSubscription;
 use crate::crd::apim_subscription::{ApimSubscriptionStatus, KeysStatus};
 use crate::watch::key_of;
@@ -32,25 +32,6 @@ impl Owned for ApimSubscription {
 
     fn conditions(status: &mut ApimSubscriptionStatus) -> &mut Vec<Condition> {
         &mut status.conditions
-    }
-}
-
-/// What does not go on.
-enum Stop {
-    Fate(Fate),
-    Arm(ArmError),
-    Kube(Error),
-}
-
-impl From<ArmError> for Stop {
-    fn from(error: ArmError) -> Self {
-        Self::Arm(error)
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Kube(error)
     }
 }
 

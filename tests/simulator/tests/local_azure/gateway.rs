@@ -48,6 +48,27 @@ async fn import(azure: &Azure, backend: &str) {
     azure.get("apis/shop").await.expect(200);
 }
 
+/// Calls the API once, and answers all that is told of it anywhere: in the state,
+/// on the page, in the journal and in the traces.
+async fn called_and_told(azure: &Azure) -> String {
+    let gateway = azure.simulator.gateway_url().expect("a gateway");
+    let client = client(&azure.simulator);
+    let call = client.get(format!("{gateway}/shop/v1/items/7"));
+    answer(call.send().await.expect("an answer"))
+        .await
+        .expect(200);
+    let mut told = format!("{:?}", azure.simulator.state("apim-local"));
+    let endpoints = &azure.simulator.endpoints;
+    let below = ["journal", "traces", "state"].map(|part| format!("{}/{part}", endpoints.control));
+    for url in below.iter().chain([&endpoints.page]) {
+        told += &answer(client.get(url).send().await.expect("an answer"))
+            .await
+            .expect(200)
+            .text;
+    }
+    told
+}
+
 async fn put_policy(azure: &Azure, document: &str) -> crate::support::Answer {
     azure
         .put(
@@ -455,24 +476,7 @@ async fn a_certificate_is_put_as_a_file_and_its_key_is_shown_nowhere() {
     azure.put("certificates/orders", good).await.expect(200);
     assert_eq!(azure.get("certificates").await.json()["count"], 1);
     put_policy(&azure, document).await.expect(201);
-    let gateway = azure.simulator.gateway_url().expect("a gateway");
-    let client = client(&azure.simulator);
-    let call = client.get(format!("{gateway}/shop/v1/items/7"));
-    answer(call.send().await.expect("an answer"))
-        .await
-        .expect(200);
-    let mut told = format!("{:?}", azure.simulator.state("apim-local"));
-    let endpoints = &azure.simulator.endpoints;
-    for url in [
-        endpoints.page.clone(),
-        format!("{}/journal", endpoints.control),
-        format!("{}/state", endpoints.control),
-    ] {
-        told += &answer(client.get(&url).send().await.expect("an answer"))
-            .await
-            .expect(200)
-            .text;
-    }
+    let told = called_and_told(&azure).await;
     assert!(told.contains("[redacted]"), "{told}");
     let lines = key.lines().filter(|line| !line.starts_with("-----"));
     for secret in lines.chain(["pa55-word", &file]) {
@@ -537,24 +541,7 @@ async fn a_seed_gives_certificates_whose_keys_stay_secret() {
     }
     let written = put_policy(&azure, &document("orders")).await.expect(201);
     assert!(!written.headers.contains_key("x-simulator-not-executed"));
-    let gateway = azure.simulator.gateway_url().expect("a gateway");
-    let client = client(&azure.simulator);
-    let call = client.get(format!("{gateway}/shop/v1/items/7"));
-    answer(call.send().await.expect("an answer"))
-        .await
-        .expect(200);
-    let mut told = format!("{:?}", azure.simulator.state("apim-local"));
-    let endpoints = &azure.simulator.endpoints;
-    for url in [
-        endpoints.page.clone(),
-        format!("{}/traces", endpoints.control),
-        format!("{}/state", endpoints.control),
-    ] {
-        told += &answer(client.get(&url).send().await.expect("an answer"))
-            .await
-            .expect(200)
-            .text;
-    }
+    let told = called_and_told(&azure).await;
     assert!(told.contains("orders"), "{told}");
     for line in key.lines().filter(|line| !line.starts_with("-----")) {
         assert!(!told.contains(line), "{told}");

@@ -123,7 +123,7 @@ pub(super) async fn bring(
         .partition(|api| expected.iter().any(|one| same(one, api)));
     let mut linked: BTreeSet<String> = kept.into_iter().collect();
     for api in gone {
-        if let Err(error) = client.unlink_gateway_api(id, &api).await {
+        if let Err(error) = client.unlink_gateway_api(id, &desired.mark, &api).await {
             linked.insert(api);
             failure = failure.or(Some(error));
         }
