@@ -356,6 +356,7 @@ impl Plugins {
             operations,
             sku,
             validated.grants(),
+            validated.operation_urls(),
         )
         .map_err(|problems| RenderError {
             reason: Reason::InvalidPolicy,

@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
-use operator_core::exposure::{GatewayFacts, ObjectFacts, ObjectKind};
+use operator_core::exposure::{GatewayFacts, ObjectFacts, ObjectKind, RoutedFacts};
 use operator_core::gateway::select::{self, Candidate, Hosted, Reach};
 use operator_core::names::{InstanceName, ObjectKey};
 use parking_lot::RwLock;
@@ -49,6 +49,9 @@ struct Inner {
     namespaces: HashMap<String, BTreeMap<String, String>>,
     implementations: Links<ObjectKey, SmolStr>,
     implementation_of: HashMap<ObjectKey, ObjectKey>,
+    /// The Services to which routes lead, with the names of the ExposedAPIs.
+    routed: Links<ObjectKey, SmolStr>,
+    routed_of: HashMap<ObjectKey, BTreeSet<SmolStr>>,
 }
 
 /// An EndpointSlice.
@@ -83,10 +86,48 @@ impl World {
         }
     }
 
+    /// Records to which Services the routes of an ExposedAPI lead.
+    pub fn routes_to(&self, key: &ObjectKey, services: BTreeSet<&str>) {
+        let is_known = |known: &BTreeSet<SmolStr>| {
+            known.len() == services.len() && services.iter().all(|one| known.contains(*one))
+        };
+        let known = self.inner.read().routed_of.get(key).map(is_known);
+        if known.unwrap_or(services.is_empty()) {
+            return;
+        }
+        let mut inner = self.inner.write();
+        inner.forget_routes(key);
+        for service in &services {
+            let service = key.beside(*service);
+            inner.routed.insert(service, key.name.clone());
+        }
+        if !services.is_empty() {
+            let services = services.into_iter().map(SmolStr::from).collect();
+            inner.routed_of.insert(key.clone(), services);
+        }
+    }
+
+    /// How the Services are to which the routes of an ExposedAPI lead.
+    #[must_use]
+    pub fn routed(&self, key: &ObjectKey) -> BTreeMap<String, RoutedFacts> {
+        let inner = self.inner.read();
+        let services = inner.routed_of.get(key).into_iter().flatten();
+        let facts = services.map(|name| {
+            let service = key.beside(name.clone());
+            let facts = RoutedFacts {
+                exists: inner.services.contains(&service),
+                ready: inner.is_ready(&service),
+            };
+            (name.to_string(), facts)
+        });
+        facts.collect()
+    }
+
     /// Forgets an ExposedAPI.
     pub fn exposed_api_gone(&self, key: &ObjectKey) {
         let mut inner = self.inner.write();
         inner.forget_implementation(key);
+        inner.forget_routes(key);
         inner.readers.remove(key);
         inner.at_gateways.remove(key);
         inner.askers.remove(key);
@@ -462,6 +503,12 @@ impl Inner {
         }
     }
 
+    fn forget_routes(&mut self, key: &ObjectKey) {
+        for service in self.routed_of.remove(key).into_iter().flatten() {
+            self.routed.remove(&key.beside(service), &key.name);
+        }
+    }
+
     fn is_ready(&self, service: &ObjectKey) -> bool {
         let slices = self.slices_of.of(service);
         slices
@@ -519,6 +566,8 @@ impl Inner {
 
     fn users_of(&self, service: &ObjectKey) -> Vec<ObjectKey> {
         let users = self.implementations.of(service);
+        let users: BTreeSet<&SmolStr> = users.chain(self.routed.of(service)).collect();
+        let users = users.into_iter();
         users.map(|name| service.beside(name.clone())).collect()
     }
 }

@@ -27,15 +27,17 @@ use crate::instance::empty_object;
 use crate::names::{ApiId, InstanceName, PREFIX, PluginName, ProductId, ProfileName};
 use crate::openapi::{Declared, declared};
 use crate::problem::Problem;
+use crate::routes::{self, Route};
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "plugins",
     "profiles",
     "plugin.",
     "operation-plugins",
     "operations",
+    "routes",
     "specification-from",
     "deletion-policy",
     "paused",
@@ -56,7 +58,7 @@ const KEYS: [&str; 22] = [
 ];
 
 /// The keys that have a meaning which this version does not implement.
-const RESERVED: [&str; 4] = ["routes", "version-set", "version", "rollback"];
+const RESERVED: [&str; 3] = ["version-set", "version", "rollback"];
 
 /// What the annotations of one object say.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -71,6 +73,8 @@ pub struct Annotations {
     pub operation_plugins: Vec<OperationPlugins>,
     /// `operations`: instead of an OpenAPI document.
     pub operations: Option<Vec<Declared>>,
+    /// `routes`: several Services behind the API.
+    pub routes: Option<Vec<Route>>,
     /// `specification-from`: where the OpenAPI document lies.
     pub specification_from: Option<SpecificationFrom>,
     /// `deletion-policy`.
@@ -252,12 +256,16 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
                 }
             }
         }
-        "operations" | "specification-from" | "instance" | "api-id" | "exposure"
+        "operations" | "routes" | "specification-from" | "instance" | "api-id" | "exposure"
             if text.is_empty() => {}
         "specification-from" => read.specification_from = Some(specification::read(text)?),
         "operations" => {
             let list = yaml::read(text).map_err(wrong)?;
             read.operations = Some(declared::read(&list, &path(key))?);
+        }
+        "routes" => {
+            let list = yaml::read(text).map_err(wrong)?;
+            read.routes = Some(routes::read(&list, &path(key))?);
         }
         "instance" => {
             read.instance =

@@ -17,7 +17,7 @@ mod tests;
 use serde_json::Value;
 
 pub use catalog::{Catalog, Entry, Listing, PluginInfo};
-pub(crate) use decide::KnownOperations;
+pub(crate) use decide::{KnownOperations, operation_named};
 pub use decide::{Reading, Readings};
 pub(crate) use plan::planned;
 pub use plan::{Plan, SpecRequest, Target};

@@ -222,6 +222,24 @@ pub struct DesiredIngress {
     pub service: String,
     /// The Service's port.
     pub port: u16,
+    /// What other Services answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<DesiredRoute>,
+}
+
+/// A part of what is exposed that another Service answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredRoute {
+    /// The path below the API's own, with a leading `/`.
+    pub path: String,
+    /// Whether it is that path alone, and not what is below it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
+    /// The Service.
+    pub service: String,
+    /// The Service's port.
+    pub port: u16,
 }
 
 /// An HTTPRoute of the Gateway API, with the fields that the operator owns.
@@ -242,6 +260,9 @@ pub struct DesiredHttpRoute {
     pub service: String,
     /// The Service's port.
     pub port: u16,
+    /// What other Services answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<DesiredRoute>,
 }
 
 /// A VirtualService of Istio, with the fields that the operator owns.
@@ -264,6 +285,9 @@ pub struct DesiredVirtualService {
     pub service: String,
     /// The Service's port.
     pub port: u16,
+    /// What other Services answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<DesiredRoute>,
 }
 
 /// A Service of our own beside the implementation's, with the fields that the

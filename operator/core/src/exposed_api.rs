@@ -25,6 +25,7 @@ use crate::desired::SubscriptionKeyNames;
 use crate::names::ObjectKey;
 use crate::openapi::{Declared, declared};
 use crate::problem::Problem;
+use crate::routes::{self, Route};
 use lenient::Fields;
 pub(crate) use lenient::described;
 
@@ -189,6 +190,8 @@ pub struct ExposedApi {
     pub specification: Option<Specification>,
     /// The operations that it declares instead of a document.
     pub operations: Option<Vec<Declared>>,
+    /// The parts of it that other Services answer.
+    pub routes: Option<Vec<Route>>,
     /// The subscription key.
     pub subscription: SubscriptionKey,
     /// The spec as it stands in the object.
@@ -199,7 +202,7 @@ pub struct ExposedApi {
 
 /// The fields of a spec that this crate reads itself, or that say something
 /// about the API to others. All others are blocks that a plugin may read.
-pub(crate) const OWN_FIELDS: [&str; 15] = [
+pub(crate) const OWN_FIELDS: [&str; 16] = [
     "name",
     "id",
     "description",
@@ -214,6 +217,7 @@ pub(crate) const OWN_FIELDS: [&str; 15] = [
     "port",
     "resources",
     "required",
+    "routes",
     "segment",
 ];
 
@@ -262,13 +266,8 @@ pub fn read(meta: &ObjectMeta, spec: &Value) -> Result<ExposedApi, Vec<Problem>>
     let subscription = subscription_key(&mut fields);
     let specification = specification::read(spec.get("specification"), &mut fields, &mut warnings);
     let mut problems = fields.into_problems();
-    let operations = lenient::present(spec.get("operations"))
-        .map(|list| declared::read(list, "spec.operations"))
-        .transpose()
-        .unwrap_or_else(|found| {
-            problems.extend(found);
-            None
-        });
+    let operations = listed(spec, "operations", declared::read, &mut problems);
+    let routes = listed(spec, "routes", routes::read, &mut problems);
     match (api_type, implementation, path, port) {
         (Some(api_type), Some(implementation), Some(path), Some(port)) if problems.is_empty() => {
             Ok(ExposedApi {
@@ -285,12 +284,30 @@ pub fn read(meta: &ObjectMeta, spec: &Value) -> Result<ExposedApi, Vec<Problem>>
                 segment,
                 specification,
                 operations,
+                routes,
                 subscription,
                 spec: spec.clone(),
                 warnings,
             })
         }
         _ => Err(problems),
+    }
+}
+
+/// A list of the spec that an annotation can hold, too.
+fn listed<T>(
+    spec: &Value,
+    field: &str,
+    read: impl Fn(&Value, &str) -> Result<Vec<T>, Vec<Problem>>,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<T>> {
+    let list = lenient::present(spec.get(field))?;
+    match read(list, &format!("spec.{field}")) {
+        Ok(list) => Some(list),
+        Err(found) => {
+            problems.extend(found);
+            None
+        }
     }
 }
 

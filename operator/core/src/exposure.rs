@@ -5,6 +5,7 @@ mod chosen;
 mod http_route;
 mod ingress;
 pub mod object;
+mod rules;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,8 @@ pub struct ExposureFacts {
     pub service_exists: bool,
     /// Whether the Service has a ready endpoint.
     pub ready_endpoints: bool,
+    /// How the Services of routes are, as far as they are known.
+    pub routed: BTreeMap<String, RoutedFacts>,
     /// What the Service is like; read only for exposures that depend on it.
     pub service: Option<ServiceFacts>,
     /// The self-hosted gateway at which the API is reached, where its way is
@@ -58,6 +61,15 @@ pub struct ExposureFacts {
     /// Scheme and host that take the place of an address that is not known, for
     /// looking at an ExposedAPI without a cluster or before it is exposed.
     pub assumed_origin: Option<String>,
+}
+
+/// What is known of a Service that answers a part of an API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoutedFacts {
+    /// Whether it exists.
+    pub exists: bool,
+    /// Whether it has a ready endpoint.
+    pub ready: bool,
 }
 
 impl ExposureFacts {

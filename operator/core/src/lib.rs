@@ -40,6 +40,7 @@ pub mod products;
 pub mod profile;
 pub mod protection;
 pub mod retry;
+pub mod routes;
 pub mod shard;
 pub mod status;
 pub mod tier;

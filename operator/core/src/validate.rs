@@ -7,11 +7,13 @@
 mod document;
 mod inquiry;
 mod rejection;
+mod routed;
 #[cfg(test)]
 pub(crate) mod test_support;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use document::{DocumentFacts, DocumentNeed};
@@ -21,7 +23,7 @@ pub use rejection::{Finding, Rejection};
 use crate::about::About;
 use crate::annotations::{self, Annotations};
 use crate::chain::{Chain, Readings};
-use crate::desired::{ApiDocument, DesiredProtection, Exposure};
+use crate::desired::{ApiDocument, DesiredProtection, Exposure, Operation};
 use crate::exposed_api::{ExposedApi, Implementation};
 use crate::exposure::{self, ExposureFacts};
 use crate::gateway::select::{self, Reach};
@@ -67,6 +69,11 @@ pub struct ValidatedApi {
     pub(crate) exposure: Exposure,
     pub(crate) protections: Vec<DesiredProtection>,
     pub(crate) backend_url: Option<String>,
+    /// The Services that answer parts of it.
+    pub(crate) services: BTreeSet<String>,
+    /// Where API Management sends the requests of single operations, by their
+    /// ids, where that is not where it sends the others.
+    pub(crate) operation_urls: BTreeMap<String, String>,
     /// The self-hosted gateway at which it is reached, if it is one.
     pub(crate) gateway: Option<Box<Reach>>,
     pub(crate) warnings: Vec<Problem>,
@@ -116,6 +123,13 @@ impl ValidatedApi {
         &self.chain
     }
 
+    /// Where API Management sends the requests of single operations, by their
+    /// ids, where that is not where it sends the others.
+    #[must_use]
+    pub const fn operation_urls(&self) -> &BTreeMap<String, String> {
+        &self.operation_urls
+    }
+
     /// What its policy may reference.
     #[must_use]
     pub const fn grants(&self) -> &Grants {
@@ -163,14 +177,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
             ),
         ));
     }
-    if let (Some(context), Some(operations)) = (&input.context, operations)
-        && let Err(exceeded) = context.tier().check_operations(operations.len())
-    {
-        findings.push(Finding::invalid(
-            Reason::TierLimit,
-            Problem::new("spec.specification", format!("its operations: {exceeded}")),
-        ));
-    }
+    findings.extend(too_many(input.context.as_ref(), operations));
     let id = api_id(inquiry, &mut findings);
     if let (Some(holder), Some(instance), Some(api)) =
         (&input.path_holder, &inquiry.instance, &inquiry.api)
@@ -192,6 +199,11 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
             return Err(Rejection::of(findings));
         }
     };
+    let routed = routed::routed(input, api, read.as_ref(), &mut exposure);
+    let routed = routed.unwrap_or_else(|found| {
+        findings.extend(found);
+        routed::Routed::default()
+    });
     let protections = match protected(input, api, &mut exposure) {
         Ok(protections) => protections,
         Err(found) => {
@@ -206,6 +218,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
     }
     let mut warnings = api.warnings.clone();
     warnings.extend(inquiry.warnings.iter().cloned());
+    warnings.extend(routed.warnings);
     warnings.extend(read.iter().flat_map(|r| r.warnings.iter().cloned()));
     warnings.extend(preflight(&chain, operations).filter(|_| {
         read.as_ref()
@@ -236,6 +249,8 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         exposure,
         protections,
         backend_url,
+        services: routed.services,
+        operation_urls: routed.operation_urls,
         gateway: input.exposure.gateway.clone().filter(|_| published),
         warnings,
     })
@@ -288,6 +303,17 @@ fn protected(
     }
 }
 
+/// More operations than the tier takes.
+fn too_many(
+    context: Option<&InstanceContext>,
+    operations: Option<&[Operation]>,
+) -> Option<Finding> {
+    let exceeded = context?.tier().check_operations(operations?.len()).err()?;
+    let message = format!("its operations: {exceeded}");
+    let problem = Problem::new("spec.specification", message);
+    Some(Finding::invalid(Reason::TierLimit, problem))
+}
+
 /// The longest `serviceUrl` (ARM specification 2024-05-01).
 const MAX_SERVICE_URL: usize = 2000;
 
@@ -337,7 +363,7 @@ fn api_id(inquiry: &Inquiry, findings: &mut Vec<Finding>) -> Option<ApiId> {
 
 /// An operation for OPTIONS takes preflight requests away from a plugin that
 /// answers them.
-fn preflight(chain: &Chain, operations: Option<&[crate::desired::Operation]>) -> Option<Problem> {
+fn preflight(chain: &Chain, operations: Option<&[Operation]>) -> Option<Problem> {
     let plugin = chain
         .iter()
         .find(|p| p.plugin.descriptor.phase == Phase::Preflight)?;

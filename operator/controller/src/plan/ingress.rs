@@ -91,7 +91,32 @@ fn ingress(before: &Value, now: &Value, changes: &mut Vec<FieldChange>) {
         let name = service["name"].as_str()?;
         Some(format!("{name}:{}", service["port"]["number"].as_i64()?))
     });
+    field("routes", &routes);
     field("tls", &|spec| text(&spec["tls"][0]["secretName"]));
+}
+
+/// The paths that do not lead where the first one does.
+fn routes(spec: &Value) -> Option<String> {
+    let paths = spec["rules"][0]["http"]["paths"].as_array()?;
+    let first = paths.first()?;
+    let others = paths
+        .iter()
+        .filter(|path| path["backend"] != first["backend"]);
+    let told = others.filter_map(|path| {
+        let service = &path["backend"]["service"];
+        let (at, name) = (path["path"].as_str()?, service["name"].as_str()?);
+        let below = if path["pathType"] == "Exact" {
+            ""
+        } else {
+            "/…"
+        };
+        Some(format!(
+            "{at}{below} → {name}:{}",
+            service["port"]["number"]
+        ))
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// Value by value, each with its path.

@@ -444,6 +444,7 @@ mod tests {
             path: "/catalog".into(),
             service: "catalog-svc".into(),
             port: 8080,
+            routes: Vec::new(),
         }
     }
 

@@ -32,6 +32,7 @@ pub(super) fn facts(ctx: &Context, subject: &Subject) -> ExposureFacts {
         gateways: ctx.world.gateways(),
         service_exists: ctx.world.has_service(namespace, service),
         ready_endpoints: ctx.world.is_ready(namespace, service),
+        routed: ctx.world.routed(&subject.key),
         service: None,
         gateway: None,
         assumed_origin: None,
@@ -44,6 +45,7 @@ pub(super) async fn all_facts(
     subject: &Subject,
     inquiry: &Inquiry,
 ) -> Result<ExposureFacts, kube::Error> {
+    ctx.world.routes_to(&subject.key, inquiry.routed_services());
     let mut facts = facts(ctx, subject);
     let at_gateway = inquiry.at_gateway();
     ctx.world.at_gateway(&subject.key, at_gateway);

@@ -376,19 +376,30 @@ const fn config_reason(origin: &Origin) -> Reason {
 
 /// The id in API Management of the operation that an annotation names.
 fn operation_id(name: &str, known: Option<KnownOperations<'_>>) -> Result<String, Problem> {
-    let Some(KnownOperations {
-        list: operations,
-        told,
-    }) = known
-    else {
+    let Some(known) = known else {
         return Ok(name.to_owned());
     };
+    match operation_named(name, known) {
+        Ok(operation) => Ok(operation.id.clone()),
+        Err(message) => Err(Problem::new(operation_path(name), message)),
+    }
+}
+
+/// The operation of this name in the document, or of this id in API
+/// Management; what to say where there is none.
+pub(crate) fn operation_named<'o>(
+    name: &str,
+    KnownOperations {
+        list: operations,
+        told,
+    }: KnownOperations<'o>,
+) -> Result<&'o Operation, String> {
     let by_name = operations
         .iter()
         .find(|o| o.operation_id.as_deref() == Some(name))
         .or_else(|| operations.iter().find(|o| o.id == name));
     if let Some(operation) = by_name {
-        return Ok(operation.id.clone());
+        return Ok(operation);
     }
     let names = || {
         operations
@@ -400,17 +411,14 @@ fn operation_id(name: &str, known: Option<KnownOperations<'_>>) -> Result<String
     } else {
         "; which ones it has stands in the document, which is not told here, since it lies in a Secret".to_owned()
     };
-    Err(Problem::new(
-        operation_path(name),
-        format!(
-            "the API has no operation `{}`{}",
-            annotations::nearest::shown(name),
-            if hint.is_empty() {
-                format!("; its operations are {}", listed(names()))
-            } else {
-                hint
-            }
-        ),
+    Err(format!(
+        "the API has no operation `{}`{}",
+        annotations::nearest::shown(name),
+        if hint.is_empty() {
+            format!("; its operations are {}", listed(names()))
+        } else {
+            hint
+        }
     ))
 }
 

@@ -26,13 +26,15 @@ pub struct Rendered {
 /// Composes and prints the documents. `generated` holds what each plugin of
 /// [`Chain::iter`] returned, in that order; `operations` those of the API's
 /// document, where they are known; `sku` is the instance's,
-/// `grants` what the documents may reference.
+/// `grants` what the documents may reference, `urls` where the requests of
+/// single operations go.
 pub fn render(
     chain: &Chain,
     generated: Vec<Generated>,
     operations: Option<&[Operation]>,
     sku: &str,
     grants: &Grants,
+    urls: &BTreeMap<String, String>,
 ) -> Result<Rendered, Vec<Problem>> {
     let count = chain.iter().count();
     if generated.len() != count {
@@ -69,13 +71,13 @@ pub fn render(
         let values = own.entry(plugin.name().as_str()).or_default();
         values.extend(plugin.secrets.iter().map(String::as_str));
     }
-    let documents = policy::compose_with(&contributions, Tier::from_sku(sku), grants, &own)
+    let documents = policy::compose_with(&contributions, Tier::from_sku(sku), grants, &own, urls)
         .map_err(|errors| {
-            errors
-                .iter()
-                .map(|e| chain.policy_problem(e))
-                .collect::<Vec<_>>()
-        })?;
+        errors
+            .iter()
+            .map(|e| chain.policy_problem(e))
+            .collect::<Vec<_>>()
+    })?;
     let text = |document| PolicyText::new(policy::print(document));
     let api = text(&documents.api);
     guard_fits(&api, documents.operations.keys(), Tier::from_sku(sku))

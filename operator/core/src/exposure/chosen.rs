@@ -76,6 +76,7 @@ impl Chosen<'_> {
             path: self.api.path.to_string(),
             service: self.service.to_owned(),
             port: self.api.port,
+            routes: Vec::new(),
         }
     }
 
@@ -95,6 +96,7 @@ impl Chosen<'_> {
             path: self.api.path.to_string(),
             service: self.service.to_owned(),
             port: self.api.port,
+            routes: Vec::new(),
         })
     }
 
@@ -122,6 +124,7 @@ impl Chosen<'_> {
                 self.service, self.api.key.namespace
             ),
             port: self.api.port,
+            routes: Vec::new(),
         })
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::object::{
     ANOTHER_WAY, ClusterObject, ExposureObject, ObjectFacts, ObjectKind, Origin, Waits,
 };
+use super::rules::{To, by_destination, rules, whole};
 use super::{GatewayFacts, in_url, named};
 use crate::desired::DesiredHttpRoute;
 use crate::names::ObjectKey;
@@ -65,9 +66,14 @@ fn facts(object: &Value) -> ObjectFacts {
 
 fn paths(spec: &Value) -> Vec<String> {
     let rules = spec["rules"].as_array().into_iter().flatten();
-    let matches = rules.flat_map(|rule| rule["matches"].as_array().into_iter().flatten());
-    let paths = matches.filter_map(|found| found["path"]["value"].as_str());
-    paths.map(str::to_owned).collect()
+    let paths = rules.flat_map(|rule| {
+        let matches = rule["matches"].as_array().into_iter().flatten();
+        let to = rule["backendRefs"].to_string();
+        let prefixes = matches.filter(|found| found["path"]["type"] != "Exact");
+        let paths = prefixes.filter_map(|found| found["path"]["value"].as_str());
+        paths.map(move |path| (path.to_owned(), to.clone()))
+    });
+    whole(paths.collect())
 }
 
 impl ClusterObject for DesiredHttpRoute {
@@ -95,14 +101,26 @@ impl ClusterObject for DesiredHttpRoute {
             }
             reference
         });
-        let paths = std::iter::once(&self.path).chain(also);
-        let matches = paths.map(|path| json!({"path": {"type": "PathPrefix", "value": path}}));
-        let backend = json!({
-            "group": "", "kind": "Service", "name": self.service, "port": self.port, "weight": 1,
+        let to = To {
+            service: &self.service,
+            port: self.port,
+        };
+        // The longest path wins, whatever the order:
+        // <https://gateway-api.sigs.k8s.io/reference/spec/#httprouterule>.
+        let all = rules(&self.path, to, &self.routes, also);
+        let rules = by_destination(&all).into_iter().map(|(to, rules)| {
+            let matches = rules.iter().map(|rule| {
+                let kind = if rule.exact { "Exact" } else { "PathPrefix" };
+                json!({"path": {"type": kind, "value": rule.path}})
+            });
+            let backend = json!({
+                "group": "", "kind": "Service", "name": to.service, "port": to.port, "weight": 1,
+            });
+            json!({"matches": matches.collect::<Vec<_>>(), "backendRefs": [backend]})
         });
         let mut spec = json!({
             "parentRefs": parents.collect::<Vec<_>>(),
-            "rules": [{"matches": matches.collect::<Vec<_>>(), "backendRefs": [backend]}],
+            "rules": rules.collect::<Vec<_>>(),
         });
         if let Some(host) = &self.host {
             spec["hostnames"] = json!([host]);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::object::{
     ANOTHER_WAY, ClusterObject, ExposureObject, ObjectFacts, ObjectKind, Origin, Waits,
 };
+use super::rules::{To, rules, whole};
 use super::{GatewayFacts, in_url, named};
 use crate::desired::DesiredIngress;
 use crate::names::ObjectKey;
@@ -28,8 +29,13 @@ pub(super) static KIND: ObjectKind = ObjectKind {
 fn paths(spec: &Value) -> Vec<String> {
     let rules = spec["rules"].as_array().into_iter().flatten();
     let paths = rules.flat_map(|rule| rule["http"]["paths"].as_array().into_iter().flatten());
-    let paths = paths.filter_map(|path| path["path"].as_str());
-    paths.map(str::to_owned).collect()
+    // What others wrote may have no backend of this form.
+    let paths = paths.filter_map(|path| {
+        let at = path["path"].as_str()?.to_owned();
+        let to = path["backend"]["service"].to_string();
+        (path["pathType"] != "Exact").then_some((at, to))
+    });
+    whole(paths.collect())
 }
 
 impl ClusterObject for DesiredIngress {
@@ -46,9 +52,15 @@ impl ClusterObject for DesiredIngress {
     }
 
     fn spec(&self, also: &BTreeSet<String>) -> Value {
-        let paths = std::iter::once(&self.path).chain(also).map(|path| {
-            let service = json!({"name": self.service, "port": {"number": self.port}});
-            json!({"backend": {"service": service}, "path": path, "pathType": "Prefix"})
+        let to = To {
+            service: &self.service,
+            port: self.port,
+        };
+        let rules = rules(&self.path, to, &self.routes, also);
+        let paths = rules.iter().map(|rule| {
+            let service = json!({"name": rule.to.service, "port": {"number": rule.to.port}});
+            let kind = if rule.exact { "Exact" } else { "Prefix" };
+            json!({"backend": {"service": service}, "path": rule.path, "pathType": kind})
         });
         let http = json!({"paths": paths.collect::<Vec<_>>()});
         let rule = match &self.host {

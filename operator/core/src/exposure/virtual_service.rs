@@ -1,6 +1,7 @@
 //! Through a VirtualService of Istio on Gateways of the platform:
 //! <https://istio.io/latest/docs/reference/config/networking/virtual-service/>.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use super::GatewayFacts;
 use super::object::{
     ANOTHER_WAY, ClusterObject, ExposureObject, ObjectFacts, ObjectKind, Origin, Waits,
 };
+use super::rules::{Rule, To, rules, whole};
 use crate::desired::DesiredVirtualService;
 use crate::names::ObjectKey;
 
@@ -28,10 +30,17 @@ pub(super) static KIND: ObjectKind = ObjectKind {
 
 fn paths(spec: &Value) -> Vec<String> {
     let routes = spec["http"].as_array().into_iter().flatten();
-    let matches = routes.flat_map(|route| route["match"].as_array().into_iter().flatten());
-    // Each path stands there twice, see below.
-    let paths = matches.filter_map(|found| found["uri"]["exact"].as_str());
-    paths.map(str::to_owned).collect()
+    let paths = routes.flat_map(|route| {
+        let matches = route["match"].as_array().into_iter().flatten();
+        let to = route["route"].to_string();
+        // Each path stands there twice, see below.
+        let prefixes = matches.filter_map(|found| found["uri"]["prefix"].as_str());
+        prefixes.map(move |prefix| {
+            let path = prefix.strip_suffix('/').filter(|path| !path.is_empty());
+            (path.unwrap_or("/").to_owned(), to.clone())
+        })
+    });
+    whole(paths.collect())
 }
 
 impl ClusterObject for DesiredVirtualService {
@@ -50,18 +59,31 @@ impl ClusterObject for DesiredVirtualService {
     fn spec(&self, also: &BTreeSet<String>) -> Value {
         // Istio's prefixes are of characters, not of segments: `/shop` would
         // take `/shopping` too.
-        let matches = std::iter::once(&self.path).chain(also).flat_map(|path| {
-            let below = format!("{}/", path.trim_end_matches('/'));
-            [
-                json!({"uri": {"exact": path}}),
-                json!({"uri": {"prefix": below}}),
-            ]
+        let matches = |rule: &Rule<'_>| {
+            let below = format!("{}/", rule.path.trim_end_matches('/'));
+            let exact = json!({"uri": {"exact": rule.path}});
+            let prefix = (!rule.exact).then(|| json!({"uri": {"prefix": below}}));
+            std::iter::once(exact).chain(prefix)
+        };
+        let to = To {
+            service: &self.service,
+            port: self.port,
+        };
+        let mut rules = rules(&self.path, to, &self.routes, also);
+        if !self.routes.is_empty() {
+            // The first that matches wins.
+            rules.sort_by_key(|rule| (!rule.exact, Reverse(rule.path.len())));
+        }
+        let http = rules.chunk_by(|one, next| one.to == next.to).map(|rules| {
+            let matches = rules.iter().flat_map(matches).collect::<Vec<_>>();
+            let To { service, port } = rules.first().map_or(to, |rule| rule.to);
+            let destination = json!({"host": service, "port": {"number": port}});
+            json!({"match": matches, "route": [{"destination": destination}]})
         });
-        let destination = json!({"host": self.service, "port": {"number": self.port}});
         json!({
             "hosts": [self.host],
             "gateways": self.gateways,
-            "http": [{"match": matches.collect::<Vec<_>>(), "route": [{"destination": destination}]}],
+            "http": http.collect::<Vec<_>>(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Documents, PolicyDocument, PolicyError, Statement};
 use super::literal::shown;
-use super::model::{Element, Fragment, Generated, Node, Phase, Section, Target};
+use super::model::{Attribute, Element, Fragment, Generated, Node, Phase, Section, Target, Value};
 use super::references::{Grants, OwnValues, check_references};
 use super::{check, depth};
 use crate::policy_plugin::Capabilities;
@@ -52,16 +52,24 @@ pub fn compose_granted(
     tier: Tier,
     grants: &Grants,
 ) -> Result<Documents, Vec<PolicyError>> {
-    compose_with(contributions, tier, grants, &OwnValues::new())
+    compose_with(
+        contributions,
+        tier,
+        grants,
+        &OwnValues::new(),
+        &BTreeMap::new(),
+    )
 }
 
 /// As [`compose_granted`], for an object whose profiles give single plugins
-/// something besides.
+/// something besides, and whose operations go to several Services: `urls` says
+/// where, by the operation's id.
 pub fn compose_with(
     contributions: &[Contribution<'_>],
     tier: Tier,
     grants: &Grants,
     own: &OwnValues<'_>,
+    urls: &BTreeMap<String, String>,
 ) -> Result<Documents, Vec<PolicyError>> {
     let errors: Vec<PolicyError> = contributions
         .iter()
@@ -85,8 +93,9 @@ pub fn compose_with(
             Target::Operation(id) if !fragment.elements.is_empty() => Some(id.as_str()),
             _ => None,
         })
+        .chain(urls.keys().map(String::as_str))
         .collect();
-    let documents = Documents {
+    let mut documents = Documents {
         api: document(&ordered, &Target::Api),
         operations: operations
             .into_iter()
@@ -96,6 +105,11 @@ pub fn compose_with(
             })
             .collect(),
     };
+    for (id, url) in urls {
+        if let Some(document) = documents.operations.get_mut(id) {
+            send(document, url);
+        }
+    }
     let passthrough: BTreeMap<&str, &[String]> = contributions
         .iter()
         .map(|c| (c.plugin, c.capabilities.passthrough_elements.as_slice()))
@@ -156,6 +170,24 @@ fn document(ordered: &[&Contribution<'_>], target: &Target) -> PolicyDocument {
         sections: sections.collect(),
         comments: Vec::new(),
     }
+}
+
+/// Sends the requests of an operation elsewhere than those of the API. Plugins
+/// of the operation come later, and may decide otherwise.
+fn send(document: &mut PolicyDocument, url: &str) {
+    let mut element = Element::new("set-backend-service");
+    element.attributes.push(Attribute {
+        name: "base-url".to_owned(),
+        value: Value::literal(url),
+    });
+    let statement = Statement {
+        plugin: None,
+        node: Node::Element(element),
+    };
+    let base = Statement::base();
+    let inbound = document.sections.entry(Section::Inbound).or_default();
+    let after = inbound.iter().position(|one| *one == base);
+    inbound.insert(after.map_or(0, |base| base + 1), statement);
 }
 
 /// A fragment that may not be where it wants to be, or is too deep to look at.

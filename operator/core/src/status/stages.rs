@@ -241,6 +241,21 @@ fn exposed(
             format!("Service `{service}` has no ready endpoint"),
         );
     }
+    for service in &validated.services {
+        let known = facts.routed.get(service).copied().unwrap_or_default();
+        if !known.exists {
+            return waits(
+                Reason::NoService,
+                format!("Service `{service}` (routes) does not exist in this namespace"),
+            );
+        }
+        if !known.ready {
+            return waits(
+                Reason::NoReadyEndpoints,
+                format!("Service `{service}` (routes) has no ready endpoint"),
+            );
+        }
+    }
     if let Some(trouble) = facts.gateway.as_ref().and_then(|one| one.trouble.as_ref()) {
         return waits(Reason::GatewayNotReady, trouble.clone());
     }

@@ -22,11 +22,55 @@ use crate::problem::Problem;
 use crate::products;
 use crate::profile::Profiles;
 use crate::protection;
+use crate::routes::Route;
 use crate::status::reasons::Reason;
 
-/// Where operations can be declared.
-const ANNOTATED: &str = "metadata.annotations[apim.oda.tmforum.org/operations]";
-const IN_SPEC: &str = "spec.operations";
+/// What an annotation says or a field of the spec of the same name: the
+/// platform decides for both.
+struct InSpec {
+    annotation: &'static str,
+    at: &'static str,
+    field: &'static str,
+    annotated: fn(&Annotations) -> bool,
+    written: fn(&ExposedApi) -> bool,
+}
+
+/// Operations that are declared.
+static OPERATIONS: InSpec = InSpec {
+    annotation: "operations",
+    at: "metadata.annotations[apim.oda.tmforum.org/operations]",
+    field: "spec.operations",
+    annotated: |annotations| annotations.operations.is_some(),
+    written: |api| api.operations.is_some(),
+};
+
+/// Parts of the API that are given to other Services.
+static ROUTES: InSpec = InSpec {
+    annotation: "routes",
+    at: "metadata.annotations[apim.oda.tmforum.org/routes]",
+    field: "spec.routes",
+    annotated: |annotations| annotations.routes.is_some(),
+    written: |api| api.routes.is_some(),
+};
+
+static IN_SPEC_TOO: [&InSpec; 2] = [&OPERATIONS, &ROUTES];
+
+impl InSpec {
+    fn doubled(&self) -> Finding {
+        let (field, name) = (self.field, self.annotation);
+        let message = format!("is there too; write {name} there or in `{field}`, not in both");
+        Finding::invalid(Reason::InvalidAnnotation, Problem::new(self.at, message))
+    }
+
+    fn refused(&self, instance: &Instance) -> Option<Finding> {
+        let message = permit::refused(instance, self.annotation)?;
+        Some(Finding::invalid(
+            Reason::Forbidden,
+            Problem::new(self.field, message),
+        ))
+    }
+}
+
 /// Where it can be said where the document lies.
 pub(super) const FROM: &str = "metadata.annotations[apim.oda.tmforum.org/specification-from]";
 
@@ -92,13 +136,12 @@ pub fn inquire(
     let grants = instance
         .as_ref()
         .map_or_else(Grants::default, |i| i.grants(platform.namespace_labels));
-    let in_spec = api.as_ref().is_some_and(|api| api.operations.is_some());
-    if in_spec && annotations.operations.is_some() {
-        let message =
-            format!("is there too; declare operations there or in `{IN_SPEC}`, not in both");
-        let problem = Problem::new(ANNOTATED, message);
-        findings.push(Finding::invalid(Reason::InvalidAnnotation, problem));
-    }
+    let in_spec: Vec<&InSpec> = IN_SPEC_TOO
+        .into_iter()
+        .filter(|one| api.as_ref().is_some_and(one.written))
+        .collect();
+    let doubled = in_spec.iter().filter(|one| (one.annotated)(&annotations));
+    findings.extend(doubled.map(|one| one.doubled()));
     findings.extend(document::misplaced(&annotations, api.as_ref()));
     let mut warnings = Vec::new();
     let mut plan = None;
@@ -107,10 +150,7 @@ pub fn inquire(
             Reason::Forbidden,
             annotations.forbidden(&key, instance),
         ));
-        if in_spec && let Some(message) = permit::refused(instance, "operations") {
-            let problem = Problem::new(IN_SPEC, message);
-            findings.push(Finding::invalid(Reason::Forbidden, problem));
-        }
+        findings.extend(in_spec.iter().filter_map(|one| one.refused(instance)));
         findings.extend(each(
             Reason::Forbidden,
             products::forbidden(&annotations.products, &key, instance, &grants),
@@ -229,8 +269,25 @@ impl Inquiry {
         let annotated = self.annotations.operations.as_deref();
         let in_spec = self.api.as_ref().and_then(|api| api.operations.as_deref());
         annotated
-            .map(|list| (list, ANNOTATED))
-            .or(in_spec.map(|list| (list, IN_SPEC)))
+            .map(|list| (list, OPERATIONS.at))
+            .or(in_spec.map(|list| (list, OPERATIONS.field)))
+    }
+
+    /// The object's routes, and where they stand.
+    pub(super) fn routes(&self) -> Option<(&[Route], &'static str)> {
+        let annotated = self.annotations.routes.as_deref();
+        let in_spec = self.api.as_ref().and_then(|api| api.routes.as_deref());
+        annotated
+            .map(|list| (list, ROUTES.at))
+            .or(in_spec.map(|list| (list, ROUTES.field)))
+    }
+
+    /// The Services that answer parts of the API.
+    #[must_use]
+    pub fn routed_services(&self) -> BTreeSet<&str> {
+        let routes = self.routes().filter(|_| self.in_api_management);
+        let routes = routes.into_iter().flat_map(|(routes, _)| routes);
+        routes.map(|one| one.destination.service.as_str()).collect()
     }
 
     /// The calls of `read-spec` that must be made.

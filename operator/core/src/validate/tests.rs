@@ -532,7 +532,7 @@ fn operations_are_declared_once_and_instead_of_a_document() {
     assert_eq!(
         lets_declare().refusal(&annotated, &twice),
         [
-            "metadata.annotations[apim.oda.tmforum.org/operations]: is there too; declare operations there or in \
+            "metadata.annotations[apim.oda.tmforum.org/operations]: is there too; write operations there or in \
              `spec.operations`, not in both"
         ]
     );

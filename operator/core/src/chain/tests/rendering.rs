@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::desired::Operation;
 use crate::policy::Grants;
@@ -34,6 +36,7 @@ fn refusal(api: &ValidatedApi, generated: Vec<Generated>) -> Vec<String> {
         Some(&operations(api)),
         "Developer",
         &Grants::default(),
+        &BTreeMap::new(),
     )
     .unwrap_err()
     .iter()
@@ -59,6 +62,7 @@ fn an_api_without_plugins_has_a_document_that_changes_nothing() {
         Some(&operations(&api)),
         "Developer",
         &Grants::default(),
+        &BTreeMap::new(),
     )
     .unwrap();
     assert_eq!(rendered.policy.plugins, []);
@@ -103,6 +107,7 @@ fn plugins_of_api_and_operation_make_documents_of_their_own() {
         None,
         "Developer",
         &Grants::default(),
+        &BTreeMap::new(),
     )
     .unwrap();
     let used: Vec<_> = empty
@@ -164,6 +169,7 @@ fn a_warning_of_a_plugin_names_where_its_config_was_written() {
         None,
         "Developer",
         &Grants::default(),
+        &BTreeMap::new(),
     )
     .unwrap();
     assert_eq!(
@@ -196,7 +202,14 @@ fn a_named_value_is_refused_unless_the_instance_grants_it() {
     };
     let attempt = |grants: &Grants| {
         let generated = made(vec![fragment.clone()]);
-        render(api.chain(), vec![generated], None, "Developer", grants)
+        render(
+            api.chain(),
+            vec![generated],
+            None,
+            "Developer",
+            grants,
+            &BTreeMap::new(),
+        )
     };
     let refused = attempt(&Grants::default()).unwrap_err();
     assert!(refused[0].message.contains("partner-key"), "{refused:?}");
@@ -282,6 +295,7 @@ fn a_document_that_is_too_large_with_its_guard_is_refused_before_it_is_sent() {
             Some(&all),
             sku,
             &Grants::default(),
+            &BTreeMap::new(),
         )
     };
     let problems: Vec<String> = on("Consumption")
