@@ -7,7 +7,7 @@
 //! without anybody waiting for it: when its turn comes, a reconcile is asked
 //! for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ struct Inner {
 struct Line {
     busy: usize,
     waiting: VecDeque<ObjectKey>,
+    /// Who will have to call the instance, and has no address yet.
+    expected: HashSet<ObjectKey>,
     /// Whose turn has come, and since when.
     called: HashMap<ObjectKey, Instant>,
 }
@@ -50,8 +52,9 @@ pub struct Slot {
 impl Line {
     /// Takes a place, or one in the line.
     fn enter(&mut self, key: &ObjectKey, limit: usize, now: Instant) -> bool {
+        self.expected.remove(key);
         let kept = self.called.remove(key).is_some();
-        if kept || (self.free(limit, now) > 0 && self.waiting.is_empty()) {
+        if kept || self.is_open(limit, now) {
             self.busy += 1;
             return true;
         }
@@ -61,15 +64,30 @@ impl Line {
         false
     }
 
-    /// Takes a place in the line for one who has nothing to do yet, and gives
-    /// back the one that is kept for it: who was called and still waits for
-    /// something else must not be called again and again.
-    fn expect(&mut self, key: &ObjectKey, limit: usize, now: Instant) {
-        let called = self.called.remove(key).is_some();
-        let all_taken = self.free(limit, now) == 0 || !self.waiting.is_empty();
-        if !called && all_taken && !self.waiting.contains(key) {
+    /// Takes an object that has no address out of the line until it has one.
+    fn expect(&mut self, key: &ObjectKey) {
+        self.forget(key);
+        self.expected.insert(key.clone());
+    }
+
+    /// One got its address: whether it is in line, and will be called. Where
+    /// not, it may come at once; where it was expected, a place is kept for it.
+    fn arrive(&mut self, key: &ObjectKey, limit: usize, now: Instant) -> bool {
+        if !self.expected.remove(key) {
+            return self.called.contains_key(key) || self.waiting.contains(key);
+        }
+        let open = self.is_open(limit, now);
+        if open {
+            self.called.insert(key.clone(), now);
+        } else {
             self.waiting.push_back(key.clone());
         }
+        !open
+    }
+
+    /// Whether somebody who comes need not wait.
+    fn is_open(&mut self, limit: usize, now: Instant) -> bool {
+        self.free(limit, now) > 0 && self.waiting.is_empty()
     }
 
     /// Gives a place back.
@@ -87,6 +105,7 @@ impl Line {
     /// Takes an object that is gone out of the line.
     fn forget(&mut self, key: &ObjectKey) {
         self.called.remove(key);
+        self.expected.remove(key);
         self.waiting.retain(|waiting| waiting != key);
     }
 
@@ -130,25 +149,26 @@ impl Slots {
         })
     }
 
-    /// Lets an object stand in line that will have to call the instance once
-    /// it has an address. Where a place is free it needs none: it comes when it
-    /// has its address. Where not, it is looked at once, in its turn, instead
-    /// of for its address and in its turn.
+    /// Notes that an object will have to call the instance once it has an
+    /// address. Nobody calls it before: it could do nothing.
     pub fn expect(&self, instance: &InstanceName, key: &ObjectKey) {
         let mut lines = self.0.lines.lock();
         let line = lines.entry(instance.clone()).or_default();
-        line.expect(key, self.0.limit, Instant::now());
+        line.expect(key);
         self.call(line);
     }
 
-    /// Whether an object stands in line or was called and has not come yet.
-    /// What happens to it meanwhile is looked at in its turn.
+    /// An object got its address: whether that is looked at in its turn, with
+    /// one reconcile for both, because it stands in line or was called and has
+    /// not come yet. One that was expected takes its place in the line where
+    /// there is one, and else is to come at once.
     #[must_use]
-    pub fn waits(&self, key: &ObjectKey) -> bool {
-        let lines = self.0.lines.lock();
-        lines
-            .values()
-            .any(|line| line.called.contains_key(key) || line.waiting.contains(key))
+    pub fn arrives(&self, key: &ObjectKey) -> bool {
+        let now = Instant::now();
+        let mut lines = self.0.lines.lock();
+        lines.values_mut().fold(false, |waits, line| {
+            line.arrive(key, self.0.limit, now) || waits
+        })
     }
 
     /// A reconcile has ended that began at this moment: should its turn have
@@ -223,12 +243,12 @@ mod tests {
         let instance = InstanceName::parse("one").unwrap();
         let first = slots.enter(&instance, &key("a"));
         assert!(first.is_some() && slots.enter(&instance, &key("b")).is_none());
-        assert!(slots.waits(&key("b")) && !slots.waits(&key("a")));
+        assert!(slots.arrives(&key("b")) && !slots.arrives(&key("a")));
         drop(first);
         assert!(matches!(asked.try_recv(), Ok(Trigger::One(called, CAUSE)) if called == key("b")));
-        assert!(slots.waits(&key("b")), "its reconcile is on its way");
+        assert!(slots.arrives(&key("b")), "its reconcile is on its way");
         let _second = slots.enter(&instance, &key("b"));
-        assert!(!slots.waits(&key("b")));
+        assert!(!slots.arrives(&key("b")));
     }
 
     #[test]
@@ -254,23 +274,29 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_an_address_stands_in_line_once_and_only_where_there_is_one() {
+    fn who_has_no_address_is_called_once_it_has_and_in_its_turn() {
         let mut line = Line::default();
         let now = Instant::now();
-        line.expect(&key("early"), 1, now);
-        assert_eq!(line.call(1, now), [], "a place is free: it comes by itself");
+        line.expect(&key("early"));
+        assert!(!line.arrive(&key("early"), 1, now), "a place is free");
+        assert!(!line.enter(&key("a"), 1, now), "and kept for it");
+        assert!(line.enter(&key("early"), 1, now));
+        line.expect(&key("b"));
+        line.expect(&key("c"));
+        line.leave();
+        assert_eq!(line.call(1, now), [key("a")]);
         assert!(line.enter(&key("a"), 1, now));
-        line.expect(&key("b"), 1, now);
-        line.expect(&key("b"), 1, now);
-        assert!(!line.enter(&key("c"), 1, now));
+        // Those who have no address hold nobody up, and are not called.
+        assert!(line.arrive(&key("c"), 1, now));
+        assert!(line.arrive(&key("c"), 1, now), "it stands in line");
         line.leave();
-        assert_eq!(line.call(1, now), [key("b")]);
-        // Its address is still not there: the next one's turn has come.
-        line.expect(&key("b"), 1, now);
         assert_eq!(line.call(1, now), [key("c")]);
-        assert!(line.enter(&key("c"), 1, now));
-        line.leave();
-        assert_eq!(line.call(1, now), [], "it was not put in line again");
+        // It lost its address.
+        line.expect(&key("c"));
+        assert_eq!(line.call(1, now), []);
+        assert!(!line.arrive(&key("b"), 1, now), "the place is free again");
+        assert!(line.enter(&key("b"), 1, now));
+        assert!(!line.arrive(&key("stranger"), 1, now));
     }
 
     #[test]

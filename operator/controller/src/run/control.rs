@@ -101,5 +101,5 @@ fn triggered(
 /// A reconcile that runs is asked first: it may have looked for the address
 /// already, whoever called it, and what it leaves is known when it has ended.
 fn is_late(context: &Context, key: &ObjectKey) -> bool {
-    context.memory.addressed(key) || context.slots.waits(key)
+    context.memory.addressed(key) || context.slots.arrives(key)
 }
