@@ -7,7 +7,7 @@
 //! | `unspecifiedContentType` | what happens to a media type that the document does not name: `prevent`, `detect`, `ignore` | as `action` |
 //! | `maxSize` | the largest body in bytes, 1 to 4194304 | 102400 |
 //! | `sizeExceeded` | what happens to a larger one: `prevent`, `detect`, `ignore` | as `action` |
-//! | `content` | what is checked: `[{type, validateAs: json, xml or soap, allowAdditionalProperties}]` | JSON: `application/json` |
+//! | `content` | what is checked: `[{type, validateAs: json, xml or soap, schema, allowAdditionalProperties}]`; `schema` is the id of a schema of the instance | JSON: `application/json`, against the document |
 //! | `errorsVariable` | the context variable that gets the errors | `contentErrors` with `detect` |
 //!
 //! It reads the spec block `OASValidation`: `requestEnabled` and
@@ -76,6 +76,7 @@ enum Action {
 struct Body {
     r#type: String,
     validate_as: Language,
+    schema: Option<String>,
     allow_additional_properties: Option<bool>,
 }
 
@@ -159,6 +160,18 @@ impl Plugin for ValidateContentPlugin {
         }
 
         let mut policy = Policy::of(context);
+        for (index, body) in config.content.iter().flatten().enumerate() {
+            if body.schema.is_none() && body.validate_as != Language::Json {
+                policy.warn(
+                    format!("/content/{index}/schema"),
+                    format!(
+                        "an OpenAPI document has no XML schema, and without one every body of {} is \
+                         refused: name an XML schema of the instance with schema",
+                        body.r#type
+                    ),
+                );
+            }
+        }
         if request {
             policy.inbound(validation(&config, size));
         }
@@ -240,6 +253,22 @@ impl Body {
                 ),
             ));
         }
+        let letters = |id: &str| {
+            id.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        if let Some(id) = &self.schema
+            && (!(1..=80).contains(&id.len()) || !letters(id))
+        {
+            return Some(Diagnostic::error(
+                format!("{pointer}/schema"),
+                format!(
+                    "`{}` is not the id of a schema: 1 to 80 letters, digits, dots, dashes and \
+                     underscores",
+                    id.escape_debug()
+                ),
+            ));
+        }
         (self.allow_additional_properties.is_some() && self.validate_as != Language::Json).then(
             || {
                 Diagnostic::error(
@@ -259,6 +288,10 @@ impl Body {
         let content = Content::new(language, action)
             .media_type(self.r#type.as_str().at(format!("{pointer}/type")))
             .at(pointer);
+        let content = match &self.schema {
+            Some(id) => content.schema_id(id.as_str().at(format!("{pointer}/schema"))),
+            None => content,
+        };
         match self.allow_additional_properties {
             Some(allow) => content.allow_additional_properties(
                 allow.at(format!("{pointer}/allowAdditionalProperties")),

@@ -51,6 +51,12 @@ impl Content {
         Self(self.0.set("type", media_type))
     }
 
+    /// A schema of the instance, by its id; without it, what the API's document
+    /// says.
+    pub fn schema_id(self, id: impl IntoValue<Fixed<str>>) -> Self {
+        Self(self.0.set("schema-id", id))
+    }
+
     /// Whether properties that the schema does not name may be there,
     /// whatever the schema says of that.
     pub fn allow_additional_properties(self, allow: impl IntoValue<Fixed<bool>>) -> Self {

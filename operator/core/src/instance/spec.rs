@@ -453,7 +453,7 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
     /// The kind: `namedValue`, `policyFragment`, `backend`, `certificate`,
-    /// `managedIdentityResource`, `logger`,
+    /// `managedIdentityResource`, `logger`, `schema`,
     /// and, of objects, `product`, `group` and `api`.
     pub kind: String,
     /// The names; an entry may end in `*`.

@@ -32,6 +32,8 @@ pub enum ReferenceKind {
     ManagedIdentity,
     /// A logger, by its id.
     Logger,
+    /// A schema of the instance, by its id.
+    Schema,
     /// A product, by its id: not of a document, but of an object, as the next
     /// two.
     Product,
@@ -45,13 +47,14 @@ pub enum ReferenceKind {
 
 impl ReferenceKind {
     /// The kinds that an instance can grant, as its settings spell them.
-    pub const GRANTABLE: [(&'static str, Self); 9] = [
+    pub const GRANTABLE: [(&'static str, Self); 10] = [
         ("namedValue", Self::NamedValue),
         ("policyFragment", Self::Fragment),
         ("backend", Self::Backend),
         ("certificate", Self::Certificate),
         ("managedIdentityResource", Self::ManagedIdentity),
         ("logger", Self::Logger),
+        ("schema", Self::Schema),
         ("product", Self::Product),
         ("group", Self::Group),
         ("api", Self::Api),
@@ -74,6 +77,7 @@ impl fmt::Display for ReferenceKind {
             Self::Certificate => "certificate",
             Self::ManagedIdentity => "managed identity for the resource",
             Self::Logger => "logger",
+            Self::Schema => "schema",
             Self::Product => "product",
             Self::Group => "group",
             Self::Api => "API",
@@ -324,6 +328,8 @@ fn kind_of(element: &str, attribute: &str) -> Option<ReferenceKind> {
             Some(ReferenceKind::ManagedIdentity)
         }
         (_, "logger-id") => Some(ReferenceKind::Logger),
+        // What a body is refused for tells what the schema asks for.
+        (_, "schema-id") => Some(ReferenceKind::Schema),
         _ => None,
     }
 }
@@ -377,6 +383,7 @@ mod tests {
                 <authentication-managed-identity resource="@(context.RequestId)" />
                 <authentication-managed-identity />
                 <log-to-eventhub logger-id="log">x</log-to-eventhub>
+                <validate-content unspecified-content-type-action="prevent" max-size="1" size-exceeded-action="prevent"><content validate-as="xml" action="prevent" schema-id="orders" /></validate-content>
                 <get-authorization-context provider-id="p" authorization-id="a" context-variable-name="c" />
                 <validate-jwt header-name="A"><issuer-signing-keys><key certificate-id="k" /><key>{{hmac}}</key></issuer-signing-keys><decryption-keys><key certificate-id="d" /></decryption-keys></validate-jwt>
                 <validate-client-certificate><identities><identity issuer-certificate-id="ca" /></identities></validate-client-certificate>
@@ -403,6 +410,7 @@ mod tests {
                 (K::ManagedIdentity, None),
                 (K::ManagedIdentity, None),
                 name(K::Logger, "log"),
+                name(K::Schema, "orders"),
                 name(K::Authorization, "p/a"),
                 name(K::Certificate, "k"),
                 name(K::NamedValue, "hmac"),

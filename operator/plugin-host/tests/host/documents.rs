@@ -202,6 +202,7 @@ fn what_a_built_in_plugin_uses_of_the_instance_must_be_granted() {
         ReferenceKind::NamedValue,
         ReferenceKind::Certificate,
         ReferenceKind::ManagedIdentity,
+        ReferenceKind::Schema,
     ] {
         assert!(
             kinds.contains(&kind),

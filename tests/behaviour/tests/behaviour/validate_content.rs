@@ -175,14 +175,20 @@ async fn with_schema(config: &Value) -> Stage {
     .await
 }
 
+/// An item in XML.
+fn item(id: &str) -> String {
+    format!("<item><id>{id}</id></item>")
+}
+
+/// A call in SOAP.
+fn envelope(body: &str) -> String {
+    format!(
+        "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>{body}</s:Body></s:Envelope>"
+    )
+}
+
 #[tokio::test]
 async fn xml_and_soap_are_held_against_the_schemas_of_the_api() {
-    let item = |id: &str| format!("<item><id>{id}</id></item>");
-    let envelope = |body: &str| {
-        format!(
-            "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>{body}</s:Body></s:Envelope>"
-        )
-    };
     for (kind, language, good, bad) in [
         ("application/xml", "xml", item("1"), item("x")),
         (
@@ -211,6 +217,63 @@ async fn xml_and_soap_are_held_against_the_schemas_of_the_api() {
         }
         assert_eq!(status(&stage, JSON, "{\"id\": 1}").await, 200);
         assert_eq!(stage.world.calls(), 2);
+    }
+}
+
+#[tokio::test]
+async fn xml_and_soap_are_held_against_the_schema_of_the_instance_that_the_config_names() {
+    let config = json!({"content": [
+        {"type": "application/json", "validateAs": "json"},
+        {"type": "application/xml", "validateAs": "xml", "schema": "items.v1"},
+        {"type": "text/xml", "validateAs": "soap", "schema": "items.v1"},
+        {"type": "application/vnd.part+json", "validateAs": "json", "schema": "part"},
+    ]});
+    // The document is OpenAPI, and so has no schema of XML at all.
+    let api = Api::of("validate-content", &config).document(&document());
+    let part = json!({"type": "object", "required": ["part"]});
+    let stage = Stage::with(api, |service| {
+        service.schemas.insert("items.v1".to_owned(), ITEM.into());
+        service.schemas.insert("part".to_owned(), part);
+    })
+    .await;
+    let mut passed = 0;
+    for (kind, good, bad) in [
+        ("application/xml", item("1"), item("x")),
+        ("text/xml", envelope(&item("1")), envelope(&item("x"))),
+        ("text/xml; charset=utf-8", envelope(&item("2")), item("2")),
+        (
+            "application/vnd.part+json",
+            "{\"part\": 1}".to_owned(),
+            "{\"id\": 1}".to_owned(),
+        ),
+    ] {
+        assert_eq!(status(&stage, kind, &good).await, 200, "{good}");
+        passed += 1;
+        assert_eq!(stage.world.last().body, good);
+        for bad in [bad, "<item/>".to_owned(), String::from("nothing of that")] {
+            assert_eq!(status(&stage, kind, &bad).await, 400, "{bad}");
+        }
+    }
+    // What the document says of JSON holds beside it.
+    assert_eq!(status(&stage, JSON, "{\"id\": 1}").await, 200);
+    assert_eq!(status(&stage, JSON, "{\"part\": 1}").await, 400);
+    assert_eq!(stage.world.calls(), passed + 1);
+}
+
+#[tokio::test]
+async fn nothing_passes_where_the_schema_that_the_config_names_is_not_there_or_of_another_kind() {
+    for schema in ["missing", "part"] {
+        let config = json!({"content": [
+            {"type": "application/xml", "validateAs": "xml", "schema": schema},
+        ]});
+        let api = Api::of("validate-content", &config).document(&document());
+        let stage = Stage::with(api, |service| {
+            let part = json!({"type": "object"});
+            service.schemas.insert("part".to_owned(), part);
+        })
+        .await;
+        assert_eq!(status(&stage, "application/xml", &item("1")).await, 400);
+        assert_eq!(stage.world.calls(), 0);
     }
 }
 
