@@ -166,9 +166,11 @@ impl Slots {
     pub fn arrives(&self, key: &ObjectKey) -> bool {
         let now = Instant::now();
         let mut lines = self.0.lines.lock();
-        lines.values_mut().fold(false, |waits, line| {
-            line.arrive(key, self.0.limit, now) || waits
-        })
+        let mut waits = false;
+        for line in lines.values_mut() {
+            waits |= line.arrive(key, self.0.limit, now);
+        }
+        waits
     }
 
     /// A reconcile has ended that began at this moment: should its turn have
