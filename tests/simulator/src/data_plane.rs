@@ -6,6 +6,7 @@ use crate::arm::path::Kind;
 use crate::arm::product::Product;
 use crate::arm::schema;
 use crate::arm::store::{ApiOperation, Entity, Family, Revision, Service};
+use crate::arm::vault;
 use crate::clock::Clock;
 use crate::config::{Seed, ServiceSeed, SimulatorConfig};
 use crate::tls::Certificates;
@@ -187,7 +188,11 @@ pub(crate) fn referred(service: &Service) -> gateway::Service {
             .map(|(_, entity)| (entity.name.clone(), text(entity, "rawxml")))
             .collect(),
         named_values: entities(Kind::NamedValue)
-            .map(|(_, entity)| (text(entity, "displayName"), text(entity, "value")))
+            .map(|(_, entity)| {
+                let value = entity.text("value").or_else(|| entity.text(vault::HELD));
+                let value = value.unwrap_or_default().to_owned();
+                (text(entity, "displayName"), value)
+            })
             .collect(),
         backends: entities(Kind::Backend)
             .map(|(_, entity)| (entity.name.clone(), backend(entity)))

@@ -154,20 +154,62 @@ fn may_read(world: &World, vault: &KeyVaultSeed, client_id: &str) -> bool {
     }
 }
 
-fn secret(call: &Call, vault: &KeyVaultSeed, name: &str, version: Option<&str>) -> Reply {
-    let found = vault
-        .secrets
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name));
-    let Some((name, value)) = found else {
-        return not_found(name);
-    };
+/// Name, value and version of a secret; an old version is not there any more.
+fn find<'v>(
+    vault: &'v KeyVaultSeed,
+    name: &str,
+    version: Option<&str>,
+) -> Option<(&'v str, &'v str, String)> {
+    let mut secrets = vault.secrets.iter();
+    let (name, value) = secrets.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
     // A version is the same for the same value, so that it changes with it.
     let digest = Sha256::digest(format!("{}/{name}={value}", vault.name));
     let current = URL_SAFE_NO_PAD.encode(&digest[..24]);
     if version.is_some_and(|wanted| wanted != current) {
-        return not_found(name);
+        return None;
     }
+    Some((name, value, current))
+}
+
+/// Name and version of `https://<vault>/secrets/<name>[/<version>]`.
+fn secret_of(identifier: &url::Url) -> Option<(&str, Option<&str>)> {
+    let path: Vec<&str> = identifier.path_segments()?.collect();
+    match path.as_slice() {
+        ["secrets", name] if !name.is_empty() => Some((name, None)),
+        ["secrets", name, version] if !name.is_empty() => Some((name, Some(version))),
+        _ => None,
+    }
+}
+
+/// Whether a text is the URL of a secret in some vault.
+pub(crate) fn is_secret(identifier: &str) -> bool {
+    url::Url::parse(identifier)
+        .is_ok_and(|url| url.scheme() == "https" && secret_of(&url).is_some())
+}
+
+/// The value of a secret of this URL, as this application may read it. A vault
+/// goes by its name in Azure, too: `<vault>.vault.azure.net`.
+pub(crate) fn value(world: &World, identifier: &str, client_id: &str) -> Option<String> {
+    let url = url::Url::parse(identifier).ok()?;
+    let host = url.host_str()?;
+    let name = host
+        .strip_suffix(".vault.azure.net")
+        .or_else(|| vault_of_host(host))?;
+    let vaults = world.vaults.lock();
+    let vault = vaults
+        .iter()
+        .find(|known| known.name.eq_ignore_ascii_case(name))
+        .filter(|vault| may_read(world, vault, client_id))?;
+    let (secret, version) = secret_of(&url)?;
+    // A slash at the end says no version.
+    let version = version.filter(|version| !version.is_empty());
+    find(vault, secret, version).map(|(_, value, _)| value.to_owned())
+}
+
+fn secret(call: &Call, vault: &KeyVaultSeed, name: &str, version: Option<&str>) -> Reply {
+    let Some((name, value, current)) = find(vault, name, version) else {
+        return not_found(name);
+    };
     Reply::json(
         200,
         &json!({

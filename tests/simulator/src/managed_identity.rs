@@ -1,6 +1,7 @@
 //! The managed identity endpoint in its App Service form: the one of the two
 //! forms that a client can be pointed at by `IDENTITY_ENDPOINT`.
 
+use crate::config::{ApplicationSeed, Seed, TenantSeed};
 use crate::http::{Call, Reply};
 use crate::token;
 use crate::world::World;
@@ -26,18 +27,7 @@ pub(crate) fn handle(world: &World, call: &Call) -> Reply {
         return error(400, "The parameter 'resource' is missing.");
     };
     let wanted = call.parameter("client_id");
-    let identity = world
-        .seed
-        .tenants
-        .iter()
-        .flat_map(|tenant| tenant.applications.iter().map(move |app| (tenant, app)))
-        .find(|(_, app)| {
-            app.managed_identity
-                && wanted
-                    .as_ref()
-                    .is_none_or(|id| app.client_id.eq_ignore_ascii_case(id))
-        });
-    let Some((tenant, application)) = identity else {
+    let Some((tenant, application)) = find(&world.seed, wanted.as_deref()) else {
         return error(
             400,
             "No managed identity with the requested client id is assigned here.",
@@ -72,6 +62,20 @@ pub(crate) fn handle(world: &World, call: &Call) -> Reply {
         .by(&application.client_id),
         Err(failure) => error(500, &failure.to_string()),
     }
+}
+
+/// The managed identity of a client id, or the first one.
+pub(crate) fn find<'s>(
+    seed: &'s Seed,
+    client_id: Option<&str>,
+) -> Option<(&'s TenantSeed, &'s ApplicationSeed)> {
+    let tenants = seed.tenants.iter();
+    tenants
+        .flat_map(|tenant| tenant.applications.iter().map(move |app| (tenant, app)))
+        .find(|(_, app)| {
+            app.managed_identity
+                && client_id.is_none_or(|id| app.client_id.eq_ignore_ascii_case(id))
+        })
 }
 
 fn error(status: u16, message: &str) -> Reply {

@@ -7,6 +7,7 @@
 use crate::arm::ArmState;
 use crate::arm::path::Kind;
 use crate::arm::store::{Entity, Service};
+use crate::arm::vault;
 use crate::config::Seed;
 use crate::data_plane::MASTER_KEYS;
 use crate::http::percent_decode;
@@ -90,6 +91,7 @@ impl Secrets {
                 if value.properties.get("secret") == Some(&Value::Bool(true)) {
                     self.extend(value.text("value"));
                 }
+                self.extend(value.text(vault::HELD));
             }
             for provider in stored(service, Kind::OpenIdProvider) {
                 self.extend(provider.text("clientSecret"));

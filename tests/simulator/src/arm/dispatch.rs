@@ -7,6 +7,7 @@ use super::lro::{self, Shape};
 use super::path::{Kind, Target};
 use super::request::Request;
 use super::store::Service;
+use super::vault;
 use crate::config::LroSettings;
 use crate::http::Reply;
 use axum::http::Method;
@@ -227,6 +228,9 @@ impl Service {
             Target::Policy(scope, _) => self.put_policy(request, scope),
             Target::Entity(kind, id) if delete => self.delete_entity(request, *kind, id),
             Target::Entity(kind, id) => self.write_entity(request, *kind, id, patch, true),
+            Target::Action(kind, id, action) if vault::is_refresh(*kind, action) => {
+                self.refresh(request, *kind, id)
+            }
             Target::Action(kind, id, action) => self.action(*kind, id, action),
             Target::Product(id) if delete => self.delete_product(request, id),
             Target::Product(id) => self.write_product(request, id, patch),

@@ -11,10 +11,11 @@ use super::policy::{self, Environment};
 use super::request::{Request, entity_reply, envelope};
 use super::schema;
 use super::store::{Entity, Service};
-use crate::clock::iso;
+use super::vault;
 use crate::data_plane;
 use crate::http::Reply;
 use crate::policy_check;
+use apim_gateway::configuration::Certificate;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
@@ -84,7 +85,10 @@ fn shape(kind: Kind) -> (&'static [&'static str], &'static [&'static str]) {
             ],
             &[],
         ),
-        Kind::Certificate => (&["subject", "thumbprint", "expirationDate"], &[]),
+        Kind::Certificate => (
+            &["subject", "thumbprint", "expirationDate", "keyVault"],
+            &[],
+        ),
         Kind::Logger => (&[], &[]),
     }
 }
@@ -132,8 +136,11 @@ fn ordered(kind: Kind, mut fields: Properties) -> Properties {
 fn shown(kind: Kind, stored: &Properties) -> Properties {
     let mut fields = stored.clone();
     match kind {
-        Kind::NamedValue if fields.get("secret") == Some(&Value::Bool(true)) => {
-            fields.shift_remove("value");
+        Kind::NamedValue => {
+            fields.shift_remove(vault::HELD);
+            if fields.get("secret") == Some(&Value::Bool(true)) {
+                fields.shift_remove("value");
+            }
         }
         Kind::OpenIdProvider => {
             fields.shift_remove("clientSecret");
@@ -220,9 +227,9 @@ impl Service {
             _ => Map::new(),
         };
         fields.extend(sent);
-        self.check_entity(request, kind, id, &mut fields)?;
+        self.check_entity(request, kind, id, &mut fields, commit)?;
         let held = match kind {
-            Kind::Certificate => Some(certificate::take(&mut fields)?),
+            Kind::Certificate => Some(certificate::take(&mut fields, request)?),
             _ => None,
         };
         let status = if old.is_some() { 200 } else { 201 };
@@ -238,11 +245,16 @@ impl Service {
         let etag = entity.etag(kind == Kind::PolicyFragment);
         self.entities_of(kind).insert(id.to_lowercase(), entity);
         if let Some(held) = held {
-            self.certificates
-                .retain(|known, _| !known.eq_ignore_ascii_case(id));
-            self.certificates.insert(id.to_owned(), held);
+            self.hold(id, held);
         }
         Ok(entity_reply(status, &body, etag))
+    }
+
+    /// Keeps a certificate for the gateway.
+    pub(super) fn hold(&mut self, id: &str, held: Certificate) {
+        self.certificates
+            .retain(|known, _| !known.eq_ignore_ascii_case(id));
+        self.certificates.insert(id.to_owned(), held);
     }
 
     /// `DELETE {kind}/{id}`.
@@ -304,6 +316,7 @@ impl Service {
         kind: Kind,
         id: &str,
         fields: &mut Properties,
+        commit: bool,
     ) -> Result<(), ArmError> {
         let mut problems = Vec::new();
         match kind {
@@ -311,9 +324,10 @@ impl Service {
             Kind::NamedValue => {
                 self.check_named_value(id, fields, &mut problems);
                 fields.entry("secret").or_insert(false.into());
-                if let Some(vault) = fields.get_mut("keyVault").filter(|vault| !vault.is_null()) {
-                    vault["lastStatus"] =
-                        json!({ "code": "Success", "timeStampUtc": iso(request.now) });
+                // As recorded: what a vault does not tell is said at the end of a
+                // long-running write, not at its beginning.
+                if commit && problems.is_empty() {
+                    vault::take(fields, request, &mut problems);
                 }
                 fields.insert("provisioningState".to_owned(), "Succeeded".into());
             }
@@ -391,7 +405,7 @@ impl Service {
 
     fn check_named_value(&self, id: &str, fields: &Properties, problems: &mut Vec<Detail>) {
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
-        let has_vault = fields.get("keyVault").is_some_and(|vault| !vault.is_null());
+        let has_vault = vault::refers(fields);
         match (text("value"), has_vault) {
             (Some(_), true) => problems.push(Detail::new(
                 "value",
@@ -406,13 +420,7 @@ impl Service {
             _ => {}
         }
         if has_vault {
-            let identifier = fields["keyVault"]["secretIdentifier"].as_str();
-            if !identifier.is_some_and(is_vault_secret) {
-                problems.push(Detail::new(
-                    "keyVault.secretIdentifier",
-                    "The secret identifier is not the URL of a secret in a Key Vault.",
-                ));
-            }
+            vault::check_identifier(fields, problems);
         }
         let twin = self.entities.get(&Kind::NamedValue).is_some_and(|all| {
             all.iter().any(|(key, other)| {
@@ -441,16 +449,6 @@ impl Service {
         let entity = self.new_entity(id, ordered(kind, fields), now);
         self.entities_of(kind).insert(id.to_lowercase(), entity);
     }
-}
-
-/// `https://<vault>/secrets/<name>`, with or without a version.
-fn is_vault_secret(identifier: &str) -> bool {
-    let Ok(url) = url::Url::parse(identifier) else {
-        return false;
-    };
-    let path: Vec<&str> = url.path_segments().into_iter().flatten().collect();
-    url.scheme() == "https"
-        && matches!(path.as_slice(), ["secrets", name] | ["secrets", name, _] if !name.is_empty())
 }
 
 fn check_id(kind: Kind, id: &str) -> Result<(), ArmError> {

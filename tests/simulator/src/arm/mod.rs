@@ -26,6 +26,7 @@ mod service;
 pub(crate) mod store;
 mod subscription;
 mod throttle;
+pub(crate) mod vault;
 
 pub(crate) use throttle::Budget;
 
@@ -223,6 +224,7 @@ fn admitted(
 
 /// Builds the request of a call to the resource provider.
 pub(crate) fn request_of(world: &World, call: &Call, rest: Vec<String>) -> Request {
+    let vault = vault::named(world, call, &rest);
     Request {
         // HEAD is GET without a body.
         method: if call.method == Method::HEAD {
@@ -241,6 +243,7 @@ pub(crate) fn request_of(world: &World, call: &Call, rest: Vec<String>) -> Reque
         origin: call.origin(),
         now: world.clock.now(),
         linked: None,
+        vault,
         fault: None,
         blob: None,
         executes: false,
@@ -260,6 +263,9 @@ async fn serve(
         && let Some(link) = import::link_of(&call.body)
     {
         request.linked = Some(fetch::fetch(&world.client, &link).await);
+    }
+    if request.method == Method::POST {
+        request.vault = vault::to_refresh(world, &path);
     }
     if request.flag("export")
         && let [_, id] = path.rest.as_slice()

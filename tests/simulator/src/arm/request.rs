@@ -2,6 +2,7 @@
 
 use super::error::ArmError;
 use super::store::Entity;
+use super::vault::Held;
 use crate::faults::FaultSpec;
 use crate::http::Reply;
 use axum::http::Method;
@@ -30,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) now: Timestamp,
     /// What the service fetched for a `*-link` format.
     pub(crate) linked: Option<Result<String, String>>,
+    /// What the Key Vault said that the request is about.
+    pub(crate) vault: Option<Held>,
     /// What should go wrong.
     pub(crate) fault: Option<FaultSpec>,
     /// Where exported documents are put.

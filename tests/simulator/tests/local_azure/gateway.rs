@@ -488,6 +488,98 @@ async fn a_certificate_is_put_as_a_file_and_its_key_is_shown_nowhere() {
 }
 
 #[tokio::test]
+async fn what_policies_name_may_come_from_a_key_vault_and_is_read_again_when_it_is_refreshed() {
+    let azure = azure().await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    import(&azure, &backend.url()).await;
+    let keep = async |name: &str, value: &str| {
+        let path = format!("vaults/kv-local/secrets/{name}");
+        let body = json!({ "value": value });
+        let kept = azure.control(Method::PUT, &path, Some(body)).await;
+        kept.expect(200);
+    };
+    let reference = |name: &str| json!({ "secretIdentifier": format!("https://kv-local.vault.azure.net/secrets/{name}") });
+
+    keep("partner", "first-p4rtner").await;
+    let named = json!({ "displayName": "Key", "secret": true, "keyVault": reference("partner") });
+    azure.put("namedValues/key", named).await.expect(201);
+    azure.get("namedValues/key").await.expect(200);
+    let document = "<policies><inbound><base /><check-header name=\"X-Key\" failed-check-httpcode=\"401\" failed-check-error-message=\"no\" \
+        ignore-case=\"false\"><value>{{Key}}</value></check-header><authentication-certificate certificate-id=\"orders\" /></inbound></policies>";
+    put_policy(&azure, document).await.expect(400);
+
+    let (pem, key) = issued("orders.example");
+    for (secret, why) in [
+        ("no base64", "The certificate's data is not Base64."),
+        (
+            "TUlJSw==",
+            "The certificate cannot be used: it is no PKCS #12 file, or the password is wrong.",
+        ),
+        (
+            &pfx(&pem, &key, "pa55-word"),
+            "The certificate cannot be used: it is no PKCS #12 file, or the password is wrong.",
+        ),
+    ] {
+        keep("orders", secret).await;
+        let held = json!({ "keyVault": reference("orders") });
+        let refused = azure.put("certificates/orders", held).await.expect(400);
+        let expected = ("keyVault.secretIdentifier".to_owned(), why.to_owned());
+        assert_eq!(refused.detail(), expected);
+    }
+    let file = pfx(&pem, &key, "");
+    keep("orders", &file).await;
+    let both = json!({ "keyVault": reference("orders"), "data": file });
+    let refused = azure.put("certificates/orders", both).await.expect(400);
+    assert_eq!(refused.detail().0, "data");
+    let missing = json!({ "keyVault": reference("nothing") });
+    let refused = azure.put("certificates/orders", missing).await.expect(400);
+    assert_eq!(refused.detail().0, "keyVault.secretIdentifier");
+    let held = json!({ "keyVault": reference("orders") });
+    let created = azure.put("certificates/orders", held).await.expect(201);
+    let shown = &created.json()["properties"];
+    assert_eq!(shown["thumbprint"].as_str().map(str::len), Some(40));
+    assert_eq!(shown["keyVault"]["lastStatus"]["code"], "Success");
+    put_policy(&azure, document).await.expect(201);
+
+    let gateway = azure.simulator.gateway_url().expect("a gateway");
+    let client = client(&azure.simulator);
+    let status = async |sent: &str| {
+        let call = client.get(format!("{gateway}/shop/v1/items/7"));
+        let call = call.header("X-Key", sent).send().await;
+        call.expect("an answer").status().as_u16()
+    };
+    assert_eq!(status("first-p4rtner").await, 200);
+    assert_eq!(status("").await, 401);
+    // What changes in the vault holds when the service has looked again.
+    keep("partner", "second-p4rtner").await;
+    assert_eq!(status("first-p4rtner").await, 200);
+    let refresh = azure.arm(Method::POST, "namedValues/key/refreshSecret", None);
+    refresh.await.expect(200);
+    assert_eq!(status("first-p4rtner").await, 401);
+    assert_eq!(status("second-p4rtner").await, 200);
+
+    let (pem, key) = issued("orders.example");
+    keep("orders", &pfx(&pem, &key, "")).await;
+    let refresh = azure.arm(Method::POST, "certificates/orders/refreshSecret", None);
+    let refreshed = refresh.await.expect(200).json();
+    assert_ne!(refreshed["properties"]["thumbprint"], shown["thumbprint"]);
+    assert_eq!(azure.get("certificates/orders").await.json(), refreshed);
+    assert_eq!(status("second-p4rtner").await, 200);
+
+    let endpoints = &azure.simulator.endpoints;
+    let lines = key.lines().filter(|line| !line.starts_with("-----"));
+    let secrets: Vec<&str> = lines.chain(["p4rtner", &file]).collect();
+    let journal = format!("{}/journal", endpoints.control);
+    for url in [&journal, &endpoints.page] {
+        let told = client.get(url).send().await.expect("an answer");
+        let told = answer(told).await.expect(200).text;
+        for secret in &secrets {
+            assert!(!told.contains(secret), "{secret}: {told}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_seed_gives_certificates_whose_keys_stay_secret() {
     let (pem, key) = issued("orders.example");
     let dir = tempfile::tempdir().expect("a folder");
