@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test has no better way to fail")]
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,23 +15,43 @@ use e2e::{PATIENCE, PolicyPlugins as _, Stage, config_map, exposed_api, greeting
 use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 use test_harness::wait_until;
-use tokio::net::TcpListener;
 
 /// What the stand-in gives to Ingresses.
 const LOAD_BALANCER: &str = "203.0.113.10";
 
-/// A backend of its own process space: it answers `from the backend`.
-async fn backend() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let router = axum::Router::new().fallback(async || "from the backend");
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
+/// A backend, which is a process of its own: it answers `from the backend`.
+struct Backend {
+    process: Child,
+    address: SocketAddr,
 }
 
-fn with_gateway(config: &mut SimulatorConfig, backend: SocketAddr) {
+impl Backend {
+    fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_e2e-backend"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let stdout = process.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut said).unwrap();
+        Self {
+            process,
+            address: said.trim().parse().unwrap(),
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn with_gateway(config: &mut SimulatorConfig, backend: &Backend) {
     config.gateway = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    config.backends = BTreeMap::from([(LOAD_BALANCER.to_owned(), backend)]);
+    config.backends = BTreeMap::from([(LOAD_BALANCER.to_owned(), backend.address)]);
 }
 
 /// A client of the gateway and of the local Azure's control interface.
@@ -144,8 +166,8 @@ fn annotated(plugins: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_passes_unprotected_from_the_first_moment_on_and_through_kills() {
     let test = "no_request_passes_unprotected_from_the_first_moment_on_and_through_kills";
-    let backend = backend().await;
-    let stage = Stage::builder().simulator(|config| with_gateway(config, backend));
+    let backend = Backend::start();
+    let stage = Stage::builder().simulator(|config| with_gateway(config, &backend));
     let Some(mut stage) = stage.start(test).await else {
         return;
     };
@@ -155,7 +177,10 @@ async fn no_request_passes_unprotected_from_the_first_moment_on_and_through_kill
     assert_eq!(caller.get(path, None).await.0, 404);
     let hammer = Hammer::start(Arc::clone(&caller), path);
 
+    // Killed while it is created, too.
+    let written = stage.journal().len();
     stage.apply(&exposed_api("catalog", |_| ())).await.unwrap();
+    kill_at_the_next_write(&mut stage, written).await;
     stage.until_ready("catalog").await.unwrap();
     let let_in = caller.get(path, Some(&token)).await;
     assert_eq!(let_in, (200, "from the backend".to_owned()));
@@ -176,15 +201,9 @@ async fn no_request_passes_unprotected_from_the_first_moment_on_and_through_kill
                 json!({"spec": {"specification": e2e::document("catalog", &["get", "post"]).to_string(), "rateLimit": {"limit": (5_000 + round).to_string()}}})
             }
         };
-        let before = stage.journal().len();
+        let written = stage.journal().len();
         stage.patch("shop", "catalog", &change).await.unwrap();
-        wait_until("a call to Azure", PATIENCE, async || {
-            (stage.journal().len() > before).then_some(()).ok_or("none")
-        })
-        .await
-        .unwrap();
-        stage.kill_operator().unwrap();
-        stage.start_operator().await.unwrap();
+        kill_at_the_next_write(&mut stage, written).await;
     }
     stage.settled().await.unwrap();
     stage.until_ready("catalog").await.unwrap();
@@ -207,8 +226,8 @@ async fn kill_at_the_next_write(stage: &mut Stage, written: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_passes_unprotected_while_plugins_are_replaced() {
     let test = "no_request_passes_unprotected_while_plugins_are_replaced";
-    let backend = backend().await;
-    let stage = Stage::builder().simulator(|config| with_gateway(config, backend));
+    let backend = Backend::start();
+    let stage = Stage::builder().simulator(|config| with_gateway(config, &backend));
     let Some(mut stage) = stage.start(test).await else {
         return;
     };
@@ -303,8 +322,8 @@ async fn no_request_passes_unprotected_while_plugins_are_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_annotation_changes_what_the_next_request_gets() {
     let test = "a_change_of_annotation_changes_what_the_next_request_gets";
-    let backend = backend().await;
-    let stage = Stage::builder().simulator(|config| with_gateway(config, backend));
+    let backend = Backend::start();
+    let stage = Stage::builder().simulator(|config| with_gateway(config, &backend));
     let Some(stage) = stage.start(test).await else {
         return;
     };
