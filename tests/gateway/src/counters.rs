@@ -4,6 +4,7 @@
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -12,6 +13,32 @@ use std::hash::{Hash as _, Hasher as _};
 const SHARDS: usize = 16;
 /// Keys that one shard holds; beyond that, what ends first is forgotten.
 const KEYS_PER_SHARD: usize = 65_536;
+
+/// Makes room in a table that is full: what has ended goes, and of the rest what
+/// ends first, until an eighth is free. So whoever sends ever new keys pays for
+/// one look at all of them only now and then.
+fn make_room<V>(all: &mut HashMap<String, V>, most: usize, now: i64, ends: impl Fn(&V) -> i64) {
+    if all.len() < most {
+        return;
+    }
+    all.retain(|_, one| ends(one) > now);
+    let Some(more) = all.len().checked_sub(most - most / 8).filter(|n| *n > 0) else {
+        return;
+    };
+    let mut moments: Vec<i64> = all.values().map(&ends).collect();
+    let (before, last, _) = moments.select_nth_unstable(more - 1);
+    let last = *last;
+    // Of those that end at the same moment, any.
+    let mut of_last = more - before.iter().filter(|moment| **moment < last).count();
+    all.retain(|_, one| match ends(one).cmp(&last) {
+        Ordering::Less => false,
+        Ordering::Equal if of_last > 0 => {
+            of_last -= 1;
+            false
+        }
+        _ => true,
+    });
+}
 /// A window is told apart into at most this many parts, so that a key costs
 /// the same whatever its limit.
 const PARTS: i64 = 64;
@@ -104,17 +131,8 @@ impl RateCounters {
     }
 
     fn window<'w>(shard: &'w mut HashMap<String, Window>, key: &str, now: i64) -> &'w mut Window {
-        if !shard.contains_key(key) && shard.len() >= KEYS_PER_SHARD {
-            shard.retain(|_, window| window.ends() > now);
-            if shard.len() >= KEYS_PER_SHARD {
-                let first = shard
-                    .iter()
-                    .min_by_key(|(_, window)| window.ends())
-                    .map(|(key, _)| key.clone());
-                if let Some(first) = first {
-                    shard.remove(&first);
-                }
-            }
+        if !shard.contains_key(key) {
+            make_room(shard, KEYS_PER_SHARD, now, Window::ends);
         }
         shard.entry(key.to_owned()).or_default()
     }
@@ -256,17 +274,8 @@ impl QuotaCounters {
         quota: &Quota,
         now: i64,
     ) -> &'u mut Used {
-        if !all.contains_key(key) && all.len() >= KEYS_PER_SHARD * SHARDS {
-            all.retain(|_, used| used.ends > now);
-            if all.len() >= KEYS_PER_SHARD * SHARDS {
-                let first = all
-                    .iter()
-                    .min_by_key(|(_, used)| used.ends)
-                    .map(|(key, _)| key.clone());
-                if let Some(first) = first {
-                    all.remove(&first);
-                }
-            }
+        if !all.contains_key(key) {
+            make_room(all, KEYS_PER_SHARD * SHARDS, now, |used| used.ends);
         }
         let (period, ends) = if quota.period == 0 {
             (0, i64::MAX)
@@ -320,6 +329,52 @@ mod tests {
             shard.keys().map(String::len).collect::<Vec<_>>()
         });
         assert_eq!(held.collect::<Vec<_>>(), [71, 71]);
+    }
+
+    #[test]
+    fn a_full_table_forgets_what_ended_and_then_what_ends_first() {
+        let kept = |ends: &[i64], most| {
+            let all = ends.iter().enumerate();
+            let mut all: HashMap<String, i64> = all
+                .map(|(key, ends)| (format!("k{key:02}"), *ends))
+                .collect();
+            make_room(&mut all, most, 10, |ends| *ends);
+            let mut left: Vec<i64> = all.into_values().collect();
+            left.sort_unstable();
+            left
+        };
+        let many: Vec<i64> = (1..=16).collect();
+        // Not full, and full of what has ended.
+        assert_eq!(kept(&many, 17), many);
+        assert_eq!(kept(&many, 16), [11, 12, 13, 14, 15, 16]);
+        // Nothing has ended: an eighth goes, of equal ones as many as it takes.
+        let later: Vec<i64> = (20..36).collect();
+        assert_eq!(kept(&later, 16), later[2..]);
+        assert_eq!(kept(&[20; 16], 16), [20; 14]);
+        let mixed = [30, 30, 30, 20, 30, 30, 30, 30];
+        assert_eq!(kept(&mixed, 8), [30; 7]);
+        // One that ended makes no room for long.
+        let mut one_ended = later.clone();
+        one_ended[5] = 3;
+        assert_eq!(kept(&one_ended, 16).len(), 14);
+    }
+
+    #[test]
+    fn whoever_sends_ever_new_keys_fills_a_bounded_table() {
+        let counters = RateCounters::default();
+        let mut now = 0;
+        for number in 0..SHARDS * KEYS_PER_SHARD + 200_000 {
+            now += 1;
+            counters.take(&number.to_string(), 1, 10_000_000, now, 1);
+        }
+        let (most, held) = (SHARDS * KEYS_PER_SHARD, counters.len());
+        assert!((most / 8 * 7..=most).contains(&held), "{held} of {most}");
+        // The last ones are known, the first ones were forgotten.
+        let last = (SHARDS * KEYS_PER_SHARD + 199_999).to_string();
+        let refused = counters.take(&last, 1, 10_000_000, now, 1);
+        assert!(matches!(refused, Admission::Refused { .. }), "{refused:?}");
+        let first = counters.take("0", 1, 10_000_000, now, 1);
+        assert_eq!(first, Admission::Admitted { remaining: 0 });
     }
 
     #[test]
