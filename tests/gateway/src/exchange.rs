@@ -2,14 +2,14 @@
 
 use crate::body::{BodyError, BodyState};
 use crate::certificate::ClientCertificate;
-use crate::compile::{CompiledService, PolicyValue, Section, Value};
+use crate::compile::{CompiledService, PolicyValue, Prepared, Section, Value};
 use crate::configuration;
 use crate::error::{PolicyError, reason_phrase};
 use crate::identity::ClientIdentity;
 use crate::shared::Shared;
 use crate::target::Target;
 use crate::trace::Recorder;
-use apim_expressions::{self as expressions, Context, Expression, MultiMap};
+use apim_expressions::{self as expressions, Context, MultiMap};
 use bytes::Bytes;
 use jiff::Timestamp;
 use std::net::IpAddr;
@@ -224,8 +224,9 @@ impl Exchange {
     /// Evaluates an expression; bodies are read only where it reads them.
     pub(crate) async fn evaluate(
         &mut self,
-        expression: &Expression,
+        prepared: &Prepared,
     ) -> Result<expressions::Value, PolicyError> {
+        let expression = &prepared.expression;
         let reads_request =
             expression.reads_request_body() && !matches!(self.request_body, BodyState::None);
         let reads_response = expression.reads_response_body() && self.context.response.is_some();
@@ -239,7 +240,7 @@ impl Exchange {
                 response.body = expressions::Body::new(body);
             }
         }
-        self.fill(expression);
+        self.fill(prepared);
         let limits = self.shared.expression_limits;
         let result = expression.evaluate(&mut self.context, &limits);
         for message in self.context.traces.drain(..) {
@@ -272,7 +273,7 @@ impl Exchange {
     }
 
     /// Fills in what an expression may see besides headers and variables.
-    fn fill(&mut self, expression: &Expression) {
+    fn fill(&mut self, expression: &Prepared) {
         let now = self.now();
         self.context.now = now;
         self.context.elapsed = now
@@ -280,10 +281,10 @@ impl Exchange {
             .try_into()
             .unwrap_or_default();
         self.context.tracing = self.trace.is_some();
-        if may_read(expression, &["Url"]) {
+        if expression.reads_url {
             self.context.request.url = self.target.url(&self.context.request.original_url);
         }
-        if self.filled || !may_read(expression, &DESCRIPTIONS) {
+        if self.filled || !expression.reads_descriptions {
             return;
         }
         self.filled = true;
@@ -339,24 +340,6 @@ impl Exchange {
             });
         }
     }
-}
-
-/// Members of the context that say what was configured.
-const DESCRIPTIONS: [&str; 7] = [
-    "Api",
-    "Operation",
-    "Product",
-    "Subscription",
-    "User",
-    "Deployment",
-    "Certificate",
-];
-
-/// Whether an expression may read a member of one of these names: they stand in
-/// its text then, unless an escape writes their letters otherwise.
-fn may_read(expression: &Expression, names: &[&str]) -> bool {
-    let source = expression.source();
-    names.iter().any(|name| source.contains(name)) || source.contains('\\')
 }
 
 /// What expressions see of an API.

@@ -11,7 +11,7 @@ pub(crate) use document::{Chain, Document, Step};
 pub use effective::{EffectiveChain, EffectivePolicy, effective_chain};
 pub(crate) use reader::Reader;
 pub(crate) use service::{CompiledService, Snapshot};
-pub(crate) use value::{PolicyValue, Value, keyword};
+pub(crate) use value::{PolicyValue, Prepared, Value, keyword};
 
 use crate::configuration;
 use policy_document::{Element, PolicyFormat};

@@ -115,7 +115,7 @@ impl<'e, 'c, 's> Reader<'e, 'c, 's> {
     fn parse<T: PolicyValue>(&self, text: &str, what: &str) -> Result<Value<T>, CompileError> {
         if expression::is_expression(text) {
             return match Expression::parse(text.trim()) {
-                Ok(expression) => Ok(Value::Expression(Box::new(expression))),
+                Ok(expression) => Ok(Value::Expression(Box::new(expression.into()))),
                 Err(error) => self.fail(format!(
                     "{} (line {}, column {} of the expression)",
                     error.message, error.line, error.column

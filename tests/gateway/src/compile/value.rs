@@ -7,7 +7,42 @@ use base64::Engine as _;
 #[derive(Debug, Clone)]
 pub(crate) enum Value<T> {
     Literal(T),
-    Expression(Box<Expression>),
+    Expression(Box<Prepared>),
+}
+
+/// An expression, with what it may see: looked up once, not for every request.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    pub(crate) expression: Expression,
+    /// Whether it may read the URL that the backend is called with.
+    pub(crate) reads_url: bool,
+    /// Whether it may read what was configured.
+    pub(crate) reads_descriptions: bool,
+}
+
+/// Members of the context that say what was configured.
+const DESCRIPTIONS: [&str; 7] = [
+    "Api",
+    "Operation",
+    "Product",
+    "Subscription",
+    "User",
+    "Deployment",
+    "Certificate",
+];
+
+impl From<Expression> for Prepared {
+    /// A member's name stands in the text of an expression that may read it,
+    /// unless an escape writes its letters otherwise.
+    fn from(expression: Expression) -> Self {
+        let source = expression.source();
+        let escapes = source.contains('\\');
+        Self {
+            reads_url: escapes || source.contains("Url"),
+            reads_descriptions: escapes || DESCRIPTIONS.iter().any(|name| source.contains(name)),
+            expression,
+        }
+    }
 }
 
 impl<T> Value<T> {

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
 use policy_document::Element;
+use std::sync::Arc;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 struct ValidateJwt {
@@ -99,7 +100,7 @@ fn read_key(reader: &Reader<'_, '_, '_>) -> Result<Key, CompileError> {
             serial: Serial::next(),
             id,
             kind: KeyKind::Rsa,
-            key,
+            key: Arc::new(key),
             only: None,
         }));
     }
@@ -116,7 +117,7 @@ fn read_key(reader: &Reader<'_, '_, '_>) -> Result<Key, CompileError> {
                 serial: Serial::next(),
                 id,
                 kind: KeyKind::Rsa,
-                key,
+                key: Arc::new(key),
                 only: None,
             })),
             Err(_) => reader.fail("The attributes 'n' and 'e' are no RSA key in Base64url."),
@@ -168,7 +169,7 @@ fn secret(text: &str) -> Option<VerificationKey> {
         serial: Serial::next(),
         id: None,
         kind: KeyKind::Symmetric,
-        key: DecodingKey::from_secret(&bytes),
+        key: Arc::new(DecodingKey::from_secret(&bytes)),
         only: None,
     })
 }
@@ -199,7 +200,7 @@ impl ValidateJwt {
         }
         for url in &self.providers {
             let url = exchange.get(url).await?;
-            let shared = std::sync::Arc::clone(&exchange.shared);
+            let shared = Arc::clone(&exchange.shared);
             match shared.keys.get(&shared, url.trim(), key_id).await {
                 Ok(provider) => {
                     keys.extend(provider.keys.iter().cloned());
@@ -221,7 +222,7 @@ impl ValidateJwt {
         let Some(token) = self.rules.token(exchange).await? else {
             return Err(Failure::Refused(missing()));
         };
-        let shared = std::sync::Arc::clone(&exchange.shared);
+        let shared = Arc::clone(&exchange.shared);
         let token = shared.tokens.read(&token);
         let key_id = token.as_ref().ok().and_then(|token| token.key_id());
         let (keys, owners) = self.keys(exchange, key_id).await?;

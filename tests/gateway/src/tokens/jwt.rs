@@ -390,7 +390,7 @@ mod tests {
             serial: Serial::next(),
             id: Some("k1".to_owned()),
             kind: KeyKind::Symmetric,
-            key: DecodingKey::from_secret(SECRET),
+            key: Arc::new(DecodingKey::from_secret(SECRET)),
             only: None,
         }]
     }
@@ -446,7 +446,7 @@ mod tests {
         assert_eq!(check(&keys, &other, NOW), (true, "TokenAudienceNotAllowed"));
         let stranger = VerificationKey {
             serial: Serial::next(),
-            key: DecodingKey::from_secret(b"another secret, as long as that"),
+            key: Arc::new(DecodingKey::from_secret(b"another secret, as long as that")),
             ..keys[0].clone()
         };
         assert_eq!(

@@ -25,7 +25,8 @@ pub(crate) struct VerificationKey {
     pub(crate) serial: Serial,
     pub(crate) id: Option<String>,
     pub(crate) kind: KeyKind,
-    pub(crate) key: DecodingKey,
+    /// Shared: keys are passed on for every request.
+    pub(crate) key: Arc<DecodingKey>,
     /// The only algorithm that the key's owner allows, where it says so.
     pub(crate) only: Option<Algorithm>,
 }
@@ -75,7 +76,7 @@ impl VerificationKey {
             serial: Serial::next(),
             id: jwk.common.key_id.clone(),
             kind: KeyKind::Rsa,
-            key: DecodingKey::from_jwk(jwk).ok()?,
+            key: Arc::new(DecodingKey::from_jwk(jwk).ok()?),
             only: jwk
                 .common
                 .key_algorithm
