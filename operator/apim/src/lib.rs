@@ -10,6 +10,7 @@
 
 pub mod apply;
 pub mod arm;
+pub mod backends;
 mod bucket;
 pub mod classify;
 pub mod cloud;
@@ -43,6 +44,7 @@ mod writes;
 
 pub use apply::{Applied, Applier, ApplyError, Follow, Progress, Silent, Writes};
 pub use arm::{ArmClient, ArmOptions, ArmReader, Pages, Parts, ServiceRef};
+pub use backends::{Backend, BackendOutcome, BackendThere};
 pub use bucket::{Bucket, BucketSize, Buckets, Lane, Limits};
 pub use cloud::CloudSettings;
 pub use delete::{Deleted, Released};

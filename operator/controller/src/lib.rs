@@ -6,6 +6,7 @@
 //! evidence of ownership, and never know a policy plugin by name.
 #![forbid(unsafe_code)]
 
+pub mod backends;
 pub mod component;
 pub mod config_maps;
 pub mod crd;

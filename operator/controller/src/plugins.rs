@@ -356,7 +356,7 @@ impl Plugins {
             operations,
             sku,
             validated.grants(),
-            validated.operation_urls(),
+            validated.sends(),
         )
         .map_err(|problems| RenderError {
             reason: Reason::InvalidPolicy,

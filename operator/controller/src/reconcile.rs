@@ -35,6 +35,7 @@ use operator_core::status::reasons::Reason;
 use operator_core::validate::{Dereferenced, Rejection, ValidatedApi, validate};
 use tracing::Instrument as _;
 
+use crate::backends::Backends;
 use crate::component::Components;
 use crate::drift::{Ledger, judge};
 use crate::events::Events;
@@ -81,6 +82,8 @@ pub struct Context {
     pub profiles: Arc<Profiles>,
     /// The secrets of profiles in API Management.
     pub named_values: Arc<NamedValues>,
+    /// The backends of APIs in API Management.
+    pub backends: Arc<Backends>,
     /// Who uses which plugin.
     pub uses: Arc<Uses>,
     /// Who asks for which path.
@@ -543,6 +546,7 @@ fn input_hash(desired: &Desired, retry: Option<&str>) -> ContentHash {
         .map(|policy| (&policy.api.hash, policy.hash()));
     let object = desired.exposure.object().map(|_| &desired.exposure);
     let protections = &desired.protections;
+    let backends = &desired.backends;
     let secrets: Vec<_> = desired
         .named_values
         .iter()
@@ -553,7 +557,7 @@ fn input_hash(desired: &Desired, retry: Option<&str>) -> ContentHash {
         &desired.api,
         policy,
         object,
-        protections,
+        (protections, backends),
         secrets,
         retry,
     ))

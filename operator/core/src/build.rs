@@ -33,6 +33,7 @@ pub fn build(validated: &ValidatedApi) -> Desired {
             }
             _ => None,
         },
+        backends: validated.backends.clone(),
         policy: None,
         named_values: named_values(validated),
         warnings: validated.warnings.clone(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::about::About;
 use crate::annotations::{Adoption, SpecificationFrom};
+use crate::backend::DesiredBackend;
 use crate::chain::Rendered;
 use crate::exposure::{ExposureObject, ObjectKind};
 use crate::instance::spec::GatewayRef;
@@ -38,6 +39,9 @@ pub struct Desired {
     pub metrics: bool,
     /// The API in APIM; absent for types that do not go there.
     pub api: Option<DesiredApi>,
+    /// Its backends in APIM, where it needs any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<DesiredBackend>,
     /// Its policy documents; absent until they are rendered and where there is
     /// no API.
     pub policy: Option<DesiredPolicy>,
@@ -113,10 +117,12 @@ impl Desired {
             &self.api,
             &self.policy,
         ));
-        if self.protections.is_empty() {
+        if self.protections.is_empty() && self.backends.is_empty() {
             hash
-        } else {
+        } else if self.backends.is_empty() {
             ContentHash::of_json(&(hash, &self.protections))
+        } else {
+            ContentHash::of_json(&(hash, &self.protections, &self.backends))
         }
     }
 }

@@ -144,6 +144,7 @@ impl Instance {
         check_texts(&spec, &mut problems);
         check_ways(&spec.exposure, &mut problems);
         crate::protection::settings::check(&spec.exposure, &mut problems);
+        crate::backend::check(&spec.exposure, &mut problems);
         let plugins = spec.plugins.as_ref().map_or_else(
             || defaults.plugins.clone(),
             |specs| default_plugins(specs, "plugins", &mut problems),

@@ -11,6 +11,7 @@ pub mod about;
 pub mod address;
 pub mod annotations;
 pub mod apim;
+pub mod backend;
 pub mod build;
 pub mod chain;
 pub mod class;

@@ -127,6 +127,24 @@ pub fn gateway_id(prefix: &str, key: &ObjectKey) -> String {
     )
 }
 
+/// The id of an object's backend, of at most 80 characters: the same, and with
+/// ten digits of a hash of where it leads where the object has several.
+#[must_use]
+pub fn backend_id(prefix: &str, key: &ObjectKey, to: Option<String>) -> String {
+    const MAX_BACKEND_ID: usize = 80;
+    const DIGITS: usize = 10;
+    let all = format!("{prefix}{}.", key.namespace);
+    match to {
+        None => fit(&all, &key.name, MAX_BACKEND_ID, key),
+        Some(to) => {
+            let hash = ContentHash::of(&to).to_string();
+            let digits: String = hash.chars().rev().take(DIGITS).collect();
+            let whole = fit(&all, &key.name, MAX_BACKEND_ID - DIGITS - 1, key);
+            format!("{whole}.{digits}")
+        }
+    }
+}
+
 /// The name of a Kubernetes object that belongs to an ExposedAPI:
 /// `<prefix><name>`, at most 253 characters.
 #[must_use]

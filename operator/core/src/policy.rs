@@ -21,7 +21,7 @@ mod text;
 
 pub use crate::tier::Tier;
 pub use check::check;
-pub use compose::{Contribution, compose, compose_granted, compose_with};
+pub use compose::{Contribution, SendTo, Sends, compose, compose_granted, compose_with};
 pub use document::{Documents, PolicyDocument, PolicyError, Statement};
 pub use model::{
     Attribute, Diagnostic, Element, Form, Fragment, Generated, Node, Part, Phase, Section,

@@ -22,6 +22,7 @@ pub use rejection::{Finding, Rejection};
 
 use crate::about::About;
 use crate::annotations::{self, Annotations};
+use crate::backend::{self, DesiredBackend};
 use crate::chain::{Chain, Readings};
 use crate::desired::{ApiDocument, DesiredProtection, Exposure, Operation};
 use crate::exposed_api::{ExposedApi, Implementation};
@@ -32,10 +33,12 @@ use crate::mark::{self, OwnershipMark};
 use crate::names::ApiId;
 use crate::openapi::Document;
 use crate::paths::{self, PathClaim};
-use crate::policy::{Grants, Phase};
+use crate::policy::{Grants, Phase, Sends};
 use crate::problem::Problem;
 use crate::protection::{self, Guarded};
+use crate::routes::Destination;
 use crate::status::reasons::Reason;
+use crate::tier::Tier;
 
 /// An object with everything that was looked up for it.
 #[derive(Debug, Clone)]
@@ -71,9 +74,9 @@ pub struct ValidatedApi {
     pub(crate) backend_url: Option<String>,
     /// The Services that answer parts of it.
     pub(crate) services: BTreeSet<String>,
-    /// Where API Management sends the requests of single operations, by their
-    /// ids, where that is not where it sends the others.
-    pub(crate) operation_urls: BTreeMap<String, String>,
+    /// Its backends in API Management.
+    pub(crate) backends: Vec<DesiredBackend>,
+    sends: Sends,
     /// The self-hosted gateway at which it is reached, if it is one.
     pub(crate) gateway: Option<Box<Reach>>,
     pub(crate) warnings: Vec<Problem>,
@@ -123,11 +126,10 @@ impl ValidatedApi {
         &self.chain
     }
 
-    /// Where API Management sends the requests of single operations, by their
-    /// ids, where that is not where it sends the others.
+    /// Where API Management sends requests, besides to the service URL.
     #[must_use]
-    pub const fn operation_urls(&self) -> &BTreeMap<String, String> {
-        &self.operation_urls
+    pub const fn sends(&self) -> &Sends {
+        &self.sends
     }
 
     /// What its policy may reference.
@@ -178,6 +180,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         ));
     }
     findings.extend(too_many(input.context.as_ref(), operations));
+    findings.extend(no_breaker(input.context.as_ref(), inquiry));
     let id = api_id(inquiry, &mut findings);
     if let (Some(holder), Some(instance), Some(api)) =
         (&input.path_holder, &inquiry.instance, &inquiry.api)
@@ -199,11 +202,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
             return Err(Rejection::of(findings));
         }
     };
-    let routed = routed::routed(input, api, read.as_ref(), &mut exposure);
-    let routed = routed.unwrap_or_else(|found| {
-        findings.extend(found);
-        routed::Routed::default()
-    });
+    let routed = routed::routed(input, api, read.as_ref(), &mut exposure, &mut findings);
     let protections = match protected(input, api, &mut exposure) {
         Ok(protections) => protections,
         Err(found) => {
@@ -238,6 +237,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         }
         _ => None,
     };
+    let (backends, sends) = backends(publication.as_ref(), inquiry, &routed.operations);
     Ok(ValidatedApi {
         api: api.clone(),
         annotations: inquiry.annotations.clone(),
@@ -250,7 +250,8 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         protections,
         backend_url,
         services: routed.services,
-        operation_urls: routed.operation_urls,
+        backends,
+        sends,
         gateway: input.exposure.gateway.clone().filter(|_| published),
         warnings,
     })
@@ -312,6 +313,40 @@ fn too_many(
     let message = format!("its operations: {exceeded}");
     let problem = Problem::new("spec.specification", message);
     Some(Finding::invalid(Reason::TierLimit, problem))
+}
+
+/// "Currently, the backend circuit breaker isn't supported in the Consumption
+/// tier of API Management": <https://learn.microsoft.com/azure/api-management/backends>.
+fn no_breaker(context: Option<&InstanceContext>, inquiry: &Inquiry) -> Option<Finding> {
+    let instance = inquiry.instance.as_ref()?;
+    let tier = context?.tier();
+    let asked = instance.spec.exposure.circuit_breaker.is_some() && inquiry.in_api_management();
+    (asked && tier == Tier::Consumption).then(|| {
+        let path = format!("ApimInstance/{} spec.exposure.circuitBreaker", instance.name);
+        let message = format!(
+            "cannot be had on {tier}: its backends have no circuit breaker; leave it out, or use an instance of another tier"
+        );
+        Finding::invalid(Reason::InvalidInstance, Problem::new(path, message))
+    })
+}
+
+/// The backends of what goes to API Management, and what is sent to them.
+fn backends(
+    publication: Option<&Publication>,
+    inquiry: &Inquiry,
+    operations: &BTreeMap<String, (Destination, String)>,
+) -> (Vec<DesiredBackend>, Sends) {
+    let (Some(publication), Some(instance)) = (publication, &inquiry.instance) else {
+        return (Vec::new(), Sends::default());
+    };
+    backend::backends(&backend::Parts {
+        key: &inquiry.key,
+        prefix: &instance.spec.api_id_prefix,
+        mark: publication.mark.as_str(),
+        drift: inquiry.annotations.drift,
+        exposure: &instance.spec.exposure,
+        operations,
+    })
 }
 
 /// The longest `serviceUrl` (ARM specification 2024-05-01).

@@ -286,6 +286,7 @@ impl Wish {
         });
         Desired {
             monitor: None,
+            backends: Vec::new(),
             named_values: Vec::new(),
             metrics: false,
             key: ObjectKey::new("team", "orders"),

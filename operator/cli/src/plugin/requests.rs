@@ -136,6 +136,7 @@ impl Requests {
             exposure: Exposure::InCluster { url: String::new() },
             protections: Vec::new(),
             monitor: None,
+            backends: Vec::new(),
             named_values: Vec::new(),
             metrics: false,
             api: Some(DesiredApi {

@@ -210,6 +210,7 @@ impl Transport for Service {
 fn desired(number: usize) -> Desired {
     Desired {
         monitor: None,
+        backends: Vec::new(),
         named_values: Vec::new(),
         metrics: false,
         key: key(number),

@@ -140,6 +140,8 @@ async fn azure(
     };
     plan.azure
         .extend(ctx.named_values.planned(&reader, desired).await?);
+    plan.azure
+        .extend(ctx.backends.planned(&reader, desired).await?);
     let Claim {
         mut record,
         mut believed,
@@ -171,7 +173,7 @@ async fn azure(
         record = Some(reader.confirm(desired, known).await?);
     }
     let review = reader.review(desired, record.as_ref()).await?;
-    plan.azure = review.calls;
+    plan.azure.extend(review.calls);
     plan.changes = review.changes;
     plan.azure.extend(leaving.iter().map(removal));
     Ok(())

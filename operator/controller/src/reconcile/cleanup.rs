@@ -147,7 +147,14 @@ async fn release_api(ctx: &Context, subject: &Subject, place: &Place) {
     let released = match ctx.instances.connection(instance) {
         None => Err("the instance is not connected".to_owned()),
         Some(connection) => {
-            let call = connection.applier.release(api_id, mark.as_str());
+            let call = async {
+                let client = connection.applier.client();
+                let backends = ctx.backends.release(instance, client, mark.as_str()).await;
+                if let Err(error) = backends {
+                    tracing::warn!(%instance, %error, "the backends of an API that stays keep its mark");
+                }
+                connection.applier.release(api_id, mark.as_str()).await
+            };
             match tokio::time::timeout(RELEASE_TIMEOUT, call).await {
                 Ok(Ok(released)) => Ok(released),
                 Ok(Err(error)) => Err(error.to_string()),
@@ -277,11 +284,14 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Result<bool,
     };
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
     let mut found = true;
-    let note = match connection
+    let deleted = connection
         .applier
         .delete(&place.api_id, mark.as_str())
-        .await
-    {
+        .await;
+    if deleted.is_ok() {
+        publish::without_backends(ctx, &connection, &place.instance, &mark).await?;
+    }
+    let note = match deleted {
         Ok(Deleted::Gone) => format!(
             "API {} was deleted in instance {}",
             place.api_id, place.instance

@@ -128,6 +128,9 @@ pub(super) async fn publish(
     if let Err(error) = confirm(&applier, desired, claim).await {
         return Ok(failed(&error));
     }
+    if let Err(step) = backends(ctx, subject, &applier, desired).await {
+        return Ok(step);
+    }
     let mandatory = validated.chain().mandatory_hash();
     if apim::reads(published, claim.record.as_ref()).is_none() {
         if let Some(record) = &mut claim.record {
@@ -138,10 +141,7 @@ pub(super) async fn publish(
             .keep(&subject.key, instance, &desired.named_values);
         return Ok(left(ctx, subject, desired, claim).await);
     }
-    // Before the policy that names them.
-    let (client, values) = (applier.client(), &desired.named_values);
-    let named = &ctx.named_values;
-    if let Err(step) = named.ensure(&subject.key, instance, client, values).await {
+    if let Err(step) = named_values(ctx, subject, &applier, desired).await {
         return Ok(step);
     }
     // What is about to change is no longer known, should this process die now;
@@ -184,7 +184,8 @@ pub(super) async fn publish(
         Err(error) => {
             if error.class() == ErrorClass::Waiting {
                 // Somebody may have deleted one.
-                ctx.named_values.doubt(instance, values);
+                ctx.named_values.doubt(instance, &desired.named_values);
+                ctx.backends.doubt(instance, desired);
             }
             if let Some(record) = &error.record {
                 ctx.memory.confirm(&subject.key, Some(record.clone()));
@@ -198,6 +199,38 @@ pub(super) async fn publish(
             Ok(failed(&error))
         }
     }
+}
+
+/// The backends that a policy names come before it.
+async fn backends(
+    ctx: &Context,
+    subject: &Subject,
+    applier: &Applier,
+    desired: &Desired,
+) -> Result<(), Step> {
+    let Ok(published) = Published::of(desired) else {
+        return Ok(());
+    };
+    let about = subject.reference();
+    let ensured = ctx
+        .backends
+        .ensure(&about, applier.client(), published, desired);
+    ensured.await
+}
+
+/// The named values that a policy names come before it.
+async fn named_values(
+    ctx: &Context,
+    subject: &Subject,
+    applier: &Applier,
+    desired: &Desired,
+) -> Result<(), Step> {
+    let (named, values) = (&ctx.named_values, &desired.named_values);
+    let Some(instance) = &desired.instance else {
+        return Ok(());
+    };
+    let ensured = named.ensure(&subject.key, instance, applier.client(), values);
+    ensured.await
 }
 
 /// What was made since the last attempt need not be waited for any longer.
@@ -306,6 +339,9 @@ pub(super) async fn follow_mandatory(
     let client = connection.applier.client();
     let ensured = named.ensure(&subject.key, published.instance, client, values);
     if let Err(step) = ensured.await {
+        return Some(step);
+    }
+    if let Err(step) = backends(ctx, subject, &connection.applier, desired).await {
         return Some(step);
     }
     // As if all but the policy were in place already.
@@ -444,6 +480,9 @@ async fn left(ctx: &Context, subject: &Subject, desired: &Desired, claim: &mut C
     if let (Step::Done, Some(instance)) = (&step, &desired.instance) {
         ctx.named_values
             .settled(&subject.key, instance, &desired.named_values);
+        if let Ok(published) = Published::of(desired) {
+            ctx.backends.settled(published, desired);
+        }
     }
     step
 }
@@ -483,6 +522,9 @@ async fn leave(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
             );
             return Step::failed(error.class(), message);
         }
+        if let Err(step) = without_backends(ctx, &connection, &place.instance, &mark).await {
+            return step;
+        }
         let note = format!(
             "API {} is in place in instance {} and was deleted in instance {}",
             record.api_id, record.instance, place.instance
@@ -500,6 +542,22 @@ async fn leave(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
         ctx.memory.confirm(&subject.key, claim.record.clone());
     }
     Step::Done
+}
+
+/// Deletes the backends of an API that is gone.
+pub(super) async fn without_backends(
+    ctx: &Context,
+    connection: &Connection,
+    instance: &InstanceName,
+    mark: &OwnershipMark,
+) -> Result<(), Step> {
+    let client = connection.applier.client();
+    let removed = ctx.backends.remove(instance, client, mark.as_str()).await;
+    removed.map_err(|error| {
+        let message =
+            format!("its backends in instance `{instance}` could not be deleted: {error}");
+        Step::failed(error.class, message)
+    })
 }
 
 /// Takes an API out of API Management that does not belong there any more.
@@ -532,6 +590,9 @@ async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
             }
             Ok(_) => {}
             Err(error) => return failed(&error),
+        }
+        if let Err(step) = without_backends(ctx, &connection, &place.instance, &mark).await {
+            return step;
         }
     }
     ctx.named_values.gone(&subject.key);

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::objects;
 use super::stop::Stop;
 use super::{RunError, Settings};
+use crate::backends::{self, Backends};
 use crate::component::Components;
 use crate::config_maps::ConfigMaps;
 use crate::drift;
@@ -243,10 +244,11 @@ impl Ground {
     ) -> Result<Arc<Context>, RunError> {
         let workers = usize::from(settings.concurrency / SHARES);
         let metrics = || Arc::clone(&self.metrics);
+        let events = Events::start(self.client.clone(), metrics(), &settings.name);
         Ok(Arc::new(Context {
             objects: writer.as_reader(),
             kind: Kind::new(exposed.resource().clone()),
-            events: Events::start(self.client.clone(), metrics(), &settings.name),
+            events: events.clone(),
             client: self.client.clone(),
             exposed,
             world: Arc::clone(&self.world),
@@ -260,6 +262,14 @@ impl Ground {
             plugins: Arc::clone(&self.plugins),
             profiles: Arc::clone(&shared.profiles),
             named_values: Arc::clone(&shared.named_values),
+            backends: Backends::start(backends::Parts {
+                instances: Arc::clone(&self.instances),
+                leadership: self.leadership.clone(),
+                events: events.clone(),
+                cluster: self.cluster.clone(),
+                drift_interval: settings.drift_interval,
+                pace: settings.pace,
+            }),
             uses: Arc::clone(&self.uses),
             paths: Arc::default(),
             triggers: self.triggers.clone(),

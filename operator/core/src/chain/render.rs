@@ -6,8 +6,8 @@ use super::{Chain, ChainedPlugin};
 use crate::apim::guard::guarded;
 use crate::desired::{DesiredPolicy, Operation, Origins, PluginUse, PolicyText};
 use crate::policy::{
-    self, Contribution, Documents, Generated, Grants, OwnValues, PolicyError, Standing, Target,
-    Tier,
+    self, Contribution, Documents, Generated, Grants, OwnValues, PolicyError, Sends, Standing,
+    Target, Tier,
 };
 use crate::problem::Problem;
 
@@ -26,15 +26,15 @@ pub struct Rendered {
 /// Composes and prints the documents. `generated` holds what each plugin of
 /// [`Chain::iter`] returned, in that order; `operations` those of the API's
 /// document, where they are known; `sku` is the instance's,
-/// `grants` what the documents may reference, `urls` where the requests of
-/// single operations go.
+/// `grants` what the documents may reference, `sends` where requests
+/// go.
 pub fn render(
     chain: &Chain,
     generated: Vec<Generated>,
     operations: Option<&[Operation]>,
     sku: &str,
     grants: &Grants,
-    urls: &BTreeMap<String, String>,
+    sends: &Sends,
 ) -> Result<Rendered, Vec<Problem>> {
     let count = chain.iter().count();
     if generated.len() != count {
@@ -71,13 +71,13 @@ pub fn render(
         let values = own.entry(plugin.name().as_str()).or_default();
         values.extend(plugin.secrets.iter().map(String::as_str));
     }
-    let documents = policy::compose_with(&contributions, Tier::from_sku(sku), grants, &own, urls)
+    let documents = policy::compose_with(&contributions, Tier::from_sku(sku), grants, &own, sends)
         .map_err(|errors| {
-        errors
-            .iter()
-            .map(|e| chain.policy_problem(e))
-            .collect::<Vec<_>>()
-    })?;
+            errors
+                .iter()
+                .map(|e| chain.policy_problem(e))
+                .collect::<Vec<_>>()
+        })?;
     let text = |document| PolicyText::new(policy::print(document));
     let api = text(&documents.api);
     guard_fits(&api, documents.operations.keys(), Tier::from_sku(sku))

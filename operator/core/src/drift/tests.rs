@@ -42,6 +42,7 @@ pub(super) fn desired() -> Desired {
     };
     Desired {
         monitor: None,
+        backends: Vec::new(),
         named_values: Vec::new(),
         metrics: false,
         key: ObjectKey::new("team", "orders"),

@@ -249,6 +249,10 @@ pub struct ExposureSpec {
     /// Who may call what is exposed.
     #[serde(skip_serializing_if = "is_default")]
     pub protection: ProtectionSpec,
+    /// When API Management gives up a backend for a while; absent: never. Each
+    /// API then has a backend of its own there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreakerSpec>,
     /// How far the APIs of each segment are published.
     #[serde(skip_serializing_if = "is_default")]
     pub segments: Segments,
@@ -256,6 +260,35 @@ pub struct ExposureSpec {
     /// of type `prometheus` or `openmetrics`; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_monitor: Option<ServiceMonitorSpec>,
+}
+
+/// When a backend is given up for a while: requests to it are answered with
+/// 503.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct CircuitBreakerSpec {
+    /// After so many failures.
+    pub failures: u32,
+    /// In this time, such as `30s`, `1m`.
+    pub interval: String,
+    /// For this time.
+    pub trip_duration: String,
+    /// Which answers are failures, such as `500-599`.
+    pub status_codes: Vec<String>,
+    /// Whether the backend may say for how long, by `Retry-After`.
+    pub accept_retry_after: bool,
+}
+
+impl Default for CircuitBreakerSpec {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            interval: "1m".to_owned(),
+            trip_duration: "1m".to_owned(),
+            status_codes: vec!["500-599".to_owned()],
+            accept_retry_after: false,
+        }
+    }
 }
 
 /// What HTTPRoutes are like.
@@ -383,6 +416,7 @@ impl Default for ExposureSpec {
             load_balancer: LoadBalancerSpec::default(),
             node_port: NodePortSpec::default(),
             protection: ProtectionSpec::default(),
+            circuit_breaker: None,
             segments: Segments::default(),
             service_monitor: None,
         }

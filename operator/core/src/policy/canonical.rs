@@ -298,7 +298,8 @@ fn attribute_value(name: &str, value: &Value) -> String {
 
 /// The seconds of an ISO 8601 duration of days, hours, minutes and seconds.
 /// Months and years have no fixed length: they are compared as they stand.
-pub(super) fn duration_seconds(text: &str) -> Option<u64> {
+#[must_use]
+pub fn duration_seconds(text: &str) -> Option<u64> {
     let body = text.trim().strip_prefix('P')?;
     let (date, time) = body.split_once('T').unwrap_or((body, ""));
     if date.is_empty() && time.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::document::{Documents, PolicyDocument, PolicyError, Statement};
 use super::literal::shown;
 use super::model::{Attribute, Element, Fragment, Generated, Node, Phase, Section, Target, Value};
-use super::references::{Grants, OwnValues, check_references};
+use super::references::{Grants, OwnValues, ReferenceKind, check_references};
 use super::{check, depth};
 use crate::policy_plugin::Capabilities;
 use crate::tier::Tier;
@@ -57,19 +57,18 @@ pub fn compose_granted(
         tier,
         grants,
         &OwnValues::new(),
-        &BTreeMap::new(),
+        &Sends::default(),
     )
 }
 
 /// As [`compose_granted`], for an object whose profiles give single plugins
-/// something besides, and whose operations go to several Services: `urls` says
-/// where, by the operation's id.
+/// something besides, and of which `sends` says where its requests go.
 pub fn compose_with(
     contributions: &[Contribution<'_>],
     tier: Tier,
     grants: &Grants,
     own: &OwnValues<'_>,
-    urls: &BTreeMap<String, String>,
+    sends: &Sends,
 ) -> Result<Documents, Vec<PolicyError>> {
     let errors: Vec<PolicyError> = contributions
         .iter()
@@ -93,7 +92,7 @@ pub fn compose_with(
             Target::Operation(id) if !fragment.elements.is_empty() => Some(id.as_str()),
             _ => None,
         })
-        .chain(urls.keys().map(String::as_str))
+        .chain(sends.operations.keys().map(String::as_str))
         .collect();
     let mut documents = Documents {
         api: document(&ordered, &Target::Api),
@@ -105,11 +104,15 @@ pub fn compose_with(
             })
             .collect(),
     };
-    for (id, url) in urls {
+    if let Some(to) = &sends.api {
+        send(&mut documents.api, to);
+    }
+    for (id, to) in &sends.operations {
         if let Some(document) = documents.operations.get_mut(id) {
-            send(document, url);
+            send(document, to);
         }
     }
+    let grants = &sends.granted(grants);
     let passthrough: BTreeMap<&str, &[String]> = contributions
         .iter()
         .map(|c| (c.plugin, c.capabilities.passthrough_elements.as_slice()))
@@ -172,13 +175,51 @@ fn document(ordered: &[&Contribution<'_>], target: &Target) -> PolicyDocument {
     }
 }
 
-/// Sends the requests of an operation elsewhere than those of the API. Plugins
-/// of the operation come later, and may decide otherwise.
-fn send(document: &mut PolicyDocument, url: &str) {
+/// Where requests go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendTo {
+    /// To this URL.
+    Url(String),
+    /// To the backend of this id, which is the object's own.
+    Backend(String),
+}
+
+/// Where the requests of an API go, besides to its service URL.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sends {
+    /// Those of the API.
+    pub api: Option<SendTo>,
+    /// Those of single operations, by id.
+    pub operations: BTreeMap<String, SendTo>,
+}
+
+impl Sends {
+    /// What is granted, and the object's own backends.
+    fn granted(&self, grants: &Grants) -> Grants {
+        let mut grants = grants.clone();
+        for to in self.api.iter().chain(self.operations.values()) {
+            if let SendTo::Backend(id) = to {
+                let backends = grants.0.entry(ReferenceKind::Backend).or_default();
+                if !backends.contains(id) {
+                    backends.push(id.clone());
+                }
+            }
+        }
+        grants
+    }
+}
+
+/// Sends requests elsewhere than to the API's service URL. Plugins come later,
+/// and may decide otherwise.
+fn send(document: &mut PolicyDocument, to: &SendTo) {
+    let (name, value) = match to {
+        SendTo::Url(url) => ("base-url", url),
+        SendTo::Backend(id) => ("backend-id", id),
+    };
     let mut element = Element::new("set-backend-service");
     element.attributes.push(Attribute {
-        name: "base-url".to_owned(),
-        value: Value::literal(url),
+        name: name.to_owned(),
+        value: Value::literal(value),
     });
     let statement = Statement {
         plugin: None,

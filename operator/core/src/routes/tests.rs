@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::build::build;
 use crate::desired::{Desired, DesiredRoute, Exposure};
+use crate::policy::SendTo;
 use crate::status;
 use crate::validate::test_support::{World, instance, meta, spec};
 use crate::validate::{DocumentFacts, ValidatedApi};
@@ -143,9 +144,12 @@ fn in_the_cluster_api_management_sends_operations_to_their_services() {
     let world = world(&json!({"way": "in-cluster"}));
     let urls = |routes: &str| {
         let validated = validated(&world, routes).unwrap();
-        let urls = validated.operation_urls().iter();
-        urls.map(|(id, url)| format!("{id} {url}"))
-            .collect::<Vec<_>>()
+        let sends = validated.sends().operations.iter();
+        let told = sends.map(|(id, to)| match to {
+            SendTo::Url(url) => format!("{id} {url}"),
+            SendTo::Backend(_) => panic!("{to:?}"),
+        });
+        told.collect::<Vec<_>>()
     };
     // Methods are told apart here.
     assert_eq!(

@@ -9,7 +9,7 @@ use crate::exposed_api::{ExposedApi, Implementation};
 use crate::exposure::{in_cluster_url, way};
 use crate::problem::Problem;
 use crate::protection;
-use crate::routes::{Placed, Routing, place};
+use crate::routes::{Destination, Placed, Routing, place};
 use crate::status::reasons::Reason;
 
 /// What comes of the routes besides rules of what exposes the API.
@@ -18,12 +18,26 @@ pub(super) struct Routed {
     /// The Services that they lead to.
     pub(super) services: BTreeSet<String>,
     /// Where API Management sends the requests of single operations.
-    pub(super) operation_urls: BTreeMap<String, String>,
+    pub(super) operations: BTreeMap<String, (Destination, String)>,
     pub(super) warnings: Vec<Problem>,
 }
 
 /// Puts the routes where the exposure has a place for them.
 pub(super) fn routed(
+    input: &Dereferenced,
+    api: &ExposedApi,
+    read: Option<&ReadDocument>,
+    exposure: &mut Exposure,
+    findings: &mut Vec<Finding>,
+) -> Routed {
+    let routed = in_place(input, api, read, exposure);
+    routed.unwrap_or_else(|found| {
+        findings.extend(found);
+        Routed::default()
+    })
+}
+
+fn in_place(
     input: &Dereferenced,
     api: &ExposedApi,
     read: Option<&ReadDocument>,
@@ -111,12 +125,16 @@ pub(super) fn routed(
     let services = routes.iter().map(|one| one.destination.service.clone());
     Ok(Routed {
         services: services.collect(),
-        operation_urls: put(placed, api, exposure),
+        operations: put(placed, api, exposure),
         warnings,
     })
 }
 
-fn put(placed: Placed, api: &ExposedApi, exposure: &mut Exposure) -> BTreeMap<String, String> {
+fn put(
+    placed: Placed,
+    api: &ExposedApi,
+    exposure: &mut Exposure,
+) -> BTreeMap<String, (Destination, String)> {
     match exposure {
         Exposure::Ingress(ingress) => ingress.routes = placed.rules,
         Exposure::HttpRoute(route) => route.routes = placed.rules,
@@ -130,8 +148,10 @@ fn put(placed: Placed, api: &ExposedApi, exposure: &mut Exposure) -> BTreeMap<St
         }
         _ => {}
     }
-    let url =
-        |to: &crate::routes::Destination| in_cluster_url(&api.key, &to.service, to.port, &api.path);
-    let operations = placed.operations.iter();
-    operations.map(|(id, to)| (id.clone(), url(to))).collect()
+    let operations = placed.operations.into_iter();
+    let operations = operations.map(|(id, to)| {
+        let url = in_cluster_url(&api.key, &to.service, to.port, &api.path);
+        (id, (to, url))
+    });
+    operations.collect()
 }

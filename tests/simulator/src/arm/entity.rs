@@ -487,4 +487,83 @@ fn check_backend(fields: &Properties, problems: &mut Vec<Detail>) {
             &format!("'{address}' is not a valid absolute URL."),
         ));
     }
+    let rules = fields
+        .get("circuitBreaker")
+        .map(|breaker| &breaker["rules"]);
+    for rule in rules.and_then(Value::as_array).into_iter().flatten() {
+        check_breaker(rule, problems);
+    }
+}
+
+/// Both times are of format `duration` in the ARM specification; a rule counts
+/// something, or nothing could trip it (inferred).
+fn check_breaker(rule: &Value, problems: &mut Vec<Detail>) {
+    let condition = &rule["failureCondition"];
+    let times = [
+        ("tripDuration", &rule["tripDuration"]),
+        ("failureCondition.interval", &condition["interval"]),
+    ];
+    for (field, value) in times {
+        let text = value.as_str().unwrap_or_default();
+        if !is_duration(text) {
+            problems.push(Detail::new(
+                "circuitBreaker",
+                &format!("'{text}' is not a valid duration for {field}."),
+            ));
+        }
+    }
+    if condition["count"].is_null() == condition["percentage"].is_null() {
+        problems.push(Detail::new(
+            "circuitBreaker",
+            "A failure condition has either count or percentage.",
+        ));
+    }
+}
+
+/// An ISO 8601 duration of days, hours, minutes and seconds.
+fn is_duration(text: &str) -> bool {
+    let Some(body) = text.strip_prefix('P') else {
+        return false;
+    };
+    let (days, time) = body.split_once('T').unwrap_or((body, ""));
+    let parts = |text: &str, units: &str| {
+        let mut units = units.chars();
+        let mut digits = 0_usize;
+        let fits = text.chars().all(|c| match c {
+            '0'..='9' | '.' => {
+                digits += 1;
+                true
+            }
+            unit => std::mem::take(&mut digits) > 0 && units.any(|one| one == unit),
+        });
+        fits && digits == 0
+    };
+    let whole = !days.is_empty() || !time.is_empty();
+    whole && parts(days, "D") && parts(time, "HMS")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(rule: &Value) -> usize {
+        let mut problems = Vec::new();
+        check_breaker(rule, &mut problems);
+        problems.len()
+    }
+
+    #[test]
+    fn a_rule_of_a_circuit_breaker_has_times_and_counts_one_thing() {
+        let rule = |trip: &str, condition: Value| {
+            told(&json!({"tripDuration": trip, "failureCondition": condition}))
+        };
+        assert_eq!(rule("PT1M30S", json!({"count": 1, "interval": "P1D"})), 0);
+        assert_eq!(
+            rule("PT1H", json!({"percentage": 1, "interval": "PT5S"})),
+            0
+        );
+        assert_eq!(rule("1m", json!({"count": 1, "interval": "PT"})), 2);
+        assert_eq!(rule("PT5", json!({"interval": "PT1S1M"})), 3);
+    }
 }

@@ -77,6 +77,7 @@ impl Wish {
             .collect();
         Desired {
             monitor: None,
+            backends: Vec::new(),
             named_values: Vec::new(),
             metrics: false,
             key: ObjectKey::new("team", "orders"),

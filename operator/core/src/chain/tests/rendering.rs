@@ -1,9 +1,7 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::desired::Operation;
-use crate::policy::Grants;
 use crate::policy::{Element, Fragment, Generated, Section, Target};
+use crate::policy::{Grants, Sends};
 
 fn fragment(section: Section, target: Target, element: &str) -> Fragment {
     Fragment {
@@ -36,7 +34,7 @@ fn refusal(api: &ValidatedApi, generated: Vec<Generated>) -> Vec<String> {
         Some(&operations(api)),
         "Developer",
         &Grants::default(),
-        &BTreeMap::new(),
+        &Sends::default(),
     )
     .unwrap_err()
     .iter()
@@ -62,7 +60,7 @@ fn an_api_without_plugins_has_a_document_that_changes_nothing() {
         Some(&operations(&api)),
         "Developer",
         &Grants::default(),
-        &BTreeMap::new(),
+        &Sends::default(),
     )
     .unwrap();
     assert_eq!(rendered.policy.plugins, []);
@@ -107,7 +105,7 @@ fn plugins_of_api_and_operation_make_documents_of_their_own() {
         None,
         "Developer",
         &Grants::default(),
-        &BTreeMap::new(),
+        &Sends::default(),
     )
     .unwrap();
     let used: Vec<_> = empty
@@ -169,7 +167,7 @@ fn a_warning_of_a_plugin_names_where_its_config_was_written() {
         None,
         "Developer",
         &Grants::default(),
-        &BTreeMap::new(),
+        &Sends::default(),
     )
     .unwrap();
     assert_eq!(
@@ -208,7 +206,7 @@ fn a_named_value_is_refused_unless_the_instance_grants_it() {
             None,
             "Developer",
             grants,
-            &BTreeMap::new(),
+            &Sends::default(),
         )
     };
     let refused = attempt(&Grants::default()).unwrap_err();
@@ -295,7 +293,7 @@ fn a_document_that_is_too_large_with_its_guard_is_refused_before_it_is_sent() {
             Some(&all),
             sku,
             &Grants::default(),
-            &BTreeMap::new(),
+            &Sends::default(),
         )
     };
     let problems: Vec<String> = on("Consumption")

@@ -1,0 +1,273 @@
+//! Backends of API Management: where requests of an API go, as an entity of
+//! their own, where a circuit breaker asks for one.
+//!
+//! An API needs none by itself: it has a service URL. With
+//! `exposure.circuitBreaker` of its instance it gets one, and one more for each
+//! Service to which API Management itself sends single operations.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::annotations::Drift;
+use crate::annotations::nearest::shown;
+use crate::desired::DesiredApi;
+use crate::instance::spec::{CircuitBreakerSpec, ExposureSpec};
+use crate::mark;
+use crate::names::ObjectKey;
+use crate::policy::{SendTo, Sends};
+use crate::policy_plugin::parse_duration;
+use crate::problem::Problem;
+use crate::routes::Destination;
+
+/// A backend of API Management.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DesiredBackend {
+    /// Its id.
+    pub id: String,
+    /// What marks it as ours and this object's, as its description.
+    pub mark: String,
+    /// Shown in the portal.
+    pub title: String,
+    /// Where requests go; absent: where those of the API go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// When it is given up for a while.
+    pub breaker: Breaker,
+    /// What happens where somebody else changes it.
+    #[serde(skip)]
+    pub drift: Drift,
+}
+
+impl DesiredBackend {
+    /// Where requests go; none while that is not known.
+    #[must_use]
+    pub fn url<'a>(&'a self, api: &'a DesiredApi) -> Option<&'a str> {
+        self.url.as_deref().or(api.service_url.as_deref())
+    }
+}
+
+/// When a backend is given up for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Breaker {
+    /// After so many failures
+    pub failures: u32,
+    /// in so many seconds
+    pub interval: u64,
+    /// for so many.
+    pub trip: u64,
+    /// What counts as a failure: from, to.
+    pub status_codes: Vec<(u16, u16)>,
+    /// Whether the backend may say for how long.
+    pub accept_retry_after: bool,
+}
+
+/// The longest time, which no document names: a day is a mistake.
+const MAX_SECONDS: u64 = 86_400;
+/// The most ranges of status codes (ARM specification 2024-05-01).
+const MAX_RANGES: usize = 10;
+
+impl Breaker {
+    /// Of settings that make sense.
+    fn of(spec: &CircuitBreakerSpec) -> Result<Self, Vec<(&'static str, String)>> {
+        let mut problems = Vec::new();
+        let mut seconds = |field: &'static str, text: &str| match whole_seconds(text) {
+            Ok(seconds) => seconds,
+            Err(message) => {
+                problems.push((field, message));
+                0
+            }
+        };
+        let interval = seconds("interval", &spec.interval);
+        let trip = seconds("tripDuration", &spec.trip_duration);
+        if !(1..=10_000).contains(&spec.failures) {
+            let message = format!("`{}` is no number from 1 to 10000", spec.failures);
+            problems.push(("failures", message));
+        }
+        let ranges = spec.status_codes.iter().map(|text| range(text));
+        let status_codes = match ranges.collect::<Result<Vec<_>, _>>() {
+            Ok(ranges) if (1..=MAX_RANGES).contains(&ranges.len()) => ranges,
+            Ok(ranges) => {
+                let message = format!("has {} entries; write 1 to {MAX_RANGES}", ranges.len());
+                problems.push(("statusCodes", message));
+                Vec::new()
+            }
+            Err(message) => {
+                problems.push(("statusCodes", message));
+                Vec::new()
+            }
+        };
+        if problems.is_empty() {
+            Ok(Self {
+                failures: spec.failures,
+                interval,
+                trip,
+                status_codes,
+                accept_retry_after: spec.accept_retry_after,
+            })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn whole_seconds(text: &str) -> Result<u64, String> {
+    let duration = parse_duration(text)?;
+    let seconds = duration.as_secs();
+    if Duration::from_secs(seconds) == duration && (1..=MAX_SECONDS).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(format!(
+            "`{text}` is not from `1s` to `24h` in whole seconds"
+        ))
+    }
+}
+
+/// `500-599` or `503`.
+fn range(text: &str) -> Result<(u16, u16), String> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let code = |text: &str| {
+        let code = text.trim().parse::<u16>().ok();
+        code.filter(|code| (200..=599).contains(code))
+    };
+    match (code(from), code(to)) {
+        (Some(from), Some(to)) if from <= to => Ok((from, to)),
+        _ => Err(format!(
+            "`{}` is no range of status codes from 200 to 599, such as `500-599`",
+            shown(text)
+        )),
+    }
+}
+
+/// Every problem of the settings.
+pub(crate) fn check(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
+    let Some(spec) = &exposure.circuit_breaker else {
+        return;
+    };
+    let found = Breaker::of(spec).err().into_iter().flatten();
+    problems.extend(
+        found.map(|(field, message)| {
+            Problem::new(format!("exposure.circuitBreaker.{field}"), message)
+        }),
+    );
+}
+
+/// What backends are made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) key: &'a ObjectKey,
+    pub(crate) prefix: &'a str,
+    pub(crate) mark: &'a str,
+    pub(crate) drift: Drift,
+    pub(crate) exposure: &'a ExposureSpec,
+    /// Single operations that go elsewhere, with the URL.
+    pub(crate) operations: &'a BTreeMap<String, (Destination, String)>,
+}
+
+/// The backends of an API, and what of it goes where.
+pub(crate) fn backends(parts: &Parts<'_>) -> (Vec<DesiredBackend>, Sends) {
+    let breaker = parts.exposure.circuit_breaker.as_ref();
+    let Some(breaker) = breaker.and_then(|spec| Breaker::of(spec).ok()) else {
+        let operations = parts.operations.iter();
+        let urls = operations.map(|(id, (_, url))| (id.clone(), SendTo::Url(url.clone())));
+        let sends = Sends {
+            api: None,
+            operations: urls.collect(),
+        };
+        return (Vec::new(), sends);
+    };
+    let backend = |to: Option<&(Destination, String)>| DesiredBackend {
+        id: mark::backend_id(parts.prefix, parts.key, to.map(|(to, _)| to.to_string())),
+        mark: parts.mark.to_owned(),
+        title: match to {
+            Some((to, _)) => format!("{} {to}", parts.key).chars().take(300).collect(),
+            None => parts.key.to_string().chars().take(300).collect(),
+        },
+        url: to.map(|(_, url)| url.clone()),
+        breaker: breaker.clone(),
+        drift: parts.drift,
+    };
+    let whole = backend(None);
+    let mut sends = Sends {
+        api: Some(SendTo::Backend(whole.id.clone())),
+        operations: BTreeMap::new(),
+    };
+    let mut all = vec![whole];
+    for (id, to) in parts.operations {
+        let one = backend(Some(to));
+        let send = SendTo::Backend(one.id.clone());
+        sends.operations.insert(id.clone(), send);
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    (all, sends)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::build::build;
+    use crate::status;
+    use crate::validate::test_support::{World, instance, meta, spec, try_instance};
+
+    fn problems(breaker: &serde_json::Value) -> String {
+        let settings = json!({"exposure": {"circuitBreaker": breaker}});
+        status::summary(&try_instance("eu", &settings).unwrap_err())
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_told_with_their_fields() {
+        insta::assert_snapshot!(problems(
+            &json!({"failures": 0, "interval": "1500ms", "tripDuration": "25h", "statusCodes": ["500-400"]})
+        ));
+        insta::assert_snapshot!(problems(&json!({"interval": "PT1M", "statusCodes": []})));
+    }
+
+    #[test]
+    fn a_circuit_breaker_gives_an_api_a_backend_and_each_service_of_its_routes_one() {
+        let settings = json!({
+            "ownerMay": ["routes"], "apiIdPrefix": "eu-",
+            "exposure": {"way": "in-cluster", "circuitBreaker": {"statusCodes": ["429", "500-599"], "acceptRetryAfter": true}},
+        });
+        let world = World::with(instance("eu", &settings));
+        let routes = "[{operations: [listItems], implementation: items, port: 81}]";
+        let validated = world
+            .validate(&meta(&[("routes", routes)]), &spec(&json!({})))
+            .unwrap();
+        let desired = build(&validated);
+        let shown =
+            json!({"backends": desired.backends, "sends": format!("{:?}", validated.sends())});
+        insta::assert_json_snapshot!(shown);
+        let api = desired.api.as_ref().unwrap();
+        assert_eq!(
+            desired.backends[0].url(api),
+            Some("http://catalog-svc.components.svc:8080/shop/catalog/v4")
+        );
+        // Where the breaker is changed, the state is another.
+        let other = json!({"exposure": {"circuitBreaker": {"failures": 9}}});
+        let mut settings = settings;
+        crate::config::merge(&mut settings, &other);
+        let world = World::with(instance("eu", &settings));
+        let validated = world
+            .validate(&meta(&[("routes", routes)]), &spec(&json!({})))
+            .unwrap();
+        assert_ne!(build(&validated).hash(), desired.hash());
+    }
+
+    #[test]
+    fn a_tier_without_circuit_breakers_is_said() {
+        let settings = json!({"exposure": {"circuitBreaker": {}}});
+        let mut world = World::with(instance("eu", &settings));
+        world.context.as_mut().unwrap().sku = "Consumption".into();
+        assert_eq!(
+            world.refusal(&meta(&[]), &spec(&json!({}))),
+            [
+                "ApimInstance/eu spec.exposure.circuitBreaker: cannot be had on the Consumption tier: its backends have no circuit breaker; leave it out, or use an instance of another tier"
+            ]
+        );
+    }
+}
