@@ -18,6 +18,10 @@ const UNKNOWN_KEY: SignedDuration = SignedDuration::from_mins(5);
 /// How often a provider that failed is asked again.
 const AFTER_FAILURE: SignedDuration = SignedDuration::from_secs(10);
 
+/// How many providers are remembered: a policy may take the URL of one from the
+/// request, and whoever sends ever new ones must not fill the memory.
+const MOST: usize = 1000;
+
 /// A key that verifies tokens.
 #[derive(Clone)]
 pub(crate) struct VerificationKey {
@@ -106,6 +110,18 @@ pub(crate) struct KeyCache {
 }
 
 impl KeyCache {
+    fn entry(&self, url: &str) -> Arc<tokio::sync::Mutex<Entry>> {
+        let mut entries = self.entries.lock();
+        if let Some(known) = entries.get(url) {
+            return Arc::clone(known);
+        }
+        // Those that are in use are asked again, which costs a moment.
+        if entries.len() >= MOST {
+            entries.clear();
+        }
+        Arc::clone(entries.entry(url.to_owned()).or_default())
+    }
+
     /// What a provider says. `missing` is a key id that it did not have when it
     /// was last asked. A provider that cannot be reached is what it was.
     pub(crate) async fn get(
@@ -114,7 +130,7 @@ impl KeyCache {
         url: &str,
         missing: Option<&str>,
     ) -> Result<Provider, String> {
-        let entry = Arc::clone(self.entries.lock().entry(url.to_owned()).or_default());
+        let entry = self.entry(url);
         // One request asks, the others wait for its answer.
         let mut entry = entry.lock().await;
         let now = shared.clock.now();
@@ -182,4 +198,21 @@ async fn discover(shared: &Shared, url: &str) -> Result<Provider, String> {
         issuer: text("issuer")?,
         keys: Arc::new(keys),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_is_remembered_and_never_more_than_so_many_are() {
+        let cache = KeyCache::default();
+        let first = cache.entry("https://p/0");
+        assert!(Arc::ptr_eq(&first, &cache.entry("https://p/0")));
+        for number in 0..=MOST {
+            cache.entry(&format!("https://p/{number}"));
+            assert!(cache.entries.lock().len() <= MOST);
+        }
+        assert!(!Arc::ptr_eq(&first, &cache.entry("https://p/0")));
+    }
 }
