@@ -72,6 +72,7 @@ mod kind {
     pub(super) const LOGGER: &str = "logger";
     pub(super) const OPENID: &str = "OpenID provider";
     pub(super) const PRODUCT: &str = "product";
+    pub(super) const TAG: &str = "tag";
     pub(super) const VERSION_SET: &str = "version set";
     pub(super) const KEY_VAULT: &str = "Key Vault reference";
     pub(super) const ENTITY: &str = "an entity that the request names";
@@ -197,6 +198,7 @@ const TABLE: &[Row] = &[
         Some("apiversionset not found"),
         Waiting(kind::VERSION_SET),
     ),
+    row(only(404), None, Some("tag not found"), Waiting(kind::TAG)),
     row(
         only(404),
         None,

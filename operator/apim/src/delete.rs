@@ -87,6 +87,17 @@ impl Applier {
     /// Deletes the API with all its revisions, if it carries the mark. It is
     /// read before, always.
     pub async fn delete(&self, api_id: &ApiId, mark: &str) -> Result<Deleted, ApplyError> {
+        self.delete_with_tags(api_id, mark, None).await
+    }
+
+    /// As [`Applier::delete`]. Tags of the API whose ids begin with `own` are
+    /// taken off before, and those go that nobody else has.
+    pub async fn delete_with_tags(
+        &self,
+        api_id: &ApiId,
+        mark: &str,
+        own: Option<&str>,
+    ) -> Result<Deleted, ApplyError> {
         let client = self.client();
         let id = api_id.as_str();
         let _writer = client.lock_api(id).await;
@@ -102,6 +113,9 @@ impl Applier {
                 return Ok(Deleted::NotOurs { whose: api.whose() });
             }
             self.check_cancelled().map_err(ApplyError::bare)?;
+            if let Some(own) = own {
+                client.remove_own_tags(id, own).await.map_err(failed)?;
+            }
             match client.delete_api(id, api.etag.as_deref()).await {
                 Ok(()) => return Ok(Deleted::Gone),
                 // Where nothing says how the deletion ended, a read does.

@@ -138,6 +138,10 @@ impl ArmReader {
         if apim::takes_path(api, found) {
             observed.rivals = self.rivals(api).await?;
         }
+        for tag in apim::parts::own_tags(&api.parts, &reads.parts) {
+            let is_there = self.has_tag(tag).await?;
+            observed.tags.insert(tag.clone(), is_there);
+        }
         if found.is_none() {
             return Ok(observed);
         }
@@ -166,6 +170,10 @@ impl ArmReader {
         for product in &reads.products {
             let is_in = self.in_product(product, id).await?;
             observed.products.insert(product.clone(), is_in);
+        }
+        for part in &reads.parts {
+            let there = self.part(part, id).await?;
+            observed.parts.insert(part.clone(), there);
         }
         Ok(observed)
     }

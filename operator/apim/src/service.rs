@@ -46,6 +46,7 @@ struct Sku {
 struct Properties {
     gateway_url: Option<String>,
     developer_portal_url: Option<String>,
+    developer_portal_status: Option<String>,
     virtual_network_type: Option<String>,
     hostname_configurations: Option<Vec<HostConfiguration>>,
     #[serde(flatten)]
@@ -86,6 +87,15 @@ impl Properties {
         all.into_iter().collect()
     }
 
+    /// Where the developer portal is, unless it is switched off. Versions of the
+    /// interface that do not say whether it is say where it would be.
+    fn developer_portal(&self) -> Option<String> {
+        let status = self.developer_portal_status.as_deref();
+        let off = status.is_some_and(|status| status.eq_ignore_ascii_case("Disabled"));
+        let url = self.developer_portal_url.as_deref();
+        url.filter(|url| !off && !url.is_empty()).map(str::to_owned)
+    }
+
     /// A host name of the platform's own for it, if there is one.
     fn configuration_host(&self) -> Option<&str> {
         let mut all = self.hostname_configurations.iter().flatten();
@@ -117,6 +127,7 @@ impl ArmReader {
         let body: Body = self.read(&call).await?.json(&call.name())?;
         Ok(ServiceInfo {
             addresses: body.properties.addresses(),
+            developer_portal_url: body.properties.developer_portal(),
             hosts: body.properties.hosts(),
             configuration_endpoint: configuration_endpoint(
                 body.properties.gateway_url.as_deref().unwrap_or_default(),
@@ -129,7 +140,6 @@ impl ArmReader {
                 .unwrap_or_default()
                 .trim_end_matches('/')
                 .to_owned(),
-            developer_portal_url: body.properties.developer_portal_url,
             network: Network::from_arm(&body.properties.virtual_network_type.unwrap_or_default()),
         })
     }

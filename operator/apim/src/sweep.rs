@@ -9,7 +9,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use operator_core::apim::{ObservedApi, ObservedOperation, ObservedPolicy, Reading};
+use operator_core::apim::{
+    ObservedApi, ObservedOperation, ObservedPart, ObservedPolicy, PartId, Reading,
+};
 use operator_core::class::ErrorClass;
 use operator_core::drift::schedule::{Governor, Pacer};
 use operator_core::names::ProductId;
@@ -210,6 +212,11 @@ impl Sweeper {
     /// Whether a product holds an API.
     pub async fn in_product(&self, product: &ProductId, id: &str) -> Result<bool, ArmError> {
         self.paced(self.reader.in_product(product, id)).await
+    }
+
+    /// A tag or a diagnostic of an API.
+    pub async fn part(&self, part: &PartId, id: &str) -> Result<Option<ObservedPart>, ArmError> {
+        self.paced(self.reader.part(part, id)).await
     }
 
     /// The service itself.

@@ -22,16 +22,17 @@ pub use operations::OperationPlugins;
 pub use specification::SpecificationFrom;
 
 use crate::about::Info;
+use crate::diagnostics::{self, DiagnosticSpec};
 use crate::exposure::Way;
 use crate::instance::empty_object;
-use crate::names::{ApiId, InstanceName, PREFIX, PluginName, ProductId, ProfileName};
+use crate::names::{ApiId, InstanceName, PREFIX, PluginName, ProductId, ProfileName, TagId};
 use crate::openapi::{Declared, declared};
 use crate::problem::Problem;
 use crate::routes::{self, Route};
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 25] = [
     "plugins",
     "profiles",
     "plugin.",
@@ -52,6 +53,8 @@ const KEYS: [&str; 23] = [
     "ingress-annotations",
     "retry",
     "products",
+    "tags",
+    "diagnostics",
     "info",
     "protocols",
     "applied",
@@ -101,6 +104,10 @@ pub struct Annotations {
     pub ingress_annotations: BTreeMap<String, String>,
     /// `products`: those that the API is put in.
     pub products: Vec<ProductId>,
+    /// `tags`: those that the API has.
+    pub tags: Vec<TagId>,
+    /// `diagnostics`: instead of the instance's.
+    pub diagnostics: Option<Vec<DiagnosticSpec>>,
     /// `info`: what is said of the API, above what its document says.
     pub info: Info,
     /// `protocols`: instead of the instance's.
@@ -121,6 +128,10 @@ pub enum DeletionPolicy {
     Delete,
     /// It stays, and is no longer looked after.
     Retain,
+}
+
+impl DeletionPolicy {
+    const ALL: [(&'static str, Self); 2] = [("Delete", Self::Delete), ("Retain", Self::Retain)];
 }
 
 /// What to do with an API that is in API Management already and does not carry
@@ -222,11 +233,7 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
             }
         }
         "deletion-policy" => {
-            const CHOICES: [(&str, DeletionPolicy); 2] = [
-                ("Delete", DeletionPolicy::Delete),
-                ("Retain", DeletionPolicy::Retain),
-            ];
-            read.deletion_policy = choice(text, CHOICES).map_err(wrong)?;
+            read.deletion_policy = choice(text, DeletionPolicy::ALL).map_err(wrong)?;
         }
         "adoption" => {
             const CHOICES: [(&str, Adoption); 3] = [
@@ -282,6 +289,8 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
             read.ingress_annotations = text_map(text).map_err(wrong)?;
         }
         "products" => read.products = product_list(text).map_err(each)?,
+        "tags" => read.tags = tag_list(text).map_err(each)?,
+        "diagnostics" => read.diagnostics = Some(logged(text).map_err(each)?),
         "info" => read.info = info(text)?,
         "protocols" => read.protocols = protocols(text).map_err(each)?,
         "retry" => read.retry = given(),
@@ -304,6 +313,11 @@ fn unknown(key: &str) -> String {
 /// A comma-separated list of plugins, each at most once.
 fn plugin_list(text: &str) -> Result<Vec<PluginName>, Vec<String>> {
     list(text, PluginName::parse)
+}
+
+/// What is logged of calls.
+fn logged(text: &str) -> Result<Vec<DiagnosticSpec>, Vec<String>> {
+    diagnostics::read(&yaml::read(text).map_err(|message| vec![message])?)
 }
 
 /// What is said of the API.
@@ -331,14 +345,22 @@ fn protocols(text: &str) -> Result<Option<Vec<String>>, Vec<String>> {
 /// A comma-separated list of products, each at most once; their ids have no
 /// case.
 fn product_list(text: &str) -> Result<Vec<ProductId>, Vec<String>> {
-    let names = list(text, ProductId::parse)?;
-    let mut seen = std::collections::BTreeSet::new();
+    without_case(list(text, ProductId::parse)?, "product")
+}
+
+/// A comma-separated list of tags, each at most once.
+fn tag_list(text: &str) -> Result<Vec<TagId>, Vec<String>> {
+    without_case(list(text, TagId::parse)?, "tag")
+}
+
+fn without_case<T: std::fmt::Display>(names: Vec<T>, what: &str) -> Result<Vec<T>, Vec<String>> {
+    let mut seen = BTreeSet::new();
     let mut twice = names
         .iter()
-        .filter(|id| !seen.insert(id.as_str().to_ascii_lowercase()));
+        .filter(|id| !seen.insert(id.to_string().to_ascii_lowercase()));
     match twice.next() {
         Some(id) => Err(vec![format!(
-            "lists product `{id}` twice; remove one of the two"
+            "lists {what} `{id}` twice; remove one of the two"
         )]),
         None => Ok(names),
     }

@@ -19,6 +19,7 @@ mod changes;
 mod compare;
 pub mod guard;
 mod observed;
+pub mod parts;
 mod pending;
 mod plan;
 mod products;
@@ -34,6 +35,9 @@ pub use changes::{
 pub(crate) use compare::layout_free;
 pub use compare::{SettingsPatch, difference, same_document};
 pub use observed::{Observed, ObservedApi, ObservedOperation, ObservedPolicy, Reading, Rival};
+pub use parts::{
+    DesiredPart, DesiredParts, ObservedPart, PartChange, PartId, PartState, PartStates,
+};
 pub use pending::{PendingImport, PollShape};
 pub use plan::{PlanError, Published, Step, plan, policy_text, repair};
 pub use products::{Membership, Memberships};

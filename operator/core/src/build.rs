@@ -10,6 +10,7 @@ use crate::desired::{ApiSettings, Desired, DesiredApi, DesiredMonitor, DesiredNa
 use crate::exposed_api::Implementation;
 use crate::instance::Instance;
 use crate::policy::Standing;
+use crate::products;
 use crate::validate::{Publication, ValidatedApi};
 
 /// The longest display name (ARM specification 2024-05-01).
@@ -112,6 +113,8 @@ fn desired_api(
         service_url: validated.backend_url.clone(),
         document: publication.document.clone(),
         products: validated.annotations().products.iter().cloned().collect(),
+        parts: publication.parts.clone(),
+        own_prefix: products::own_prefix(instance, &api.key.namespace),
         adoption: validated.annotations().adoption,
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::about::About;
 use crate::annotations::{Adoption, SpecificationFrom};
+use crate::apim::DesiredParts;
 use crate::backend::DesiredBackend;
 use crate::chain::Rendered;
 use crate::exposure::{ExposureObject, ObjectKind};
@@ -343,6 +344,12 @@ pub struct DesiredApi {
     /// The products that it is in.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub products: BTreeSet<ProductId>,
+    /// Its tags and diagnostics.
+    #[serde(skip_serializing_if = "DesiredParts::is_empty")]
+    pub parts: DesiredParts,
+    /// What the ids of the namespace's own tags begin with.
+    #[serde(skip)]
+    pub own_prefix: String,
     /// What happens where an API of this id is there and does not carry the
     /// mark.
     #[serde(skip_serializing_if = "is_refuse")]

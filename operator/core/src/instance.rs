@@ -117,6 +117,8 @@ pub struct InstanceContext {
     pub gateway_url: String,
     /// Whose host name that is.
     pub published_at: PublishedAt,
+    /// Where its developer portal is, if it has one.
+    pub developer_portal: Option<String>,
     /// How it is joined to a virtual network.
     pub network: Network,
     /// Its public addresses, in every region: single ones or subnets.
@@ -142,6 +144,11 @@ impl Instance {
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         check_texts(&spec, &mut problems);
+        problems.extend(
+            crate::diagnostics::check(&spec.diagnostics)
+                .into_iter()
+                .map(|(at, what)| Problem::new(at, what)),
+        );
         check_ways(&spec.exposure, &mut problems);
         crate::protection::settings::check(&spec.exposure, &mut problems);
         crate::backend::check(&spec.exposure, &mut problems);

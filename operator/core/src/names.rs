@@ -83,6 +83,10 @@ string_newtype! {
     ProductId
 }
 string_newtype! {
+    /// The id of a tag in API Management.
+    TagId
+}
+string_newtype! {
     /// The name of an APIM instance as annotations and status spell it.
     InstanceName
 }
@@ -196,6 +200,22 @@ impl ProductId {
             Err(InvalidName {
                 value: text.to_owned(),
                 expected: "the id of a product: 1 to 256 letters, digits, `.`, `_` and `-`",
+            })
+        }
+    }
+}
+
+impl TagId {
+    /// Reads a tag's id: 1 to 80 letters, digits, `.`, `_`, `-`. Azure accepts
+    /// more characters; see [`ApiId::parse`].
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if (1..=80).contains(&text.len()) && text.chars().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidName {
+                value: text.to_owned(),
+                expected: "the id of a tag: 1 to 80 letters, digits, `.`, `_` and `-`",
             })
         }
     }

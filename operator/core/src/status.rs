@@ -179,11 +179,10 @@ fn api_status(observation: &Observation<'_>) -> Value {
     let implementation = observation.spec.get("implementation").cloned();
     status.insert("implementation".into(), implementation.unwrap_or_default());
     if let Some(url) = validated.url() {
-        if let Some(ui) = &api.developer_ui {
-            status.insert(
-                "developerUI".into(),
-                developer_ui(&url, &api.path, ui).into(),
-            );
+        let own = api.developer_ui.as_deref();
+        let own = own.map(|ui| developer_ui(&url, &api.path, ui));
+        if let Some(ui) = own.or_else(|| in_portal(validated)) {
+            status.insert("developerUI".into(), ui.into());
         }
         status.insert("url".into(), url.into());
     }
@@ -191,6 +190,18 @@ fn api_status(observation: &Observation<'_>) -> Value {
         status.insert("ip".into(), origin.address.into());
     }
     Value::Object(status)
+}
+
+/// The API's page in the developer portal. The page is that of the content
+/// that Azure gives every portal; one that was built anew may have another.
+fn in_portal(validated: &ValidatedApi) -> Option<String> {
+    let (_, context) = validated.instance_with_context()?;
+    let portal = context.developer_portal.as_deref()?;
+    let id = &validated.publication.as_ref()?.id;
+    Some(format!(
+        "{}/api-details#api={id}",
+        portal.trim_end_matches('/')
+    ))
 }
 
 /// A developer interface at the API's host. It is given as a path from the

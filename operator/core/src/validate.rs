@@ -22,9 +22,11 @@ pub use rejection::{Finding, Rejection};
 
 use crate::about::About;
 use crate::annotations::{self, Annotations};
+use crate::apim::DesiredParts;
 use crate::backend::{self, DesiredBackend};
 use crate::chain::{Chain, Readings};
 use crate::desired::{ApiDocument, DesiredProtection, Exposure, Operation};
+use crate::diagnostics;
 use crate::exposed_api::{ExposedApi, Implementation};
 use crate::exposure::{self, ExposureFacts};
 use crate::gateway::select::{self, Reach};
@@ -38,6 +40,7 @@ use crate::problem::Problem;
 use crate::protection::{self, Guarded};
 use crate::routes::Destination;
 use crate::status::reasons::Reason;
+use crate::tags;
 use crate::tier::Tier;
 
 /// An object with everything that was looked up for it.
@@ -90,6 +93,7 @@ pub(crate) struct Publication {
     pub(crate) document: ApiDocument,
     pub(crate) description: Option<String>,
     pub(crate) about: About,
+    pub(crate) parts: DesiredParts,
 }
 
 impl ValidatedApi {
@@ -193,7 +197,6 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
     let Some(api) = &inquiry.api else {
         return Err(Rejection::of(findings));
     };
-    let instance = inquiry.instance.clone();
     let document = read.as_ref().and_then(|r| r.document.as_ref());
     let mut exposure = match exposed(input, api, document) {
         Ok(exposure) => exposure,
@@ -212,6 +215,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
     };
     let backend_url = exposure::backend_url(&exposure, &api.path, &input.exposure, published);
     findings.extend(backend_url.as_deref().and_then(too_long));
+    let parts = parts(inquiry, api, &mut findings);
     if !findings.is_empty() {
         return Err(Rejection::of(findings));
     }
@@ -233,6 +237,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
                 document: read.api_document,
                 description,
                 about,
+                parts,
             })
         }
         _ => None,
@@ -241,7 +246,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
     Ok(ValidatedApi {
         api: api.clone(),
         annotations: inquiry.annotations.clone(),
-        instance,
+        instance: inquiry.instance.clone(),
         context: published.then(|| input.context.clone()).flatten(),
         chain,
         grants: inquiry.grants.clone(),
@@ -255,6 +260,31 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         gateway: input.exposure.gateway.clone().filter(|_| published),
         warnings,
     })
+}
+
+/// The tags and diagnostics of an API that is published.
+fn parts(inquiry: &Inquiry, api: &ExposedApi, findings: &mut Vec<Finding>) -> DesiredParts {
+    let mut parts = DesiredParts::new();
+    let published = inquiry.in_api_management();
+    let Some(instance) = inquiry.instance.as_deref().filter(|_| published) else {
+        return parts;
+    };
+    let said = &inquiry.annotations;
+    let (namespace, grants) = (&inquiry.key.namespace, &inquiry.grants);
+    let tags = tags::desired(&said.tags, namespace, instance, grants);
+    let keys = &api.subscription.names;
+    let logged = diagnostics::desired(said.diagnostics.as_deref(), instance, keys);
+    for made in [tags, logged] {
+        match made {
+            Ok(made) => parts.extend(made),
+            Err(problems) => findings.extend(
+                problems
+                    .into_iter()
+                    .map(|problem| Finding::invalid(Reason::InvalidAnnotation, problem)),
+            ),
+        }
+    }
+    parts
 }
 
 fn exposed(

@@ -288,6 +288,7 @@ impl Api {
                 published_at: operator_core::tier::PublishedAt::default(),
                 network: operator_core::tier::Network::None,
                 addresses: Vec::new(),
+                developer_portal: None,
                 configuration_endpoint: None,
             }),
             cluster: "00000000-0000-0000-0000-000000000000".to_owned(),

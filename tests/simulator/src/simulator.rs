@@ -214,6 +214,22 @@ impl Simulator {
         }
     }
 
+    /// Gives the first service a logger: `applicationInsights`, `azureMonitor`.
+    pub fn add_logger(&self, id: &str, kind: &str) {
+        if let Some(service) = self.world.arm.lock().services.first_mut() {
+            let mut fields = serde_json::Map::new();
+            fields.insert("loggerType".to_owned(), kind.into());
+            service.put_logger(id, fields, jiff::Timestamp::now());
+        }
+    }
+
+    /// Opens the developer portal of the first service.
+    pub fn open_portal(&self) {
+        if let Some(service) = self.world.arm.lock().services.first_mut() {
+            service.portal = true;
+        }
+    }
+
     /// Gives the gateway of the first service a custom domain.
     pub fn add_domain(&self, domain: &str) {
         if let Some(service) = self.world.arm.lock().services.first_mut() {

@@ -1,7 +1,7 @@
 //! One apply: rounds of reading, planning and carrying out.
 
 use operator_core::apim::{
-    self, AppliedRecord, Observed, PlanError, Published, Reading, SettingsPatch, Step,
+    self, AppliedRecord, Observed, PartId, PlanError, Published, Reading, SettingsPatch, Step,
 };
 use operator_core::desired::Desired;
 use operator_core::drift::KnownEtags;
@@ -22,6 +22,7 @@ pub(super) struct Etags {
     pub(super) api: Option<String>,
     policy: Option<String>,
     operations: std::collections::BTreeMap<String, String>,
+    parts: std::collections::BTreeMap<PartId, String>,
 }
 
 impl Etags {
@@ -33,6 +34,11 @@ impl Etags {
                 .operation_policies
                 .iter()
                 .filter_map(|(id, policy)| Some((id.clone(), policy.found()?.etag.clone()?)))
+                .collect(),
+            parts: observed
+                .parts
+                .iter()
+                .filter_map(|(id, there)| Some((id.clone(), there.as_ref()?.etag.clone()?)))
                 .collect(),
         }
     }
@@ -188,6 +194,18 @@ impl<'a> Run<'a> {
             }
             Step::EnterProduct { product } => client.enter_product(product, id).await?,
             Step::LeaveProduct { product } => client.leave_product(product, id).await?,
+            Step::MakeTag { tag, name } => client.make_tag(tag, name).await?,
+            Step::PutPart { part } => {
+                if let Some(wanted) = api.parts.get(part) {
+                    let etag = self.etags.parts.remove(part);
+                    client.put_part(part, wanted, id, etag.as_deref()).await?;
+                }
+            }
+            Step::RemovePart { part } => {
+                let etag = self.etags.parts.remove(part);
+                let own = &api.own_prefix;
+                client.remove_part(part, id, etag.as_deref(), own).await?;
+            }
             Step::DeleteOperationPolicy { operation } => {
                 if !self.delete_operation_policy(operation).await? {
                     self.record.after(step, api, policy);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use operator_core::names::ProductId;
+use operator_core::names::{ProductId, TagId};
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
@@ -83,6 +83,14 @@ impl ArmClient {
     /// to one product at a time are refused with 412.
     pub(crate) async fn lock_product(&self, product: &ProductId) -> OwnedMutexGuard<()> {
         let key = format!("{}/products/{product}", self.reader.wire.base);
+        self.writer.locks.lock(&key).await
+    }
+
+    /// Waits until nobody else writes to the tag, puts it on something or takes
+    /// it off.
+    pub(crate) async fn lock_tag(&self, tag: &TagId) -> OwnedMutexGuard<()> {
+        let tag = tag.as_str().to_ascii_lowercase();
+        let key = format!("{}/tags/{tag}", self.reader.wire.base);
         self.writer.locks.lock(&key).await
     }
 

@@ -220,6 +220,7 @@ const ROWS: &[Seen] = &[
         "version set",
         None,
     ),
+    waits(404, "ResourceNotFound", "Tag not found.", "", "tag", None),
     waits(
         404,
         "ResourceNotFound",

@@ -131,6 +131,8 @@ fn wanted(sent: &Value) -> DesiredApi {
             operations: None,
         },
         products: [].into(),
+        parts: [].into(),
+        own_prefix: String::new(),
         adoption: Adoption::Refuse,
     }
 }

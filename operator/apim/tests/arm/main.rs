@@ -9,6 +9,7 @@ mod identity;
 mod imports;
 mod operations;
 mod ownership;
+mod parts;
 mod products;
 mod publish;
 mod stage;

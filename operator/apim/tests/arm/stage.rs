@@ -12,7 +12,7 @@ use operator_apim::{
     ServiceRef, Silent,
 };
 use operator_core::annotations::Adoption;
-use operator_core::apim::AppliedRecord;
+use operator_core::apim::{AppliedRecord, DesiredParts};
 use operator_core::desired::*;
 use operator_core::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId};
 use serde_json::json;
@@ -107,6 +107,25 @@ impl Stage {
 
     /// Somebody else changes a property of the API.
     pub(crate) async fn set_by_somebody(&self, property: &str, value: &str) {
+        let changed = json!({ "properties": { property: value } });
+        let status = self
+            .by_somebody(reqwest::Method::PATCH, &format!("apis/{API}"), &changed)
+            .await;
+        assert_eq!(status, 200);
+    }
+
+    /// Somebody else makes an entity.
+    pub(crate) async fn put(&self, path: &str, body: &serde_json::Value) {
+        let status = self.by_somebody(reqwest::Method::PUT, path, body).await;
+        assert!(matches!(status, 200 | 201), "{status}");
+    }
+
+    async fn by_somebody(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> u16 {
         let client = operator_apim::http_client(self.azure.cloud().ca_file.as_deref()).unwrap();
         let endpoints = &self.simulator.endpoints;
         let application = endpoints
@@ -120,19 +139,19 @@ impl Stage {
             .unwrap();
         let service = service(&self.simulator);
         let url = format!(
-            "{audience}/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ApiManagement/service/{}/apis/{API}",
+            "{audience}/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ApiManagement/service/{}/{path}",
             service.subscription_id, service.resource_group, service.service_name
         );
         let answer = client
-            .patch(format!("{url}?api-version=2024-05-01"))
+            .request(method, format!("{url}?api-version=2024-05-01"))
             .bearer_auth(token)
             .header("content-type", "application/json")
             .header("if-match", "*")
-            .body(json!({ "properties": { property: value } }).to_string())
+            .body(body.to_string())
             .send()
             .await
             .unwrap();
-        assert_eq!(answer.status().as_u16(), 200);
+        answer.status().as_u16()
     }
 
     /// The calls to ARM of some kinds, as `PUT apis/x 201`.
@@ -238,6 +257,8 @@ pub(crate) struct Wish {
     pub(crate) own: BTreeMap<&'static str, &'static str>,
     /// The products that it is in.
     pub(crate) products: Vec<&'static str>,
+    /// Its tags and diagnostics.
+    pub(crate) parts: DesiredParts,
     /// What to do with an API that is there.
     pub(crate) adoption: Adoption,
 }
@@ -254,6 +275,7 @@ impl Default for Wish {
             policy: "one",
             own: BTreeMap::new(),
             products: Vec::new(),
+            parts: DesiredParts::new(),
             adoption: Adoption::Refuse,
         }
     }
@@ -319,6 +341,8 @@ impl Wish {
                     .iter()
                     .map(|id| ProductId::parse(id).unwrap())
                     .collect(),
+                parts: self.parts.clone(),
+                own_prefix: "team.".into(),
                 adoption: self.adoption,
             }),
             policy: Some(DesiredPolicy {

@@ -114,6 +114,14 @@ fn object(plan: &ObjectPlan, out: &mut String) {
         let sign = if change.holds { '+' } else { '-' };
         let _ = writeln!(out, "    {sign} {}", change.product);
     }
+    for change in &changes.parts {
+        let _ = writeln!(out, "  {change}");
+        for place in &change.changes {
+            let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "(absent)".into());
+            let (from, to) = (of(&place.from), of(&place.to));
+            let _ = writeln!(out, "    ~ {}: {from} → {to}", place.path);
+        }
+    }
 }
 
 fn kubernetes(call: &KubeCall, out: &mut String) {

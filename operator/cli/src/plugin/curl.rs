@@ -180,6 +180,8 @@ mod tests {
                 ),
             },
             products: [].into(),
+            parts: [].into(),
+            own_prefix: String::new(),
             adoption: Adoption::Refuse,
         }
     }

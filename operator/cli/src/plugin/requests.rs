@@ -161,6 +161,8 @@ impl Requests {
                     operations: Some(made),
                 },
                 products: [].into(),
+                parts: [].into(),
+                own_prefix: String::new(),
                 adoption: Adoption::default(),
             }),
             policy: Some(DesiredPolicy {

@@ -54,6 +54,9 @@ pub struct ApimInstanceStatus {
     /// Where callers reach the APIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_url: Option<String>,
+    /// Where the developer portal is, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer_portal_url: Option<String>,
     /// Whose host name that is: `DefaultHostName`, or `CustomDomain` for one of
     /// the service's own domains, which counts in a virtual network.
     #[serde(default, skip_serializing_if = "Option::is_none")]

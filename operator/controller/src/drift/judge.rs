@@ -76,6 +76,7 @@ pub(crate) fn judge(
                 if observed.operations.was_read()
                     || !observed.operation_policies.is_empty()
                     || !observed.products.is_empty()
+                    || !observed.parts.is_empty()
                 {
                     looked_at.insert(Area::Operations);
                 }

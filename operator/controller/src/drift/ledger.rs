@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use operator_core::apim::{AppliedRecord, Observed, Published, Reading};
+use operator_core::apim::{AppliedRecord, Observed, PartId, Published, Reading};
 use operator_core::drift::{Area, Difference, DriftReport, KnownEtags, Verdict, Watched};
 use operator_core::names::{ContentHash, InstanceName, ObjectKey, ProductId};
 use operator_core::status::reasons::Reason;
@@ -80,6 +80,7 @@ pub(crate) struct Target {
     pub(crate) mark: Box<str>,
     pub(crate) has_policy_etag: bool,
     pub(crate) products: Vec<ProductId>,
+    pub(crate) parts: Vec<PartId>,
     pub(crate) lost: bool,
 }
 
@@ -319,6 +320,7 @@ impl Ledger {
                         mark: watched.mark.clone(),
                         has_policy_etag: watched.has_policy_etag(),
                         products: watched.products().iter().cloned().collect(),
+                        parts: watched.parts().cloned().collect(),
                         lost: entry.lost,
                     })
                 })
@@ -406,12 +408,16 @@ fn merged(before: Observed, later: Observed) -> Observed {
     operation_policies.extend(later.operation_policies);
     let mut products = before.products;
     products.extend(later.products);
+    let mut parts = before.parts;
+    parts.extend(later.parts);
     Observed {
         api: later.api,
         policy: newer(later.policy, before.policy),
         operations: newer(later.operations, before.operations),
         operation_policies,
         products,
+        parts,
+        tags: later.tags,
         rivals: Vec::new(),
     }
 }

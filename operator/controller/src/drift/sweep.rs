@@ -320,6 +320,16 @@ impl Sweep<'_> {
                     observed.products.insert(product.clone(), false);
                 }
             }
+            for part in &target.parts {
+                let found = self.sweeper.part(part, id).await?;
+                let verdict = self
+                    .ledger
+                    .judge(target, |watched| watched.part(part, found.as_ref()));
+                if verdict == Some(Verdict::Differs) {
+                    right = false;
+                    observed.parts.insert(part.clone(), found);
+                }
+            }
             if right {
                 told += self.fine(target, Area::Operations);
             } else {

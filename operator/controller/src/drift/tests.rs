@@ -244,6 +244,8 @@ fn desired(number: usize) -> Desired {
                 }]),
             },
             products: [].into(),
+            parts: [].into(),
+            own_prefix: String::new(),
             adoption: Adoption::Refuse,
         }),
         policy: Some(DesiredPolicy {

@@ -150,6 +150,7 @@ pub(crate) fn context(info: ServiceInfo) -> InstanceContext {
         published_at,
         network: info.network,
         addresses: info.addresses,
+        developer_portal: info.developer_portal_url,
         configuration_endpoint: info.configuration_endpoint,
     }
 }

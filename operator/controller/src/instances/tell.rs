@@ -65,6 +65,7 @@ impl Instances {
         let status = json!({
             "sku": context.map(|context| &context.sku),
             "gatewayUrl": context.map(|context| &context.gateway_url),
+            "developerPortalUrl": context.and_then(|context| context.developer_portal.as_ref()),
             "publishedAt": context.map(|context| context.published_at.to_string()),
             "addresses": context.map(|context| &context.addresses).filter(|all| !all.is_empty()),
             "virtualNetwork": context.map(|context| context.network.to_string()),
@@ -74,6 +75,7 @@ impl Instances {
         let fields = [
             "sku",
             "gatewayUrl",
+            "developerPortalUrl",
             "publishedAt",
             "addresses",
             "virtualNetwork",

@@ -284,9 +284,10 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Result<bool,
     };
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
     let mut found = true;
+    let own = publish::own_tags(ctx, subject, place);
     let deleted = connection
         .applier
-        .delete(&place.api_id, mark.as_str())
+        .delete_with_tags(&place.api_id, mark.as_str(), own.as_deref())
         .await;
     if deleted.is_ok() {
         publish::without_backends(ctx, &connection, &place.instance, &mark).await?;

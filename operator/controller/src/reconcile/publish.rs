@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use operator_apim::apply::Failure;
 use operator_apim::{Applier, ApplyError, Deleted, Follow, Progress, Silent};
+use operator_core::annotations;
 use operator_core::apim::{
-    self, AppliedRecord, Membership, Memberships, Move, PlanError, PlanSummary, Published,
+    self, AppliedRecord, Membership, Memberships, Move, PartId, PartStates, Place, PlanError,
+    PlanSummary, Published,
 };
 use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, DesiredApi};
@@ -15,7 +17,7 @@ use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
 use operator_core::validate::ValidatedApi;
 
-use super::claim::Claim;
+use super::claim::{self, Claim};
 use super::subject::Subject;
 use super::{Context, Error, Stages, input_hash, report};
 use crate::events::EventKind;
@@ -350,6 +352,7 @@ pub(super) async fn follow_mandatory(
         spec_hash: Some(api.document.hash),
         settings_hash: Some(apim::settings_hash(api)),
         products: pretended_products(api),
+        parts: apim::parts::all(&api.parts),
         pending_import: None,
         ..record.clone()
     };
@@ -366,6 +369,7 @@ pub(super) async fn follow_mandatory(
             spec_hash: record.spec_hash,
             settings_hash: record.settings_hash,
             products: record.products,
+            parts: record.parts,
             operations: record.operations,
             pending_import: record.pending_import,
             mandatory_hash: if step == Step::Done {
@@ -513,7 +517,11 @@ async fn leave(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
         };
         let deleted = connection
             .applier
-            .delete(&place.api_id, mark.as_str())
+            .delete_with_tags(
+                &place.api_id,
+                mark.as_str(),
+                own_tags(ctx, subject, &place).as_deref(),
+            )
             .await;
         if let Err(error) = deleted {
             let message = format!(
@@ -572,7 +580,11 @@ async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
         };
         match connection
             .applier
-            .delete(&place.api_id, mark.as_str())
+            .delete_with_tags(
+                &place.api_id,
+                mark.as_str(),
+                own_tags(ctx, subject, &place).as_deref(),
+            )
             .await
         {
             Ok(Deleted::Gone) => {
@@ -673,6 +685,38 @@ fn products_changed(before: &Memberships, now: &Memberships) -> Vec<String> {
         .collect()
 }
 
+/// What changed in the tags and diagnostics of an API, for people.
+fn parts_changed(before: &PartStates, now: &PartStates) -> Vec<String> {
+    let written = now
+        .iter()
+        .filter(|(id, state)| before.get(*id) != Some(*state));
+    let removed = before.keys().filter(|id| !now.contains_key(*id));
+    written
+        .map(|(id, _)| format!("{id} written"))
+        .chain(removed.map(|id| format!("{id} removed")))
+        .collect()
+}
+
+/// What the tags of the object's namespace begin with, where the API can have
+/// any: what the record or the object says of tags, or a place that it left.
+pub(super) fn own_tags(ctx: &Context, subject: &Subject, place: &Place) -> Option<String> {
+    let (said, _) = annotations::read(&subject.meta.annotations);
+    let record = claim::claim(ctx, subject).record;
+    let untagged = record.is_some_and(|record| {
+        let mut parts = record.parts.keys();
+        record.place() == *place && !parts.any(|part| matches!(part, PartId::Tag(_)))
+    });
+    if untagged && said.tags.is_empty() {
+        return None;
+    }
+    let instance = ctx.instances.list();
+    let instance = instance.iter().find(|one| one.name == place.instance)?;
+    Some(operator_core::products::own_prefix(
+        instance,
+        &subject.key.namespace,
+    ))
+}
+
 /// What was done, for people.
 fn describe(
     published: Published<'_>,
@@ -703,6 +747,7 @@ fn describe(
         changes.push("settings changed".to_owned());
     }
     changes.extend(products_changed(&before.products, &now.products));
+    changes.extend(parts_changed(&before.parts, &now.parts));
     if changes.is_empty() {
         changes.push("put right".to_owned());
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::compare::{difference, same_document};
 use super::observed::{Observed, ObservedApi, Reading};
+use super::parts::content_hash;
 use super::plan::PlanError;
 use crate::annotations::Adoption;
 use crate::desired::{DesiredApi, DesiredPolicy};
@@ -112,6 +113,11 @@ pub(super) fn mismatches(
         .iter()
         .filter(|product| observed.products.get(*product) != Some(&true));
     out.extend(outside.map(|product| format!("product `{product}`, in which it is not")));
+    let differing = api.parts.iter().filter(|(id, part)| {
+        let there = observed.parts.get(*id).and_then(Option::as_ref);
+        there.is_none_or(|there| content_hash(&there.content) != part.hash())
+    });
+    out.extend(differing.map(|(id, _)| format!("`{id}`")));
     let own: BTreeSet<&String> = observed
         .operation_policies
         .iter()

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::compare::difference;
 use super::observed::{Observed, ObservedApi, ObservedOperation, Reading};
+use super::parts::{self, PartChange};
 use super::plan::{Published, Step};
 use crate::desired::{DesiredApi, Operation, Origins};
 use crate::names::{ApiId, ProductId};
@@ -38,6 +39,9 @@ impl Step {
             Self::DeleteOperationPolicy { operation: of } => ("DELETE", operation(of)),
             Self::EnterProduct { product } => ("PUT", format!("products/{product}/apis/{id}")),
             Self::LeaveProduct { product } => ("DELETE", format!("products/{product}/apis/{id}")),
+            Self::MakeTag { tag, .. } => ("PUT", format!("tags/{tag}")),
+            Self::PutPart { part } => ("PUT", format!("apis/{id}/{part}")),
+            Self::RemovePart { part } => ("DELETE", format!("apis/{id}/{part}")),
             Self::TakeOver | Self::PatchSettings(_) => ("PATCH", format!("apis/{id}")),
             Self::ReadBack => return None,
         };
@@ -65,6 +69,9 @@ pub struct Changes {
     /// The products that it is put in or taken out of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductChange>,
+    /// The tags and diagnostics that it gets or loses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartChange>,
 }
 
 /// A product that an API is put in or taken out of.
@@ -92,6 +99,7 @@ impl Changes {
                 .map(|document| document.changes.len().max(1))
                 .sum::<usize>()
             + self.products.len()
+            + self.parts.len()
     }
 
     /// The changes in one line, for a status.
@@ -127,6 +135,10 @@ impl Changes {
             };
             let all: Vec<String> = self.products.iter().map(change).collect();
             parts.push(format!("products {}", all.join(", ")));
+        }
+        if !self.parts.is_empty() {
+            let all: Vec<String> = self.parts.iter().map(ToString::to_string).collect();
+            parts.push(all.join(", "));
         }
         parts.join("; ")
     }
@@ -259,6 +271,7 @@ pub fn changes(published: Published<'_>, observed: &Observed, steps: &[Step]) ->
         operations: imports.then(|| operations(api, observed)),
         policies: documents.into_values().collect(),
         products: steps.iter().filter_map(product_change).collect(),
+        parts: parts::changes(&api.parts, &observed.parts, steps),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::parts::ObservedParts;
 use crate::desired::ApiSettings;
-use crate::names::ProductId;
+use crate::names::{ProductId, TagId};
 
 /// The result of one read, or that it was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,6 +46,10 @@ pub struct Observed {
     pub operation_policies: BTreeMap<String, Reading<ObservedPolicy>>,
     /// Whether products hold it, of those that were asked.
     pub products: BTreeMap<ProductId, bool>,
+    /// Its tags and diagnostics, of those that were asked.
+    pub parts: ObservedParts,
+    /// Whether tags exist, of those that the operator makes and that were asked.
+    pub tags: BTreeMap<TagId, bool>,
     /// The other APIs that hold the desired path; read where it is about to be
     /// taken.
     pub rivals: Vec<Rival>,

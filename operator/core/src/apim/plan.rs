@@ -6,11 +6,12 @@ use super::adopt::{Standing, mismatches, standing, takes_path};
 use super::compare::{SettingsPatch, difference, same_document};
 use super::guard::{GuardError, guarded};
 use super::observed::{Observed, ObservedApi, ObservedOperation, Reading};
+use super::parts::{self, PartId, PartStates};
 use super::products;
 use super::record::{AppliedRecord, note_read_back, settings_hash};
 use crate::desired::{Desired, DesiredApi, DesiredPolicy, PolicyText};
 use crate::mark::OwnershipMark;
-use crate::names::{InstanceName, ProductId};
+use crate::names::{InstanceName, ProductId, TagId};
 
 /// One step. Each is one ARM write, but for [`Step::ReadBack`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,24 @@ pub enum Step {
         /// Its id.
         product: ProductId,
     },
+    /// A tag of the namespace's own is made, for APIs to have it.
+    MakeTag {
+        /// Its id.
+        tag: TagId,
+        /// Its name in the portal.
+        name: String,
+    },
+    /// A tag is put on the API, or a diagnostic below it is written.
+    PutPart {
+        /// Which.
+        part: PartId,
+    },
+    /// A tag is taken off the API, or a diagnostic below it is deleted. A tag of
+    /// the namespace's own that nobody has any more goes, too.
+    RemovePart {
+        /// Which.
+        part: PartId,
+    },
     /// The OpenAPI document, together with all settings.
     Import,
     /// The API is read, since an import can reset settings; [`repair`] says
@@ -79,6 +98,9 @@ impl Step {
             }
             Self::EnterProduct { product } => format!("put the API into product {product}"),
             Self::LeaveProduct { product } => format!("take the API out of product {product}"),
+            Self::MakeTag { tag, .. } => format!("make tag {tag}"),
+            Self::PutPart { part } => format!("put {part}"),
+            Self::RemovePart { part } => format!("remove {part}"),
             Self::Import => "import the OpenAPI document".into(),
             Self::ReadBack => "read the API after the import".into(),
             Self::PatchSettings(patch) => format!("patch {}", patch.fields().join(", ")),
@@ -162,7 +184,7 @@ pub fn plan(
     let Published { api, policy, .. } = published;
     let Some(found) = &observed.api else {
         free_path(api, observed)?;
-        return create(api, policy);
+        return create(api, policy, observed);
     };
     let standing = standing(api, found)?;
     if takes_path(api, Some(found)) {
@@ -286,7 +308,11 @@ pub fn repair(
     Some(difference(api, found)).filter(|patch| !patch.is_empty())
 }
 
-fn create(api: &DesiredApi, policy: &DesiredPolicy) -> Result<Vec<Step>, PlanError> {
+fn create(
+    api: &DesiredApi,
+    policy: &DesiredPolicy,
+    observed: &Observed,
+) -> Result<Vec<Step>, PlanError> {
     let guard: BTreeSet<String> = policy.operations.keys().cloned().collect();
     // Made now, so that a document that cannot be guarded fails before the
     // first write.
@@ -303,6 +329,12 @@ fn create(api: &DesiredApi, policy: &DesiredPolicy) -> Result<Vec<Step>, PlanErr
         &products::Memberships::new(),
         &api.products,
         &BTreeMap::new(),
+    ));
+    steps.extend(parts::steps(
+        &PartStates::new(),
+        &api.parts,
+        &BTreeMap::new(),
+        &observed.tags,
     ));
     Ok(steps)
 }
@@ -341,6 +373,12 @@ impl Update<'_> {
             &self.record.products,
             &self.api.products,
             &self.observed.products,
+        ));
+        steps.extend(parts::steps(
+            &self.record.parts,
+            &self.api.parts,
+            &self.observed.parts,
+            &self.observed.tags,
         ));
         Ok(steps)
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::{difference, same_document};
 use super::observed::{Observed, ObservedApi, Reading};
+use super::parts::{self, PartId, PartState, PartStates};
 use super::pending::PendingImport;
 use super::plan::{Published, Step};
 use super::products::{self, Membership, Memberships};
@@ -50,6 +51,9 @@ pub struct AppliedRecord {
     /// The products that the operator put the API in, or may have.
     #[serde(default, skip_serializing_if = "Memberships::is_empty")]
     pub products: Memberships,
+    /// The tags and diagnostics that the operator gave the API, or may have.
+    #[serde(default, skip_serializing_if = "PartStates::is_empty")]
+    pub parts: PartStates,
     /// A hash of what the mandatory plugins were called with; absent where
     /// there are none. Not a part of what is in place, but why: a paused
     /// object follows it.
@@ -104,6 +108,7 @@ impl AppliedRecord {
             operation_policies: None,
             operations: None,
             products: Memberships::new(),
+            parts: PartStates::new(),
             mandatory_hash: None,
             leaving: Vec::new(),
             pending_import: None,
@@ -175,6 +180,7 @@ impl AppliedRecord {
             && self.policy_hash.as_ref() == Some(&policy.api.hash)
             && self.operation_policies.as_ref() == Some(&operation_hashes(policy))
             && products::covered(&self.products, &api.products)
+            && parts::covered(&self.parts, &api.parts)
     }
 
     /// Corrects the record by what was read: reads count more than memory.
@@ -190,6 +196,7 @@ impl AppliedRecord {
             self.settings_hash = Some(settings_hash(api));
         }
         products::learn(&mut self.products, &api.products, &observed.products);
+        parts::learn(&mut self.parts, &api.parts, &observed.parts);
         match &observed.policy {
             Reading::NotRead => {}
             Reading::Absent => self.policy_hash = None,
@@ -213,6 +220,7 @@ impl AppliedRecord {
         let wanted = operation_hashes(policy);
         self.operation_policies = self.operation_policies.filter(|known| *known == wanted);
         products::certain(&mut self.products, &api.products);
+        parts::certain(&mut self.parts, &api.parts);
         self
     }
 
@@ -247,7 +255,10 @@ impl AppliedRecord {
             Step::EnterProduct { product } | Step::LeaveProduct { product } => {
                 self.products.insert(product.clone(), Membership::Begun);
             }
-            Step::TakeOver | Step::ReadBack => {}
+            Step::PutPart { part } | Step::RemovePart { part } => {
+                self.parts.insert(part.clone(), PartState::Begun);
+            }
+            Step::TakeOver | Step::ReadBack | Step::MakeTag { .. } => {}
         }
     }
 
@@ -267,12 +278,22 @@ impl AppliedRecord {
             Step::PutPolicy { .. }
             | Step::ReadBack
             | Step::TakeOver
+            | Step::MakeTag { .. }
             | Step::DeleteOperationPolicy { .. } => {}
             Step::EnterProduct { product } => {
                 self.products.insert(product.clone(), Membership::Known);
             }
             Step::LeaveProduct { product } => {
                 self.products.remove(product);
+            }
+            Step::PutPart { part } => {
+                if let Some(wanted) = api.parts.get(part) {
+                    let state = PartState::Known(wanted.hash());
+                    self.parts.insert(part.clone(), state);
+                }
+            }
+            Step::RemovePart { part } => {
+                self.parts.remove(part);
             }
             Step::Import => {
                 self.spec_hash = Some(api.document.hash);
@@ -303,6 +324,7 @@ impl AppliedRecord {
         self.policy_hash = Some(policy.api.hash);
         self.operation_policies = Some(operation_hashes(policy));
         self.products = products::all(&api.products);
+        self.parts = parts::all(&api.parts);
         self.pending_import = None;
         if let Some(made) = &api.document.operations {
             self.operations = u32::try_from(made.len()).ok();
@@ -348,6 +370,8 @@ pub struct Reads {
     pub operation_policies: OperationPolicyReads,
     /// Whether these products hold the API.
     pub products: BTreeSet<ProductId>,
+    /// These tags and diagnostics of it.
+    pub parts: BTreeSet<PartId>,
 }
 
 /// What has to be read; none when the record says that all is in place.
@@ -361,12 +385,14 @@ pub fn reads(published: Published<'_>, applied: Option<&AppliedRecord>) -> Optio
     let import = record.spec_hash.as_ref() != Some(&api.document.hash);
     let own = !policy.operations.is_empty();
     let products = products::unknown(&record.products, &api.products);
+    let parts = parts::unknown(&record.parts, &api.parts);
     let Some(known) = &record.operation_policies else {
         return Some(Reads {
             policy: true,
             operations: true,
             operation_policies: OperationPolicyReads::Every,
             products,
+            parts,
         });
     };
     let changed = changed_operations(known, policy);
@@ -375,6 +401,7 @@ pub fn reads(published: Published<'_>, applied: Option<&AppliedRecord>) -> Optio
         operations: import && (own || !known.is_empty()),
         operation_policies: OperationPolicyReads::Listed(changed),
         products,
+        parts,
     })
 }
 
@@ -412,6 +439,12 @@ pub fn confirmation(published: Published<'_>, claimed: &AppliedRecord) -> Reads 
             .products
             .keys()
             .chain(&api.products)
+            .cloned()
+            .collect(),
+        parts: claimed
+            .parts
+            .keys()
+            .chain(api.parts.keys())
             .cloned()
             .collect(),
     }
@@ -453,6 +486,8 @@ pub fn confirmed(
     }
     record.products.clone_from(&claimed.products);
     products::learn(&mut record.products, &api.products, &observed.products);
+    record.parts.clone_from(&claimed.parts);
+    parts::learn(&mut record.parts, &api.parts, &observed.parts);
     record.operation_policies = claimed.operation_policies.as_ref().map(|known| {
         known
             .iter()

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::redact;
 use super::report::{Difference, DriftReport, Kind};
 use crate::apim::{
-    AppliedRecord, Observed, ObservedApi, ObservedOperation, ObservedPolicy, Published, difference,
-    same_document,
+    AppliedRecord, Observed, ObservedApi, ObservedOperation, ObservedPart, ObservedPolicy, PartId,
+    Published, difference, parts, same_document,
 };
 use crate::desired::{ApiDocument, DesiredApi, PolicyText};
 use crate::policy::{Format, canonical, parse};
@@ -99,7 +99,35 @@ pub fn compare(
             ABSENT,
         )
     }));
+    for (id, reading) in &observed.parts {
+        let Some(wanted) = api.parts.get(id) else {
+            continue;
+        };
+        part(id, &wanted.content, reading.as_ref(), &mut differences);
+    }
     DriftReport { differences }
+}
+
+fn part(
+    id: &PartId,
+    wanted: &serde_json::Value,
+    found: Option<&ObservedPart>,
+    out: &mut Vec<Difference>,
+) {
+    let Some(found) = found else {
+        let path = id.to_string();
+        out.push(Difference::new(Kind::Parts, path, "there", ABSENT));
+        return;
+    };
+    let optional = |text: Option<&str>| text.map_or_else(|| ABSENT.to_owned(), quoted);
+    for change in parts::content_changes(&found.content, wanted) {
+        out.push(Difference::new(
+            Kind::Parts,
+            format!("{id}/{}", change.path),
+            optional(change.to.as_deref()),
+            optional(change.from.as_deref()),
+        ));
+    }
 }
 
 fn quoted(text: &str) -> String {

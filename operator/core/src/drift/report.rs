@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::apim::AppliedRecord;
+use crate::apim::{AppliedRecord, PartState};
 use crate::names::{ContentHash, ProductId};
 
 /// The most differences that a text lists.
@@ -41,6 +41,8 @@ pub enum Kind {
     OperationPolicy,
     /// A product does not hold the API any more.
     Products,
+    /// A tag or a diagnostic of the API.
+    Parts,
     /// The Ingress.
     Ingress,
     /// The OpenID provider of the instance.
@@ -54,7 +56,9 @@ impl Kind {
         match self {
             Self::Deleted | Self::Ownership | Self::Revision | Self::Settings => Area::Api,
             Self::Policy => Area::Policy,
-            Self::Operations | Self::OperationPolicy | Self::Products => Area::Operations,
+            Self::Operations | Self::OperationPolicy | Self::Products | Self::Parts => {
+                Area::Operations
+            }
             Self::Ingress | Self::OpenIdProvider => Area::Ingress,
         }
     }
@@ -71,6 +75,7 @@ impl Kind {
             Self::Operations => "operations",
             Self::OperationPolicy => "operation_policy",
             Self::Products => "products",
+            Self::Parts => "parts",
             Self::Ingress => "ingress",
             Self::OpenIdProvider => "openid_provider",
         }
@@ -197,6 +202,14 @@ pub fn forget(record: &mut AppliedRecord, report: &DriftReport) {
             Kind::Products => {
                 let gone = |product: &ProductId| difference.path == format!("products/{product}");
                 record.products.retain(|product, _| !gone(product));
+            }
+            Kind::Parts => {
+                for (id, state) in &mut record.parts {
+                    let path = difference.path.strip_prefix(&id.to_string());
+                    if path.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+                        *state = PartState::Begun;
+                    }
+                }
             }
             Kind::Ingress | Kind::OpenIdProvider => {}
         }

@@ -74,6 +74,8 @@ pub(super) fn desired() -> Desired {
                 ]),
             },
             products: [].into(),
+            parts: [].into(),
+            own_prefix: String::new(),
             adoption: Adoption::Refuse,
         }),
         policy: Some(DesiredPolicy {

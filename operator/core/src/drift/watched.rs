@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Fingerprint;
 use crate::apim::{
-    AppliedRecord, ObservedApi, ObservedOperation, ObservedPolicy, Published, Reading,
+    AppliedRecord, ObservedApi, ObservedOperation, ObservedPart, ObservedPolicy, PartId, Published,
+    Reading, parts,
 };
 use crate::desired::PolicyText;
 use crate::names::{ApiId, ContentHash, InstanceName, ProductId};
@@ -61,6 +62,8 @@ pub struct Watched {
     shape: Option<Fingerprint>,
     operation_policies: BTreeMap<Box<str>, Document>,
     products: BTreeSet<ProductId>,
+    /// What its tags and diagnostics should say.
+    parts: BTreeMap<PartId, ContentHash>,
 }
 
 impl Document {
@@ -143,6 +146,11 @@ impl Watched {
                 })
                 .collect(),
             products: api.products.clone(),
+            parts: api
+                .parts
+                .iter()
+                .map(|(id, part)| (id.clone(), part.hash()))
+                .collect(),
         }
     }
 
@@ -150,6 +158,22 @@ impl Watched {
     #[must_use]
     pub const fn products(&self) -> &BTreeSet<ProductId> {
         &self.products
+    }
+
+    /// The tags and diagnostics that the API should have.
+    pub fn parts(&self) -> impl Iterator<Item = &PartId> {
+        self.parts.keys()
+    }
+
+    /// One of them as it was read.
+    #[must_use]
+    pub fn part(&self, id: &PartId, found: Option<&ObservedPart>) -> Verdict {
+        let found = found.map(|found| parts::content_hash(&found.content));
+        if found.as_ref() == self.parts.get(id) {
+            Verdict::Fine
+        } else {
+            Verdict::Differs
+        }
     }
 
     fn is_as_expected(&self, api: &ObservedApi) -> bool {

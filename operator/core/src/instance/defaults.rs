@@ -67,6 +67,7 @@ pub fn example(defaults: &InstanceDefaults) -> Result<(Instance, InstanceContext
         network: crate::tier::Network::None,
         // Set aside for documentation (RFC 5737).
         addresses: vec!["192.0.2.1".to_owned()],
+        developer_portal: None,
         configuration_endpoint: Some("example.configuration.azure-api.net".to_owned()),
     };
     Ok((named("example", spec, defaults)?, context))
@@ -92,6 +93,7 @@ fn bare(settings: ImplicitSettings) -> ApimInstanceSpec {
         credentials: None,
         cloud: Cloud::default(),
         api_id_prefix: String::new(),
+        diagnostics: Vec::new(),
         oidc_provider_id: "AzureAD".to_owned(),
         protocols: vec!["https".to_owned()],
         plugins: None,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::selector::LabelSelector;
+use crate::diagnostics::DiagnosticSpec;
 use crate::exposed_api::Segment;
 use crate::exposure::Way;
 
@@ -56,6 +57,10 @@ pub struct ApimInstanceSpec {
     /// operator's default list. Empty: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugins: Option<Vec<DefaultPluginSpec>>,
+    /// What is logged of the calls of APIs whose objects do not say it. Keys and
+    /// tokens never are. Absent: what the service itself logs of all its APIs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<DiagnosticSpec>,
     /// How the implementations are exposed to API Management.
     #[serde(default)]
     pub exposure: ExposureSpec,
@@ -488,7 +493,7 @@ pub struct Grant {
     pub namespace_selector: Option<LabelSelector>,
     /// The kind: `namedValue`, `policyFragment`, `backend`, `certificate`,
     /// `managedIdentityResource`, `logger`, `schema`,
-    /// and, of objects, `product`, `group` and `api`.
+    /// and, of objects, `product`, `tag`, `group` and `api`.
     pub kind: String,
     /// The names; an entry may end in `*`.
     pub names: Vec<String>,

@@ -37,6 +37,8 @@ pub enum ReferenceKind {
     /// A product, by its id: not of a document, but of an object, as the next
     /// two.
     Product,
+    /// A tag of APIs, by its id.
+    Tag,
     /// A group that sees products, by its id.
     Group,
     /// An API that somebody else published, by its id.
@@ -47,7 +49,7 @@ pub enum ReferenceKind {
 
 impl ReferenceKind {
     /// The kinds that an instance can grant, as its settings spell them.
-    pub const GRANTABLE: [(&'static str, Self); 10] = [
+    pub const GRANTABLE: [(&'static str, Self); 11] = [
         ("namedValue", Self::NamedValue),
         ("policyFragment", Self::Fragment),
         ("backend", Self::Backend),
@@ -56,6 +58,7 @@ impl ReferenceKind {
         ("logger", Self::Logger),
         ("schema", Self::Schema),
         ("product", Self::Product),
+        ("tag", Self::Tag),
         ("group", Self::Group),
         ("api", Self::Api),
     ];
@@ -79,6 +82,7 @@ impl fmt::Display for ReferenceKind {
             Self::Logger => "logger",
             Self::Schema => "schema",
             Self::Product => "product",
+            Self::Tag => "tag",
             Self::Group => "group",
             Self::Api => "API",
             Self::Authorization => "authorization",

@@ -10,6 +10,7 @@ use super::rejection::Finding;
 use crate::annotations::{self, Annotations, nearest::listed, permit};
 use crate::apim::AppliedRecord;
 use crate::chain::{self, Catalog, Plan, SpecRequest};
+use crate::diagnostics;
 use crate::exposed_api::{self, ExposedApi, Implementation, ObjectMeta, Segment};
 use crate::exposure;
 use crate::instance::spec::{Reach, Segments};
@@ -154,6 +155,11 @@ pub fn inquire(
         findings.extend(each(
             Reason::Forbidden,
             products::forbidden(&annotations.products, &key, instance, &grants),
+        ));
+        let logged = annotations.diagnostics.as_deref().unwrap_or_default();
+        findings.extend(each(
+            Reason::Forbidden,
+            diagnostics::forbidden(logged, &key.namespace, instance, &grants),
         ));
         if let (Some(api), false) = (&api, in_cluster) {
             let labels = platform.namespace_labels;

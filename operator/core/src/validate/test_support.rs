@@ -203,6 +203,7 @@ impl World {
                 published_at: crate::tier::PublishedAt::default(),
                 network: crate::tier::Network::None,
                 addresses: vec!["20.0.0.7".into()],
+                developer_portal: None,
                 configuration_endpoint: None,
             }),
         }

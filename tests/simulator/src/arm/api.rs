@@ -11,7 +11,7 @@ use super::store::{Family, Revision, Service};
 use crate::config::LroSettings;
 use crate::http::Reply;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Properties = Map<String, Value>;
 
@@ -253,6 +253,8 @@ impl Service {
             name: api.base.clone(),
             current: number,
             revisions: BTreeMap::new(),
+            tags: BTreeSet::new(),
+            diagnostics: BTreeMap::new(),
         });
         family.revisions.insert(number, revision);
         if sent.get("isCurrent") == Some(&Value::Bool(true)) {

@@ -572,3 +572,84 @@ static FAILURE_STATUS_CODE_RANGE: Contract = Contract {
         optional("max", Kind::Number { min: 200, max: 599 }),
     ],
 };
+
+pub(super) static TAG_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "TagContractProperties",
+    fields: &[required("displayName", text(1, 160))],
+};
+
+pub(super) static DIAGNOSTIC_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "DiagnosticContractProperties",
+    fields: &[
+        optional("alwaysLog", one_of(&["allErrors"])),
+        required("loggerId", text(0, ANY)),
+        optional("sampling", Kind::Nested(&SAMPLING_SETTINGS)),
+        optional("frontend", Kind::Nested(&PIPELINE_DIAGNOSTIC_SETTINGS)),
+        optional("backend", Kind::Nested(&PIPELINE_DIAGNOSTIC_SETTINGS)),
+        optional("logClientIp", Kind::Flag),
+        optional("httpCorrelationProtocol", one_of(&["None", "Legacy", "W3C"])),
+        optional("verbosity", one_of(&["verbose", "information", "error"])),
+        optional("operationNameFormat", one_of(&["Name", "Url"])),
+        optional("metrics", Kind::Flag),
+    ],
+};
+
+pub(super) static DIAGNOSTIC_CONTRACT_UPDATE_PROPERTIES: Contract = Contract {
+    name: "DiagnosticContractUpdateProperties",
+    fields: &[
+        optional("alwaysLog", one_of(&["allErrors"])),
+        optional("loggerId", text(0, ANY)),
+        optional("sampling", Kind::Nested(&SAMPLING_SETTINGS)),
+        optional("frontend", Kind::Nested(&PIPELINE_DIAGNOSTIC_SETTINGS)),
+        optional("backend", Kind::Nested(&PIPELINE_DIAGNOSTIC_SETTINGS)),
+        optional("logClientIp", Kind::Flag),
+        optional("httpCorrelationProtocol", one_of(&["None", "Legacy", "W3C"])),
+        optional("verbosity", one_of(&["verbose", "information", "error"])),
+        optional("operationNameFormat", one_of(&["Name", "Url"])),
+        optional("metrics", Kind::Flag),
+    ],
+};
+
+static SAMPLING_SETTINGS: Contract = Contract {
+    name: "SamplingSettings",
+    fields: &[
+        optional("samplingType", one_of(&["fixed"])),
+        // A number with a fraction, from 0 to 100: looked at by itself.
+        optional("percentage", Kind::Free),
+    ],
+};
+
+static PIPELINE_DIAGNOSTIC_SETTINGS: Contract = Contract {
+    name: "PipelineDiagnosticSettings",
+    fields: &[
+        optional("request", Kind::Nested(&HTTP_MESSAGE_DIAGNOSTIC)),
+        optional("response", Kind::Nested(&HTTP_MESSAGE_DIAGNOSTIC)),
+    ],
+};
+
+static HTTP_MESSAGE_DIAGNOSTIC: Contract = Contract {
+    name: "HttpMessageDiagnostic",
+    fields: &[
+        optional("headers", Kind::Texts { max_items: 1000, one_of: &[] }),
+        optional("body", Kind::Nested(&BODY_DIAGNOSTIC_SETTINGS)),
+        optional("dataMasking", Kind::Nested(&DATA_MASKING)),
+    ],
+};
+
+static BODY_DIAGNOSTIC_SETTINGS: Contract = Contract {
+    name: "BodyDiagnosticSettings",
+    fields: &[optional("bytes", Kind::Number { min: 0, max: 8192 })],
+};
+
+static DATA_MASKING: Contract = Contract {
+    name: "DataMasking",
+    fields: &[
+        optional("queryParams", Kind::List { of: &DATA_MASKING_ENTITY, min_items: 0, max_items: 1000 }),
+        optional("headers", Kind::List { of: &DATA_MASKING_ENTITY, min_items: 0, max_items: 1000 }),
+    ],
+};
+
+static DATA_MASKING_ENTITY: Contract = Contract {
+    name: "DataMaskingEntity",
+    fields: &[optional("value", text(0, ANY)), optional("mode", one_of(&["Mask", "Hide"]))],
+};

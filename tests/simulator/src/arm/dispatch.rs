@@ -85,6 +85,11 @@ impl Service {
             Target::ProductSubscriptions(id) => self.list_subscriptions(request, Some(id)),
             Target::Subscriptions => self.list_subscriptions(request, None),
             Target::Subscription(id) => self.get_subscription(id),
+            Target::ApiTags(api) => self.list_api_tags(request, api),
+            Target::ApiTag(api, id) => self.get_api_tag(request, api, id),
+            Target::ApiDiagnostics(api) => self.list_diagnostics(request, api),
+            Target::ApiDiagnostic(api, id) => self.get_diagnostic(api, id),
+            Target::TagLinks(id, links) => self.list_tag_links(request, id, links),
             Target::Group(id) => self.get_group(id),
             Target::Gateways => self.list_gateways(request),
             Target::Gateway(id) => self.get_gateway(id),
@@ -239,6 +244,9 @@ impl Service {
             Target::Subscription(id) if delete => self.delete_subscription(request, id),
             Target::Subscription(id) => self.write_subscription(request, id, patch),
             Target::SubscriptionAction(id, action) => self.subscription_action(request, id, action),
+            Target::ApiTag(api, id) => self.write_api_tag(request, api, id),
+            Target::ApiDiagnostic(api, id) if delete => self.delete_diagnostic(request, api, id),
+            Target::ApiDiagnostic(api, id) => self.write_diagnostic(request, api, id, patch),
             Target::Group(id) if !delete => self.put_group(request, id),
             Target::Gateway(id) if delete => self.delete_gateway(request, id),
             Target::Gateway(id) => self.write_gateway(request, id, patch),
@@ -283,12 +291,16 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::Subscriptions
         | Target::Gateways
         | Target::GatewayApis(_)
+        | Target::ApiTags(_)
+        | Target::ApiDiagnostics(_)
+        | Target::TagLinks(..)
         | Target::Unmade(_) => "GET",
         Target::ProductApi(..) | Target::ProductGroup(..) | Target::GatewayApi(..) => {
             "HEAD,PUT,DELETE"
         }
         Target::Group(_) => "GET,HEAD,PUT",
         Target::Schema(..)
+        | Target::ApiTag(..)
         | Target::Policy(..)
         | Target::Entity(Kind::PolicyFragment | Kind::Schema | Kind::Certificate, _) => {
             "GET,HEAD,PUT,DELETE"
@@ -298,6 +310,7 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::Entity(..)
         | Target::Product(_)
         | Target::Subscription(_)
+        | Target::ApiDiagnostic(..)
         | Target::Gateway(_) => "GET,HEAD,PUT,PATCH,DELETE",
         Target::Action(..) | Target::SubscriptionAction(..) | Target::GatewayAction(..) => "POST",
     }

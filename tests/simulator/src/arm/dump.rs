@@ -38,7 +38,13 @@ pub(crate) fn service(service: &Service) -> Value {
                     (number.to_string(), body)
                 })
                 .collect();
-            let body = json!({ "current": family.current, "revisions": revisions });
+            let mut body = json!({ "current": family.current, "revisions": revisions });
+            if !family.tags.is_empty() {
+                body["tags"] = json!(family.tags);
+            }
+            if !family.diagnostics.is_empty() {
+                body["diagnostics"] = family.diagnostics.values().map(shown).collect();
+            }
             (family.name.clone(), body)
         })
         .collect();

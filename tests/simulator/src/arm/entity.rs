@@ -89,6 +89,7 @@ fn shape(kind: Kind) -> (&'static [&'static str], &'static [&'static str]) {
             &["subject", "thumbprint", "expirationDate", "keyVault"],
             &[],
         ),
+        Kind::Tag => (&["displayName"], &[]),
         Kind::Logger => (&[], &[]),
     }
 }
@@ -110,6 +111,10 @@ fn contracts(kind: Kind) -> Option<(&'static Contract, Option<&'static Contract>
         )),
         Kind::Schema => Some((&table::GLOBAL_SCHEMA_CONTRACT_PROPERTIES, None)),
         Kind::Certificate => Some((&table::CERTIFICATE_CREATE_OR_UPDATE_PROPERTIES, None)),
+        Kind::Tag => Some((
+            &table::TAG_CONTRACT_PROPERTIES,
+            Some(&table::TAG_CONTRACT_PROPERTIES),
+        )),
         Kind::ApiVersionSet | Kind::Logger => None,
     }
 }
@@ -278,6 +283,12 @@ impl Service {
             )]));
         }
         self.entities_of(kind).remove(&id.to_lowercase());
+        if kind == Kind::Tag {
+            // Inferred: it is on nothing any more.
+            for family in self.families.values_mut() {
+                family.tags.remove(&id.to_lowercase());
+            }
+        }
         if kind == Kind::Certificate {
             self.certificates
                 .retain(|known, _| !known.eq_ignore_ascii_case(id));
@@ -370,7 +381,7 @@ impl Service {
                 fields.insert("provisioningState".to_owned(), "Succeeded".into());
             }
             // Read by itself: what is kept of it is not what was sent.
-            Kind::Certificate | Kind::ApiVersionSet | Kind::Logger => {}
+            Kind::Certificate | Kind::ApiVersionSet | Kind::Logger | Kind::Tag => {}
         }
         if problems.is_empty() {
             Ok(())
@@ -438,6 +449,11 @@ impl Service {
         }
     }
 
+    /// Puts a logger.
+    pub(crate) fn put_logger(&mut self, id: &str, fields: Properties, now: jiff::Timestamp) {
+        self.put_foreign(Kind::Logger, id, fields, now);
+    }
+
     /// Puts an entity of a kind that is not served, for others to refer to.
     pub(crate) fn put_foreign(
         &mut self,
@@ -454,7 +470,7 @@ impl Service {
 fn check_id(kind: Kind, id: &str) -> Result<(), ArmError> {
     let (most, pattern) = match kind {
         Kind::Backend | Kind::Schema => (80, None),
-        Kind::Certificate => (80, Some(r"^[^*#&+:<>?]+$")),
+        Kind::Certificate | Kind::Tag => (80, Some(r"^[^*#&+:<>?]+$")),
         Kind::PolicyFragment => (80, Some(r"^(?:\w+|\w[\w\-]+\w)$")),
         _ => (256, Some(r"^[^*#&+:<>?]+$")),
     };

@@ -2,6 +2,7 @@
 
 mod api;
 mod api_view;
+mod attached;
 mod auth;
 mod certificate;
 mod contract;

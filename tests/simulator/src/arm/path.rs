@@ -108,10 +108,11 @@ pub(crate) enum Kind {
     ApiVersionSet,
     /// Not served; can be put by the control interface for a policy to refer to.
     Logger,
+    Tag,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Backend,
         Self::NamedValue,
         Self::PolicyFragment,
@@ -120,6 +121,7 @@ impl Kind {
         Self::Certificate,
         Self::ApiVersionSet,
         Self::Logger,
+        Self::Tag,
     ];
 
     /// The segment in a path.
@@ -133,6 +135,7 @@ impl Kind {
             Self::Certificate => "certificates",
             Self::ApiVersionSet => "apiVersionSets",
             Self::Logger => "loggers",
+            Self::Tag => "tags",
         }
     }
 
@@ -163,6 +166,7 @@ impl Kind {
             Self::Certificate => "Certificate",
             Self::ApiVersionSet => "ApiVersionSet",
             Self::Logger => "Logger",
+            Self::Tag => "Tag",
         }
     }
 }
@@ -205,6 +209,12 @@ pub(crate) enum Target {
     Subscriptions,
     Subscription(String),
     SubscriptionAction(String, String),
+    ApiTags(ApiRef),
+    ApiTag(ApiRef, String),
+    ApiDiagnostics(ApiRef),
+    ApiDiagnostic(ApiRef, String),
+    /// What a tag is on: `apiLinks`, `operationLinks` or `productLinks`.
+    TagLinks(String, &'static str),
     Group(String),
     Gateways,
     Gateway(String),
@@ -217,7 +227,10 @@ pub(crate) enum Target {
 }
 
 /// Kinds whose lists are served although nothing can be made of them.
-const UNMADE: [&str; 2] = ["loggers", "tags"];
+const UNMADE: [&str; 1] = ["loggers"];
+
+/// The lists of what a tag is on.
+const LINKS: [&str; 3] = ["apiLinks", "operationLinks", "productLinks"];
 
 /// Kinds that exist below a service (or an API) and are not simulated.
 const OTHER_KINDS: [&str; 56] = [
@@ -305,6 +318,11 @@ impl Target {
                 (*id).to_owned(),
                 (*action).to_owned(),
             )),
+            [t, id, links] if is(t, "tags") => LINKS
+                .into_iter()
+                .find(|known| is(links, known))
+                .map(|links| Self::TagLinks((*id).to_owned(), links))
+                .ok_or_else(|| unknown(rest, links)),
             [g, id] if is(g, "groups") => Ok(Self::Group((*id).to_owned())),
             [g, below @ ..] if is(g, "gateways") => Self::below_gateways(rest, below),
             [a, id, below @ ..] if is(a, "apis") => Self::below_api(ApiRef::parse(id)?, below),
@@ -316,6 +334,7 @@ impl Target {
                     Kind::OpenIdProvider,
                     Kind::Schema,
                     Kind::Certificate,
+                    Kind::Tag,
                 ];
                 match (
                     served.into_iter().find(|known| is(kind, known.segment())),
@@ -392,6 +411,10 @@ impl Target {
             [s] if is(s, "schemas") => Ok(Self::Schemas(api)),
             [s, id] if is(s, "schemas") => Ok(Self::Schema(api, (*id).to_owned())),
             [p] if is(p, "products") => Ok(Self::ProductsOf(api)),
+            [t] if is(t, "tags") => Ok(Self::ApiTags(api)),
+            [t, id] if is(t, "tags") => Ok(Self::ApiTag(api, (*id).to_owned())),
+            [d] if is(d, "diagnostics") => Ok(Self::ApiDiagnostics(api)),
+            [d, id] if is(d, "diagnostics") => Ok(Self::ApiDiagnostic(api, (*id).to_owned())),
             [p] if is(p, "policies") => Ok(Self::Policies(Scope::Api(api))),
             [p, id] if is(p, "policies") => Ok(Self::Policy(Scope::Api(api), (*id).to_owned())),
             [.., kind] => Err(unknown(
@@ -413,6 +436,10 @@ impl Target {
             | Self::Operation(api, _)
             | Self::Schemas(api)
             | Self::Schema(api, _)
+            | Self::ApiTags(api)
+            | Self::ApiTag(api, _)
+            | Self::ApiDiagnostics(api)
+            | Self::ApiDiagnostic(api, _)
             | Self::Policies(Scope::Api(api) | Scope::Operation(api, _))
             | Self::Policy(Scope::Api(api) | Scope::Operation(api, _), _) => Some(api),
             _ => None,
@@ -443,6 +470,11 @@ impl Target {
             Self::Subscriptions | Self::Subscription(_) => "/subscriptions",
             Self::SubscriptionAction(_, action) => {
                 return format!("Microsoft.ApiManagement/service/subscriptions/{action}");
+            }
+            Self::ApiTags(_) | Self::ApiTag(..) => "/apis/tags",
+            Self::ApiDiagnostics(_) | Self::ApiDiagnostic(..) => "/apis/diagnostics",
+            Self::TagLinks(_, links) => {
+                return format!("Microsoft.ApiManagement/service/tags/{links}");
             }
             Self::Group(_) => "/groups",
             Self::Gateways | Self::Gateway(_) => "/gateways",
@@ -517,7 +549,7 @@ mod tests {
         assert_eq!(status("products/starter/wikis"), 501);
         assert_eq!(
             Target::parse(&["Tags".to_owned()]).expect("a list"),
-            Target::Unmade("tags")
+            Target::Entities(Kind::Tag)
         );
         assert_eq!(status("apis/a/releases/1"), 501);
         assert_eq!(status("gizmos/1"), 404);

@@ -115,7 +115,7 @@ impl Service {
             "platformVersion": by_generation("stv2".into(), "undetermined".into()),
             "configurationApi": null,
             "legacyPortalStatus": "Disabled",
-            "developerPortalStatus": "Disabled",
+            "developerPortalStatus": if self.portal { "Enabled" } else { "Disabled" },
         });
         let Some(shown) = shown.as_object_mut() else {
             return Map::new();

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is stored of any entity. Properties are kept in the order in which
 /// they are answered.
@@ -82,6 +82,10 @@ pub(crate) struct Family {
     pub(crate) name: String,
     pub(crate) current: u32,
     pub(crate) revisions: BTreeMap<u32, Revision>,
+    /// The tags that it has, by id in lower case.
+    pub(crate) tags: BTreeSet<String>,
+    /// What is logged of its calls, by id in lower case.
+    pub(crate) diagnostics: BTreeMap<String, Entity>,
 }
 
 impl Family {
@@ -112,6 +116,8 @@ pub(crate) struct Service {
     pub(crate) addresses: Vec<String>,
     /// A custom domain of its gateway, which is then the default binding.
     pub(crate) domain: Option<String>,
+    /// Whether its developer portal is open.
+    pub(crate) portal: bool,
     pub(crate) gateway_url: String,
     pub(crate) location: String,
     pub(crate) created: Timestamp,
@@ -153,6 +159,7 @@ impl Service {
             network: "None".to_owned(),
             addresses: vec!["203.0.113.10".to_owned()],
             domain: None,
+            portal: false,
             gateway_url: service
                 .gateway_url
                 .clone()

@@ -17,6 +17,7 @@ fn reviewed(from: &Wish, to: &Desired) -> Changes {
         operations: true,
         operation_policies: OperationPolicyReads::Every,
         products: [].into(),
+        parts: [].into(),
     };
     changes(published, &model.observe(&everything), &steps)
 }

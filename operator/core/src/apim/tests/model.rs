@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::annotations::Adoption;
 use crate::apim::*;
 use crate::desired::*;
-use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId};
+use crate::diagnostics::DiagnosticKind;
+use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId, TagId};
 
 pub(super) const MARK: &str = "apim-operator/1 01234567 team/orders";
 
@@ -64,6 +65,38 @@ fn own_policy(number: u8) -> String {
 }
 
 impl Wish {
+    /// Of the same numbers as its products: a tag of the namespace's own, one of
+    /// the platform's, and two diagnostics, of which one follows the settings.
+    fn parts(&self) -> DesiredParts {
+        let part = |number: &u8| {
+            let tag = |id: &str| PartId::Tag(TagId::parse(id).unwrap());
+            let logs = |percentage: u8| {
+                serde_json::json!({
+                    "loggerId": "/loggers/L", "sampling": {"percentage": percentage}
+                })
+            };
+            let (id, content, made_as) = match number {
+                0 => (
+                    tag("team.own"),
+                    serde_json::Value::Null,
+                    Some("own".to_owned()),
+                ),
+                1 => (tag("platform"), serde_json::Value::Null, None),
+                2 => {
+                    let kind = DiagnosticKind::ApplicationInsights;
+                    (PartId::Diagnostic(kind), logs(self.settings), None)
+                }
+                _ => (
+                    PartId::Diagnostic(DiagnosticKind::AzureMonitor),
+                    logs(100),
+                    None,
+                ),
+            };
+            (id, DesiredPart { content, made_as })
+        };
+        self.products.iter().map(part).collect()
+    }
+
     pub(super) fn desired(&self) -> Desired {
         let operations: Vec<Operation> = self
             .operations
@@ -107,6 +140,8 @@ impl Wish {
                     operations: self.known.then_some(operations),
                 },
                 products: self.products.iter().copied().map(product_id).collect(),
+                parts: self.parts(),
+                own_prefix: String::new(),
                 adoption: Adoption::default(),
             }),
             policy: Some(DesiredPolicy {
@@ -135,6 +170,7 @@ pub(super) struct Held {
     /// Operation id to URL template and policy.
     pub operations: BTreeMap<String, (String, Option<String>)>,
     pub products: BTreeSet<ProductId>,
+    pub parts: BTreeMap<PartId, serde_json::Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -193,6 +229,19 @@ impl Model {
                 .iter()
                 .map(|product| (product.clone(), held.products.contains(product)))
                 .collect(),
+            parts: reads
+                .parts
+                .iter()
+                .map(|id| {
+                    let there = held.parts.get(id).cloned();
+                    let there = there.map(|content| ObservedPart {
+                        content,
+                        etag: None,
+                    });
+                    (id.clone(), there)
+                })
+                .collect(),
+            tags: BTreeMap::new(),
             rivals: Vec::new(),
         }
     }
@@ -230,6 +279,7 @@ impl Model {
                 document: None,
                 operations: BTreeMap::new(),
                 products: BTreeSet::new(),
+                parts: BTreeMap::new(),
             });
             record.after(step, api, policy);
             return 1;
@@ -237,7 +287,7 @@ impl Model {
         let observed = self.api.as_ref().map(Self::observed_api);
         let held = self.api.as_mut().unwrap();
         match step {
-            Step::CreateWithoutOperations => {}
+            Step::CreateWithoutOperations | Step::MakeTag { .. } => {}
             Step::TakeOver => held.mark.clone_from(&api.mark),
             Step::PutPolicy { guard } => {
                 held.policy = Some(policy_text(policy, guard).unwrap().text);
@@ -256,6 +306,14 @@ impl Model {
             }
             Step::LeaveProduct { product } => {
                 assert!(held.products.remove(product), "taken out twice");
+            }
+            Step::PutPart { part } => {
+                let content = api.parts[part].content.clone();
+                let before = held.parts.insert(part.clone(), content.clone());
+                assert_ne!(before, Some(content), "written twice");
+            }
+            Step::RemovePart { part } => {
+                assert!(held.parts.remove(part).is_some(), "removed twice");
             }
             Step::Import => import(held, api, resets),
             Step::ReadBack => {

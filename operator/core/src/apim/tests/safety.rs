@@ -107,6 +107,12 @@ fn assert_in_its_products(model: &Model, desired: &Desired, remembered: bool) {
     );
     assert!(found.is_superset(wanted));
     assert!(!remembered || found == wanted, "{found:?} for {wanted:?}");
+    let found = &model.api.as_ref().unwrap().parts;
+    let wanted: BTreeMap<_, _> = desired.api.as_ref().unwrap().parts.iter().collect();
+    for (id, part) in &wanted {
+        assert_eq!(found.get(*id), Some(&part.content));
+    }
+    assert!(!remembered || found.len() == wanted.len(), "{found:?}");
 }
 
 proptest! {
