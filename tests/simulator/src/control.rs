@@ -77,7 +77,7 @@ const HELP: [(&str, &str); 23] = [
     ),
     (
         "PUT /_control/state/PATH[?service=NAME]",
-        "put an entity behind ARM's back, e.g. apis/foreign, loggers/x, apiVersionSets/y",
+        "put an entity behind ARM's back, e.g. apis/foreign, loggers/x",
     ),
     (
         "DELETE /_control/state/PATH[?service=NAME]",
@@ -453,10 +453,9 @@ fn change_state(world: &World, call: &Call, rest: Vec<String>) -> Answer {
     request.query = vec![("deleteRevisions".to_owned(), "true".to_owned())];
     with_service(world, call, |service| {
         if let [kind, id] = request.rest.as_slice()
-            && let Some(kind) = [Kind::ApiVersionSet, Kind::Logger]
-                .into_iter()
-                .find(|known| known.segment().eq_ignore_ascii_case(kind))
+            && Kind::Logger.segment().eq_ignore_ascii_case(kind)
         {
+            let kind = Kind::Logger;
             if call.method == Method::DELETE {
                 service.entities_of(kind).remove(&id.to_lowercase());
             } else {

@@ -451,11 +451,29 @@ impl Service {
                 .text("path")
                 .is_some_and(|other| other.to_lowercase() == path.to_lowercase());
             let other_set = other.entity.text("apiVersionSetId").and_then(last_part);
-            if *key != api.key() && same_path && (own_set.is_none() || own_set != other_set) {
+            if *key == api.key() || !same_path {
+                continue;
+            }
+            if own_set.is_none() || own_set != other_set {
                 return Some(Detail::new(
                     "path",
                     &format!(
                         "Cannot create API '{}' with the same Path '{path}' as API '{}' unless it's a part of the same version set",
+                        api.base, family.name
+                    ),
+                ));
+            }
+            // Inferred: the gateway could not tell the two apart.
+            let version = sent.get("apiVersion").and_then(Value::as_str);
+            let (version, other) = (
+                version.unwrap_or_default(),
+                other.entity.text("apiVersion").unwrap_or_default(),
+            );
+            if version.eq_ignore_ascii_case(other) {
+                return Some(Detail::new(
+                    "apiVersion",
+                    &format!(
+                        "Cannot create API '{}' with the same Path '{path}' and Version '{version}' as API '{}' of the same version set",
                         api.base, family.name
                     ),
                 ));

@@ -367,6 +367,28 @@ static API_LICENSE_INFORMATION: Contract = Contract {
     ],
 };
 
+pub(super) static API_VERSION_SET_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "ApiVersionSetContractProperties",
+    fields: &[
+        required("displayName", text(1, 100)),
+        required("versioningScheme", one_of(&["Segment", "Query", "Header"])),
+        optional("description", text(0, ANY)),
+        optional("versionQueryName", text(1, 100)),
+        optional("versionHeaderName", text(1, 100)),
+    ],
+};
+
+pub(super) static API_VERSION_SET_UPDATE_PARAMETERS_PROPERTIES: Contract = Contract {
+    name: "ApiVersionSetUpdateParametersProperties",
+    fields: &[
+        optional("displayName", text(1, 100)),
+        optional("versioningScheme", one_of(&["Segment", "Query", "Header"])),
+        optional("description", text(0, ANY)),
+        optional("versionQueryName", text(1, 100)),
+        optional("versionHeaderName", text(1, 100)),
+    ],
+};
+
 static API_VERSION_SET_CONTRACT_DETAILS: Contract = Contract {
     name: "ApiVersionSetContractDetails",
     fields: &[

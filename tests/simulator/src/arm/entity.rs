@@ -1,5 +1,5 @@
 //! The direct children of a service that behave alike: backends, named
-//! values, policy fragments, schemas, certificates and OpenID Connect providers.
+//! values, policy fragments, schemas, certificates, version sets and OpenID Connect providers.
 
 use super::certificate;
 use super::contract::{self, Contract};
@@ -12,6 +12,7 @@ use super::request::{Request, entity_reply, envelope};
 use super::schema;
 use super::store::{Entity, Service};
 use super::vault;
+use super::version_set;
 use crate::data_plane;
 use crate::http::Reply;
 use crate::policy_check;
@@ -115,7 +116,11 @@ fn contracts(kind: Kind) -> Option<(&'static Contract, Option<&'static Contract>
             &table::TAG_CONTRACT_PROPERTIES,
             Some(&table::TAG_CONTRACT_PROPERTIES),
         )),
-        Kind::ApiVersionSet | Kind::Logger => None,
+        Kind::ApiVersionSet => Some((
+            &table::API_VERSION_SET_CONTRACT_PROPERTIES,
+            Some(&table::API_VERSION_SET_UPDATE_PARAMETERS_PROPERTIES),
+        )),
+        Kind::Logger => None,
     }
 }
 
@@ -282,6 +287,11 @@ impl Service {
                 &format!("Property '{name}' cannot be deleted because it is used in {user}."),
             )]));
         }
+        if kind == Kind::ApiVersionSet
+            && let Some(problem) = version_set::used(self, &old.name)
+        {
+            return Err(ArmError::validation(vec![problem]));
+        }
         self.entities_of(kind).remove(&id.to_lowercase());
         if kind == Kind::Tag {
             // Inferred: it is on nothing any more.
@@ -381,7 +391,8 @@ impl Service {
                 fields.insert("provisioningState".to_owned(), "Succeeded".into());
             }
             // Read by itself: what is kept of it is not what was sent.
-            Kind::Certificate | Kind::ApiVersionSet | Kind::Logger | Kind::Tag => {}
+            Kind::ApiVersionSet => version_set::check(fields, &mut problems),
+            Kind::Certificate | Kind::Logger | Kind::Tag => {}
         }
         if problems.is_empty() {
             Ok(())
@@ -470,7 +481,7 @@ impl Service {
 fn check_id(kind: Kind, id: &str) -> Result<(), ArmError> {
     let (most, pattern) = match kind {
         Kind::Backend | Kind::Schema => (80, None),
-        Kind::Certificate | Kind::Tag => (80, Some(r"^[^*#&+:<>?]+$")),
+        Kind::Certificate | Kind::ApiVersionSet | Kind::Tag => (80, Some(r"^[^*#&+:<>?]+$")),
         Kind::PolicyFragment => (80, Some(r"^(?:\w+|\w[\w\-]+\w)$")),
         _ => (256, Some(r"^[^*#&+:<>?]+$")),
     };

@@ -28,6 +28,7 @@ pub(crate) mod store;
 mod subscription;
 mod throttle;
 pub(crate) mod vault;
+mod version_set;
 
 pub(crate) use throttle::Budget;
 

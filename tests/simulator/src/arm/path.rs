@@ -104,7 +104,6 @@ pub(crate) enum Kind {
     /// One of the service; those of an API are its own.
     Schema,
     Certificate,
-    /// Not served; can be put by the control interface for an API to refer to.
     ApiVersionSet,
     /// Not served; can be put by the control interface for a policy to refer to.
     Logger,
@@ -233,9 +232,8 @@ const UNMADE: [&str; 1] = ["loggers"];
 const LINKS: [&str; 3] = ["apiLinks", "operationLinks", "productLinks"];
 
 /// Kinds that exist below a service (or an API) and are not simulated.
-const OTHER_KINDS: [&str; 56] = [
+const OTHER_KINDS: [&str; 55] = [
     "allPolicies",
-    "apiVersionSets",
     "apisByTags",
     "applynetworkconfigurationupdates",
     "authorizationProviders",
@@ -335,6 +333,7 @@ impl Target {
                     Kind::Schema,
                     Kind::Certificate,
                     Kind::Tag,
+                    Kind::ApiVersionSet,
                 ];
                 match (
                     served.into_iter().find(|known| is(kind, known.segment())),

@@ -240,11 +240,8 @@ async fn a_path_belongs_to_one_api_whatever_its_case_and_the_root_to_one_as_well
         .await;
     assert_eq!(root.detail().0, "path");
 
-    let set = json!({ "properties": { "displayName": "set", "versioningScheme": "Segment" } });
-    azure
-        .control(Method::PUT, "state/apiVersionSets/set", Some(set))
-        .await
-        .expect(200);
+    let set = json!({ "displayName": "set", "versioningScheme": "Segment" });
+    azure.put("apiVersionSets/set", set).await.expect(201);
     let versioned = |version: &str| {
         json!({
             "displayName": version, "path": "v", "apiVersion": version,
@@ -254,6 +251,14 @@ async fn a_path_belongs_to_one_api_whatever_its_case_and_the_root_to_one_as_well
     azure.put("apis/v1", versioned("v1")).await.expect(201);
     let second = azure.put("apis/v2", versioned("v2")).await.expect(201);
     assert_eq!(second.json()["properties"]["apiVersionSet"]["name"], "set");
+    let twin = azure.put("apis/v2b", versioned("V2")).await;
+    assert_eq!(
+        twin.detail(),
+        (
+            "apiVersion".to_owned(),
+            "Cannot create API 'v2b' with the same Path 'v' and Version 'V2' as API 'v2' of the same version set".to_owned()
+        )
+    );
 }
 
 #[tokio::test]

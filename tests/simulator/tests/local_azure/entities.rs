@@ -392,3 +392,98 @@ async fn a_schema_of_the_service_is_json_or_xml_and_stays_what_it_is() {
         (404, "ResourceNotFound".to_owned())
     );
 }
+
+#[tokio::test]
+async fn a_version_set_says_where_the_version_stands_and_stays_while_an_api_is_in_it() {
+    let azure = synchronous().await;
+    let set = json!({
+        "displayName": "Orders", "description": "ours", "versioningScheme": "Header", "versionHeaderName": "x-version",
+    });
+    let created = azure.put("apiVersionSets/orders", set).await.expect(201);
+    let etag = created.header("etag").to_owned();
+    let shown = json!({
+        "displayName": "Orders", "description": "ours", "versioningScheme": "Header",
+        "versionQueryName": null, "versionHeaderName": "x-version",
+    });
+    assert_eq!(created.json()["properties"], shown);
+    let listed = azure.get("apiVersionSets").await.expect(200).json();
+    assert_eq!(listed["value"][0]["properties"], shown);
+    for (properties, target) in [
+        (json!({ "versioningScheme": "Segment" }), "displayName"),
+        (json!({ "displayName": "a" }), "versioningScheme"),
+        (
+            json!({ "displayName": "a", "versioningScheme": "Path" }),
+            "versioningScheme",
+        ),
+        (
+            json!({ "displayName": "a".repeat(101), "versioningScheme": "Segment" }),
+            "displayName",
+        ),
+        (
+            json!({ "displayName": "a", "versioningScheme": "Header" }),
+            "versionHeaderName",
+        ),
+        (
+            json!({ "displayName": "a", "versioningScheme": "Query", "versionHeaderName": "x" }),
+            "versionQueryName",
+        ),
+    ] {
+        let refused = azure.put("apiVersionSets/a", properties).await.expect(400);
+        assert_eq!(refused.detail().0, target);
+    }
+    let long = format!("apiVersionSets/{}", "a".repeat(81));
+    let properties = json!({ "displayName": "a", "versioningScheme": "Segment" });
+    assert_eq!(
+        azure.put(&long, properties).await.expect(400).detail().0,
+        "id"
+    );
+
+    let changed = json!({ "properties": { "displayName": "Orders 2" } });
+    azure
+        .arm_if(
+            Method::PATCH,
+            "apiVersionSets/orders",
+            Some("\"AAAAAAAAAAA=\""),
+            Some(changed.clone()),
+        )
+        .await
+        .expect(412);
+    let changed = azure
+        .arm_if(
+            Method::PATCH,
+            "apiVersionSets/orders",
+            Some(&etag),
+            Some(changed),
+        )
+        .await
+        .expect(200);
+    assert_eq!(changed.json()["properties"]["displayName"], "Orders 2");
+    assert_ne!(changed.header("etag"), etag);
+
+    let version = json!({
+        "displayName": "v1", "path": "orders", "apiVersion": "v1",
+        "apiVersionSetId": format!("{}/apiVersionSets/orders", azure.service),
+    });
+    azure.put("apis/v1", version).await.expect(201);
+    assert_eq!(
+        azure
+            .delete("apiVersionSets/orders")
+            .await
+            .expect(400)
+            .detail(),
+        (
+            "apiVersionSetId".to_owned(),
+            "API version set 'orders' cannot be deleted because API 'v1' is part of it.".to_owned()
+        )
+    );
+    azure
+        .delete("apis/v1?deleteRevisions=true")
+        .await
+        .expect(200);
+    azure.delete("apiVersionSets/orders").await.expect(200);
+    azure.delete("apiVersionSets/orders").await.expect(204);
+    assert_eq!(
+        azure.get("apiVersionSets/orders").await.error(),
+        (404, "ResourceNotFound".to_owned())
+    );
+}

@@ -639,3 +639,70 @@ async fn a_seed_gives_certificates_whose_keys_stay_secret() {
         assert!(!told.contains(line), "{told}");
     }
 }
+
+#[tokio::test]
+async fn a_version_is_found_by_segment_header_or_parameter_as_its_set_says_now() {
+    let azure = azure().await;
+    let backend = EchoBackend::start(LOOPBACK).await.expect("a backend");
+    let set = json!({ "displayName": "Shop", "versioningScheme": "Segment" });
+    azure.put("apiVersionSets/shop", set).await.expect(201);
+    for version in ["v1", "v2"] {
+        let id = format!("apis/{version}");
+        azure
+            .put(
+                &format!("{id}?import=true"),
+                json!({
+                    "path": "shop", "format": "openapi+json", "value": openapi(), "subscriptionRequired": false,
+                    "serviceUrl": format!("{}/{version}", backend.url()), "apiVersion": version,
+                    "apiVersionSetId": format!("{}/apiVersionSets/shop", azure.service),
+                }),
+            )
+            .await
+            .expect(201);
+        azure.get(&id).await.expect(200);
+    }
+    let gateway = azure.simulator.gateway_url().expect("a gateway");
+    let client = client(&azure.simulator);
+    let call = async |path: &str, header: Option<&str>| {
+        let request = client.get(format!("{gateway}/{path}"));
+        let request = match header {
+            Some(version) => request.header("x-version", version),
+            None => request,
+        };
+        answer(request.send().await.expect("an answer")).await
+    };
+    let backend_path = |answer: crate::support::Answer| answer.expect(200).json()["path"].clone();
+    for version in ["v1", "v2"] {
+        let path = format!("shop/{version}/items/7");
+        assert_eq!(
+            backend_path(call(&path, None).await),
+            format!("/{version}/items/7")
+        );
+    }
+    call("shop/items/7", None).await.expect(404);
+
+    let by_header =
+        json!({ "properties": { "versioningScheme": "Header", "versionHeaderName": "x-version" } });
+    azure
+        .arm(Method::PATCH, "apiVersionSets/shop", Some(by_header))
+        .await
+        .expect(200);
+    assert_eq!(
+        backend_path(call("shop/items/7", Some("v2")).await),
+        "/v2/items/7"
+    );
+    call("shop/items/7", None).await.expect(404);
+    call("shop/items/7", Some("v3")).await.expect(404);
+
+    let by_query =
+        json!({ "properties": { "versioningScheme": "Query", "versionQueryName": "api-version" } });
+    azure
+        .arm(Method::PATCH, "apiVersionSets/shop", Some(by_query))
+        .await
+        .expect(200);
+    assert_eq!(
+        backend_path(call("shop/items/7?api-version=v1", None).await),
+        "/v1/items/7"
+    );
+    call("shop/items/7", Some("v1")).await.expect(404);
+}
