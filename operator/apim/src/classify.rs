@@ -71,6 +71,7 @@ mod kind {
     pub(super) const NAMED_VALUE: &str = "named value";
     pub(super) const LOGGER: &str = "logger";
     pub(super) const OPENID: &str = "OpenID provider";
+    pub(super) const OAUTH2: &str = "OAuth 2.0 server";
     pub(super) const PRODUCT: &str = "product";
     pub(super) const TAG: &str = "tag";
     pub(super) const VERSION_SET: &str = "version set";
@@ -130,6 +131,12 @@ const TABLE: &[Row] = &[
         None,
         Some("logger not found"),
         Waiting(kind::LOGGER),
+    ),
+    row(
+        only(400),
+        None,
+        Some("authorization server with id"),
+        Waiting(kind::OAUTH2),
     ),
     row(
         only(400),

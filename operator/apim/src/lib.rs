@@ -28,8 +28,9 @@ mod locks;
 mod lro;
 pub mod models;
 pub mod named_values;
+pub mod oauth2;
 pub mod observer;
-pub mod oidc;
+mod oidc;
 pub mod parts;
 mod planning;
 mod products;
@@ -58,6 +59,7 @@ pub use keyvault::{VaultError, VaultSettings};
 pub use named_values::{
     NamedContent, NamedValue, NamedValueOutcome, NamedValueRemoval, NamedValueThere,
 };
+pub use oauth2::{OAuth2Server, OAuth2There};
 pub use observer::{CallObserver, NoObserver};
 pub use oidc::{OidcOutcome, OidcProvider, OidcThere};
 pub use products::{DeletedProduct, ProductError};

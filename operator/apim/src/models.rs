@@ -7,6 +7,7 @@
 use operator_core::about::{About, Contact, License};
 use operator_core::apim::{ObservedApi, ObservedOperation, SettingsPatch};
 use operator_core::desired::{ApiSettings, DesiredApi, SubscriptionKeyNames};
+use operator_core::oauth2::OAuth2Setting;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -88,14 +89,35 @@ struct KeyNames {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct AuthenticationSettings {
+    o_auth2: Option<OAuth2Body>,
+    #[serde(rename = "oAuth2AuthenticationSettings")]
+    o_auth2_list: Option<Vec<OAuth2Body>>,
     openid: Option<OpenIdSetting>,
-    openid_authentication_settings: Option<Vec<OpenIdSetting>>,
+    #[serde(rename = "openidAuthenticationSettings")]
+    openid_list: Option<Vec<OpenIdSetting>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct OpenIdSetting {
     openid_provider_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct OAuth2Body {
+    authorization_server_id: Option<String>,
+    scope: Option<String>,
+}
+
+impl OAuth2Body {
+    fn read(self) -> Option<OAuth2Setting> {
+        let id = self.authorization_server_id.and_then(filled)?;
+        Some(OAuth2Setting {
+            server: id.rsplit('/').next().unwrap_or_default().to_owned(),
+            scope: self.scope.and_then(filled),
+        })
+    }
 }
 
 /// What Azure gives back empty was never said.
@@ -129,14 +151,15 @@ impl ApiProperties {
         let standard = SubscriptionKeyNames::default();
         let keys = self.subscription_key_parameter_names.unwrap_or_default();
         let authentication = self.authentication_settings.unwrap_or_default();
+        let oauth2 = authentication
+            .o_auth2
+            .into_iter()
+            .chain(authentication.o_auth2_list.unwrap_or_default())
+            .find_map(OAuth2Body::read);
         let openid_provider = authentication
             .openid
             .into_iter()
-            .chain(
-                authentication
-                    .openid_authentication_settings
-                    .unwrap_or_default(),
-            )
+            .chain(authentication.openid_list.unwrap_or_default())
             .find_map(|setting| setting.openid_provider_id)
             // The short name is what is sent; an id may come back.
             .map(|id| id.rsplit('/').next().unwrap_or_default().to_owned());
@@ -156,6 +179,7 @@ impl ApiProperties {
                     query: keys.query.unwrap_or(standard.query),
                 },
                 openid_provider,
+                oauth2,
                 about: About {
                     terms_of_service: self.terms_of_service_url.and_then(filled),
                     contact: self.contact.and_then(ContactBody::read),
@@ -258,8 +282,12 @@ pub(crate) fn api_body(api: &DesiredApi, import: bool) -> Value {
         "subscriptionKeyParameterNames",
         key_names(&settings.subscription_key_names),
     );
-    if let Some(provider) = &settings.openid_provider {
-        set("authenticationSettings", openid(Some(provider)));
+    let (provider, server) = (
+        settings.openid_provider.as_deref(),
+        settings.oauth2.as_ref(),
+    );
+    if provider.is_some() || server.is_some() {
+        set("authenticationSettings", authentication(provider, server));
     }
     let about = &settings.about;
     if let Some(terms) = &about.terms_of_service {
@@ -306,9 +334,9 @@ pub(crate) fn patch_body(patch: &SettingsPatch) -> Value {
         (
             "authenticationSettings",
             patch
-                .openid_provider
+                .authentication
                 .as_ref()
-                .map(|provider| openid(provider.as_deref())),
+                .map(|(provider, server)| authentication(provider.as_deref(), server.as_ref())),
         ),
         (
             "termsOfServiceUrl",
@@ -332,14 +360,22 @@ fn key_names(names: &SubscriptionKeyNames) -> Value {
     json!({ "header": names.header, "query": names.query })
 }
 
-fn openid(provider: Option<&str>) -> Value {
-    match provider {
-        Some(id) => json!({
-            "openid": {
-                "openidProviderId": id,
-                "bearerTokenSendingMethods": ["authorizationHeader"],
-            }
-        }),
-        None => json!({ "oAuth2": null, "openid": null }),
+fn authentication(provider: Option<&str>, server: Option<&OAuth2Setting>) -> Value {
+    let mut settings = Map::new();
+    if let Some(id) = provider {
+        let openid = json!({
+            "openidProviderId": id,
+            "bearerTokenSendingMethods": ["authorizationHeader"],
+        });
+        settings.insert("openid".to_owned(), openid);
     }
+    if let Some(server) = server {
+        let oauth2 = json!({"authorizationServerId": server.server, "scope": server.scope});
+        settings.insert("oAuth2".to_owned(), oauth2);
+        settings.insert("openid".to_owned(), Value::Null);
+    }
+    if settings.is_empty() {
+        return json!({ "oAuth2": null, "openid": null });
+    }
+    settings.into()
 }

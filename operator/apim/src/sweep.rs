@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::arm::{ArmReader, Pages};
 use crate::error::ArmError;
 use crate::models::Counted;
+use crate::oauth2::OAuth2There;
 use crate::oidc::OidcThere;
 use crate::reads::{ListedApi, PolicyOf};
 use crate::service::ServiceInfo;
@@ -227,6 +228,11 @@ impl Sweeper {
     /// An OpenID provider.
     pub async fn oidc_provider(&self, id: &str) -> Result<Option<OidcThere>, ArmError> {
         self.prompt(self.reader.oidc_provider(id)).await
+    }
+
+    /// An OAuth 2.0 server.
+    pub async fn oauth2_server(&self, id: &str) -> Result<Option<OAuth2There>, ArmError> {
+        self.prompt(self.reader.oauth2_server(id)).await
     }
 
     /// How many there are of a resource that has a list of its own; none where

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
-use operator_apim::{Applier, ArmReader, Azure, CallObserver, CloudSettings, Limits, OidcProvider};
+use operator_apim::{
+    Applier, ArmReader, Azure, CallObserver, CloudSettings, Limits, OAuth2Server, OidcProvider,
+};
 use operator_core::instance::same::{Claimant, ServiceIdentity, rightful};
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext, InstanceDefaults};
 use operator_core::names::{InstanceName, ObjectKey};
@@ -75,6 +77,8 @@ pub struct Connection {
     pub provider: (String, Instant),
     /// The OpenID provider that it must have.
     pub oidc: OidcProvider,
+    /// The OAuth 2.0 servers that it must have.
+    pub servers: Vec<OAuth2Server>,
 }
 
 /// An instance that is only looked at.

@@ -26,13 +26,14 @@ use crate::diagnostics::{self, DiagnosticSpec};
 use crate::exposure::Way;
 use crate::instance::empty_object;
 use crate::names::{ApiId, InstanceName, PREFIX, PluginName, ProductId, ProfileName, TagId};
+use crate::oauth2::{self, OAuth2Setting};
 use crate::openapi::{Declared, declared};
 use crate::problem::Problem;
 use crate::routes::{self, Route};
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "plugins",
     "profiles",
     "plugin.",
@@ -55,6 +56,7 @@ const KEYS: [&str; 25] = [
     "products",
     "tags",
     "diagnostics",
+    "oauth2",
     "info",
     "protocols",
     "applied",
@@ -108,6 +110,8 @@ pub struct Annotations {
     pub tags: Vec<TagId>,
     /// `diagnostics`: instead of the instance's.
     pub diagnostics: Option<Vec<DiagnosticSpec>>,
+    /// `oauth2`: the server that the portal's console gets tokens from.
+    pub oauth2: Option<OAuth2Setting>,
     /// `info`: what is said of the API, above what its document says.
     pub info: Info,
     /// `protocols`: instead of the instance's.
@@ -291,6 +295,7 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
         "products" => read.products = product_list(text).map_err(each)?,
         "tags" => read.tags = tag_list(text).map_err(each)?,
         "diagnostics" => read.diagnostics = Some(logged(text).map_err(each)?),
+        "oauth2" => read.oauth2 = console(text).map_err(each)?,
         "info" => read.info = info(text)?,
         "protocols" => read.protocols = protocols(text).map_err(each)?,
         "retry" => read.retry = given(),
@@ -318,6 +323,11 @@ fn plugin_list(text: &str) -> Result<Vec<PluginName>, Vec<String>> {
 /// What is logged of calls.
 fn logged(text: &str) -> Result<Vec<DiagnosticSpec>, Vec<String>> {
     diagnostics::read(&yaml::read(text).map_err(|message| vec![message])?)
+}
+
+/// Where the portal's console gets tokens.
+fn console(text: &str) -> Result<Option<OAuth2Setting>, Vec<String>> {
+    oauth2::read(&yaml::read(text).map_err(|message| vec![message])?)
 }
 
 /// What is said of the API.

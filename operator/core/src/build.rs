@@ -89,6 +89,7 @@ fn desired_api(
     instance: &Instance,
 ) -> DesiredApi {
     let api = validated.api();
+    let oauth2 = validated.annotations().oauth2.clone();
     DesiredApi {
         id: publication.id.clone(),
         mark: publication.mark.to_string(),
@@ -107,7 +108,11 @@ fn desired_api(
                 .clone(),
             subscription_required: api.subscription.required,
             subscription_key_names: api.subscription.names.clone(),
-            openid_provider: Some(instance.spec.oidc_provider_id.clone()),
+            // The portal lets an API have one of the two.
+            openid_provider: oauth2
+                .is_none()
+                .then(|| instance.spec.oidc_provider_id.clone()),
+            oauth2,
             about: publication.about.clone(),
         },
         service_url: validated.backend_url.clone(),

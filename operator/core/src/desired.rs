@@ -13,6 +13,7 @@ use crate::chain::Rendered;
 use crate::exposure::{ExposureObject, ObjectKind};
 use crate::instance::spec::GatewayRef;
 use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId};
+use crate::oauth2::OAuth2Setting;
 use crate::policy::{Documents, PolicyDocument, Section, Standing, Target};
 use crate::problem::Problem;
 use crate::profile::{self, ProfileRef, SecretSource};
@@ -383,9 +384,25 @@ pub struct ApiSettings {
     /// The OpenID provider of the instance that the portal uses; absent where
     /// the instance has none.
     pub openid_provider: Option<String>,
+    /// The OAuth 2.0 server that the portal uses instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth2: Option<OAuth2Setting>,
     /// Terms, contact and licence.
     #[serde(flatten)]
     pub about: About,
+}
+
+impl ApiSettings {
+    /// Where the portal's console gets tokens, in a line.
+    #[must_use]
+    pub fn console(&self) -> Option<String> {
+        let oauth2 = self.oauth2.as_ref().map(|one| match &one.scope {
+            Some(scope) => format!("OAuth 2.0 server {} with {scope}", one.server),
+            None => format!("OAuth 2.0 server {}", one.server),
+        });
+        let all: Vec<String> = self.openid_provider.iter().cloned().chain(oauth2).collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
 }
 
 /// Where a caller puts the subscription key.

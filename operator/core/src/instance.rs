@@ -147,6 +147,7 @@ impl Instance {
         problems.extend(
             crate::diagnostics::check(&spec.diagnostics)
                 .into_iter()
+                .chain(crate::oauth2::check(&spec.oauth2_servers))
                 .map(|(at, what)| Problem::new(at, what)),
         );
         check_ways(&spec.exposure, &mut problems);

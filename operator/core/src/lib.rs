@@ -31,6 +31,7 @@ pub mod leader;
 pub mod mark;
 pub mod migrate;
 pub mod names;
+pub mod oauth2;
 pub mod openapi;
 pub mod pace;
 pub mod paths;

@@ -212,3 +212,62 @@ async fn what_is_logged_of_calls_follows_instance_and_annotation_and_never_holds
     assert_eq!(status, 200);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_portals_console_gets_tokens_from_a_server_that_the_instance_registers() -> Result<()> {
+    let builder = Stage::builder()
+        .environment("APIM_OPERATOR_DRIFT_INTERVAL", "500ms")
+        .instance(json!({
+            "ownerMay": ["plugins", "oauth2"],
+            "oauth2Servers": [{
+                "id": "partners", "authorizationEndpoint": "https://id.example.com/authorize",
+                "tokenEndpoint": "https://id.example.com/token", "grantTypes": ["authorizationCode"],
+                "clientId": "portal", "scopes": ["orders.read"],
+            }],
+            "grants": [{"namespaceSelector": {}, "kind": "authorizationServer", "names": ["partners"]}],
+        }));
+    let Some(stage) = builder.start("the_portals_console_gets_tokens").await else {
+        return Ok(());
+    };
+    let orders = api("orders", &json!({"oauth2": "partners"}));
+    stage.apply(&orders).await?;
+    stage.until_ready("orders").await?;
+    let path = "/authorizationServers/partners";
+    let server = until_arm(&stage, path, |status, _| status == 200).await?;
+    assert_eq!(server["clientId"], "portal");
+    assert_eq!(server["defaultScope"], "orders.read");
+    let published = stage.api("shop.orders").await?.context("the API")?;
+    let console = &published["authenticationSettings"];
+    assert_eq!(console["oAuth2"]["authorizationServerId"], "partners");
+    assert!(console["openid"].is_null(), "{console}");
+
+    // Somebody changes the server, and enters the portal's secret: the one is put
+    // back, the other stays.
+    stage.settled().await?;
+    let theirs = json!({"properties": {"clientId": "theirs", "clientSecret": "s3cret"}});
+    let (status, _) = stage.arm("PATCH", path, Some(&theirs)).await?;
+    assert_eq!(status, 200);
+    until_arm(&stage, path, |_, server| server["clientId"] == "portal").await?;
+    let secrets = format!("{path}/listSecrets");
+    let (_, secret) = stage.arm("POST", &secrets, None).await?;
+    assert_eq!(secret["clientSecret"], "s3cret");
+
+    // One that is not granted is refused; without one, the instance's provider
+    // is back.
+    stage
+        .patch("shop", "orders", &note("oauth2", &json!("partner")))
+        .await?;
+    let status = stage.until_reason("orders", "Ready", "Forbidden").await?;
+    let told =
+        "does not grant OAuth 2.0 server `partner` to namespace `shop`; did you mean `partners`?";
+    assert!(status["conditions"].to_string().contains(told), "{status}");
+    stage
+        .patch("shop", "orders", &note("oauth2", &Value::Null))
+        .await?;
+    until_arm(&stage, "/apis/shop.orders", |_, published| {
+        let console = &published["authenticationSettings"];
+        console["oAuth2"].is_null() && console["openid"]["openidProviderId"] == "AzureAD"
+    })
+    .await?;
+    Ok(())
+}

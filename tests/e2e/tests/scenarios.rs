@@ -265,6 +265,10 @@ async fn published(stage: &Stage, name: &str) -> Value {
         .map(|field| (field.to_owned(), api[field].clone()))
         .collect();
     shown.insert("operations".to_owned(), json!(operations));
+    let console = &api["authenticationSettings"]["oAuth2"];
+    if !console.is_null() {
+        shown.insert("oAuth2".to_owned(), console.clone());
+    }
     let path = format!("/apis/{id}/products");
     let (_, products) = stage.arm("GET", &path, None).await.unwrap();
     let products = products["value"].as_array().cloned().unwrap_or_default();

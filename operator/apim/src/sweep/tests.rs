@@ -107,6 +107,7 @@ fn wanted(sent: &Value) -> DesiredApi {
             subscription_required: sent["subscriptionRequired"].as_bool().unwrap_or_default(),
             subscription_key_names: SubscriptionKeyNames::default(),
             openid_provider: None,
+            oauth2: None,
             about: About {
                 terms_of_service: text(&sent["termsOfServiceUrl"]),
                 contact: Contact {

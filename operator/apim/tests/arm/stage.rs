@@ -326,6 +326,7 @@ impl Wish {
                     subscription_required: false,
                     subscription_key_names: SubscriptionKeyNames::default(),
                     openid_provider: None,
+                    oauth2: None,
                     about: operator_core::about::About::default(),
                 },
                 service_url: Some("https://backend.example/orders".into()),

@@ -219,6 +219,7 @@ mod tests {
                         query: "key".to_owned(),
                     },
                     openid_provider: None,
+                    oauth2: None,
                     about: operator_core::about::About::default(),
                 },
                 service_url: Some("https://echo.example.com/v1".to_owned()),

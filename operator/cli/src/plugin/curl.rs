@@ -159,6 +159,7 @@ mod tests {
                 subscription_required: false,
                 subscription_key_names: SubscriptionKeyNames::default(),
                 openid_provider: None,
+                oauth2: None,
                 about: operator_core::about::About::default(),
             },
             service_url: None,

@@ -150,6 +150,7 @@ impl Requests {
                     subscription_required: api["subscriptionRequired"] == true,
                     subscription_key_names: SubscriptionKeyNames::default(),
                     openid_provider: None,
+                    oauth2: None,
                     about: operator_core::about::About::default(),
                 },
                 service_url: self.azure.endpoints.echo.clone(),

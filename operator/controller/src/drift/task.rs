@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use operator_apim::ArmError;
 use operator_apim::sweep::Sweeper;
 use operator_core::drift::Kind;
 use operator_core::drift::schedule::{self, Cycle, Sizes};
@@ -215,6 +216,14 @@ async fn look_at_instance(
     let drifted = provider
         .as_ref()
         .is_none_or(|there| !connection.oidc.differences(there).is_empty());
+    let Ok(misplaced) = changed_servers(connection, sweeper).await else {
+        return false;
+    };
+    if misplaced {
+        tracing::info!(instance = %name, "an OAuth 2.0 server was changed by others");
+        let label = Kind::OpenIdProvider.label();
+        parts.metrics.drift(label, "corrected");
+    }
     if changed {
         tracing::info!(instance = %name, sku, "the service has changed");
     }
@@ -224,12 +233,27 @@ async fn look_at_instance(
             .metrics
             .drift(Kind::OpenIdProvider.label(), "corrected");
     }
-    if changed || ours && drifted {
+    if changed || misplaced || ours && drifted {
         // Connecting reads the one and puts back the other.
         parts.instances.reconnect(name);
         return true;
     }
     usage(parts, name, connection, sweeper, progress).await
+}
+
+/// Whether an OAuth 2.0 server of ours is gone, or is not as it should be.
+/// Somebody else's is left alone.
+async fn changed_servers(connection: &Connection, sweeper: &Sweeper) -> Result<bool, ArmError> {
+    for server in &connection.servers {
+        let there = sweeper.oauth2_server(&server.id).await?;
+        let differs = there.is_none_or(|there| {
+            there.carries(&server.mark) && !server.differences(&there).is_empty()
+        });
+        if differs {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What the service has of what its tier limits.

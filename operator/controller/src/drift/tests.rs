@@ -228,6 +228,7 @@ fn desired(number: usize) -> Desired {
                 subscription_required: false,
                 subscription_key_names: SubscriptionKeyNames::default(),
                 openid_provider: None,
+                oauth2: None,
                 about: operator_core::about::About::default(),
             },
             service_url: Some("http://203.0.113.10".to_owned()),

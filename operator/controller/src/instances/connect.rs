@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use operator_apim::{
-    Applier, ArmClient, ArmError, Azure, Cause, CloudSettings, Credentials, OidcOutcome,
-    OidcProvider, OpenGate, ServiceInfo, ServiceRef,
+    Applier, ArmClient, ArmError, Azure, Cause, CloudSettings, Credentials, OAuth2Server,
+    OidcOutcome, OidcProvider, OpenGate, ServiceInfo, ServiceRef,
 };
 use operator_core::instance::spec::Cloud;
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext};
@@ -42,7 +42,12 @@ impl Instances {
             .client(service, &credentials)
             .map_err(|error| Trouble::new("Credentials", error))?;
         let provider = self.provider(instance);
-        let note = provide(&provider, &client).await?;
+        let mut notes: Vec<String> = provide(&provider, &client).await?.into_iter().collect();
+        let servers = self.servers(instance);
+        for server in &servers {
+            notes.extend(serve(server, &client).await?);
+        }
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         let applier = Applier::new(client);
         let called = format!("OpenID provider `{}`", instance.spec.oidc_provider_id);
         let connection = Connection {
@@ -50,6 +55,7 @@ impl Instances {
             applier,
             provider: (called, Instant::now()),
             oidc: provider,
+            servers,
         };
         Ok((note, Arc::new(connection)))
     }
@@ -103,6 +109,35 @@ impl Instances {
             metadata_endpoint: instance.openid_configuration_url(),
             client_id: spec.client_id.clone(),
         }
+    }
+
+    /// The OAuth 2.0 servers that the instance must have.
+    fn servers(&self, instance: &Instance) -> Vec<OAuth2Server> {
+        let mark = OwnershipMark::of_instance(&self.settings.cluster).to_string();
+        let specs = instance.spec.oauth2_servers.iter();
+        specs
+            .map(|spec| OAuth2Server {
+                id: spec.id.clone(),
+                display_name: spec.display_name.clone().unwrap_or_else(|| {
+                    // As many as the portal shows.
+                    spec.id.chars().take(50).collect()
+                }),
+                mark: mark.clone(),
+                authorization_endpoint: spec.authorization_endpoint.clone(),
+                token_endpoint: spec.token_endpoint.clone(),
+                client_registration_endpoint: spec
+                    .client_registration_endpoint
+                    .clone()
+                    .unwrap_or_else(|| spec.authorization_endpoint.clone()),
+                grant_types: spec
+                    .grant_types
+                    .iter()
+                    .map(|grant| grant.as_str().to_owned())
+                    .collect(),
+                client_id: spec.client_id.clone(),
+                default_scope: spec.scopes.join(" "),
+            })
+            .collect()
     }
 
     fn cloud_of(&self, spec: &Cloud) -> Result<CloudSettings, Trouble> {
@@ -195,6 +230,27 @@ fn unreachable(error: &ArmError, spec: &ApimInstanceSpec) -> Trouble {
         );
     }
     Trouble::new("ServiceUnavailable", error)
+}
+
+/// Sees that the instance has an OAuth 2.0 server.
+async fn serve(server: &OAuth2Server, client: &ArmClient) -> Result<Option<String>, Trouble> {
+    let outcome = client.ensure_oauth2_server(server).await;
+    let outcome = outcome.map_err(|error| Trouble::new("AuthorizationServer", error))?;
+    let OidcOutcome::Foreign { differences } = outcome else {
+        if outcome != OidcOutcome::InPlace {
+            tracing::info!(server = server.id, "the OAuth 2.0 server was written");
+        }
+        return Ok(None);
+    };
+    let differences: Vec<String> = differences
+        .iter()
+        .map(|(field, there, wanted)| format!("{field} is `{there}`, not `{wanted}`"))
+        .collect();
+    Ok(Some(format!(
+        "OAuth 2.0 server {} is somebody else's and is left alone: {}; give it another id in `oauth2Servers`",
+        server.id,
+        differences.join(", ")
+    )))
 }
 
 /// Sees that the instance has what the policies of its APIs need.

@@ -370,7 +370,7 @@ fn texts(
             "subscriptionKeyParameterNames",
             Some(format!("header {}, query {}", names.header, names.query)),
         ),
-        ("authenticationSettings", settings.openid_provider.clone()),
+        ("authenticationSettings", settings.console()),
         ("termsOfServiceUrl", settings.about.terms_of_service.clone()),
         ("contact", settings.about.contact_line()),
         ("license", settings.about.license_line()),

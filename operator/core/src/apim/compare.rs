@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::observed::ObservedApi;
 use crate::about::{Contact, License};
 use crate::desired::{ApiSettings, DesiredApi, SubscriptionKeyNames};
+use crate::oauth2::OAuth2Setting;
 use crate::policy::{Format, canonical, parse};
 
 /// The settings that differ, with the values they should have.
@@ -26,8 +27,9 @@ pub struct SettingsPatch {
     pub subscription_required: Option<bool>,
     /// `subscriptionKeyParameterNames`.
     pub subscription_key_names: Option<SubscriptionKeyNames>,
-    /// `authenticationSettings.openid`; inner none: it goes.
-    pub openid_provider: Option<Option<String>>,
+    /// `authenticationSettings`: the OpenID provider, and the OAuth 2.0 server;
+    /// what is none goes.
+    pub authentication: Option<(Option<String>, Option<OAuth2Setting>)>,
     /// `termsOfServiceUrl`; inner none: it goes.
     pub terms_of_service: Option<Option<String>>,
     /// `contact`; inner none: it goes.
@@ -60,7 +62,7 @@ impl SettingsPatch {
                 self.subscription_key_names.is_some(),
                 "subscriptionKeyParameterNames",
             ),
-            (self.openid_provider.is_some(), "authenticationSettings"),
+            (self.authentication.is_some(), "authenticationSettings"),
             (self.terms_of_service.is_some(), "termsOfServiceUrl"),
             (self.contact.is_some(), "contact"),
             (self.license.is_some(), "license"),
@@ -87,7 +89,9 @@ pub fn difference(desired: &DesiredApi, observed: &ObservedApi) -> SettingsPatch
             .then(|| want.protocols.clone()),
         subscription_required: changed(&want.subscription_required, &have.subscription_required),
         subscription_key_names: changed(&want.subscription_key_names, &have.subscription_key_names),
-        openid_provider: changed(&want.openid_provider, &have.openid_provider),
+        authentication: (want.openid_provider != have.openid_provider
+            || want.oauth2 != have.oauth2)
+            .then(|| (want.openid_provider.clone(), want.oauth2.clone())),
         terms_of_service: changed(&want.about.terms_of_service, &have.about.terms_of_service),
         contact: changed(&want.about.contact, &have.about.contact),
         license: changed(&want.about.license, &have.about.license),

@@ -162,8 +162,8 @@ fn settings(api: &DesiredApi, found: &ObservedApi, out: &mut Vec<Difference>) {
                 keys(&have.subscription_key_names),
             ),
             "authenticationSettings" => (
-                optional(want.openid_provider.as_deref()),
-                optional(have.openid_provider.as_deref()),
+                optional(want.console().as_deref()),
+                optional(have.console().as_deref()),
             ),
             "termsOfServiceUrl" => (
                 optional(want.about.terms_of_service.as_deref()),

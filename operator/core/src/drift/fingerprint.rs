@@ -63,7 +63,7 @@ impl Fingerprint {
             protocols,
             settings.subscription_required,
             &settings.subscription_key_names,
-            &settings.openid_provider,
+            (&settings.openid_provider, &settings.oauth2),
             &settings.about,
             service_url,
             mark,

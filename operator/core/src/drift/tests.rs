@@ -60,6 +60,7 @@ pub(super) fn desired() -> Desired {
                 subscription_required: true,
                 subscription_key_names: SubscriptionKeyNames::default(),
                 openid_provider: None,
+                oauth2: None,
                 about: crate::about::About::default(),
             },
             service_url: Some("https://backend.example.com/orders".to_owned()),

@@ -94,6 +94,7 @@ fn bare(settings: ImplicitSettings) -> ApimInstanceSpec {
         cloud: Cloud::default(),
         api_id_prefix: String::new(),
         diagnostics: Vec::new(),
+        oauth2_servers: Vec::new(),
         oidc_provider_id: "AzureAD".to_owned(),
         protocols: vec!["https".to_owned()],
         plugins: None,

@@ -13,6 +13,7 @@ use super::selector::LabelSelector;
 use crate::diagnostics::DiagnosticSpec;
 use crate::exposed_api::Segment;
 use crate::exposure::Way;
+use crate::oauth2::OAuth2ServerSpec;
 
 mod protection;
 
@@ -61,6 +62,14 @@ pub struct ApimInstanceSpec {
     /// tokens never are. Absent: what the service itself logs of all its APIs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<DiagnosticSpec>,
+    /// OAuth 2.0 servers that the developer portal's console gets tokens from:
+    /// the operator makes them in API Management.
+    #[serde(
+        default,
+        rename = "oauth2Servers",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub oauth2_servers: Vec<OAuth2ServerSpec>,
     /// How the implementations are exposed to API Management.
     #[serde(default)]
     pub exposure: ExposureSpec,
@@ -493,7 +502,7 @@ pub struct Grant {
     pub namespace_selector: Option<LabelSelector>,
     /// The kind: `namedValue`, `policyFragment`, `backend`, `certificate`,
     /// `managedIdentityResource`, `logger`, `schema`,
-    /// and, of objects, `product`, `tag`, `group` and `api`.
+    /// and, of objects, `product`, `tag`, `authorizationServer`, `group` and `api`.
     pub kind: String,
     /// The names; an entry may end in `*`.
     pub names: Vec<String>,

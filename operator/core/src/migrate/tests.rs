@@ -45,6 +45,7 @@ fn api() -> ObservedApi {
             subscription_required: true,
             subscription_key_names: crate::desired::SubscriptionKeyNames::default(),
             openid_provider: Some("AzureAD".into()),
+            oauth2: None,
             about: crate::about::About::default(),
         },
         service_url: Some("http://192.0.2.1/shop/catalog".into()),

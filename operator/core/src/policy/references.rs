@@ -39,6 +39,8 @@ pub enum ReferenceKind {
     Product,
     /// A tag of APIs, by its id.
     Tag,
+    /// An OAuth 2.0 server that the portal uses, by its id.
+    AuthorizationServer,
     /// A group that sees products, by its id.
     Group,
     /// An API that somebody else published, by its id.
@@ -49,7 +51,7 @@ pub enum ReferenceKind {
 
 impl ReferenceKind {
     /// The kinds that an instance can grant, as its settings spell them.
-    pub const GRANTABLE: [(&'static str, Self); 11] = [
+    pub const GRANTABLE: [(&'static str, Self); 12] = [
         ("namedValue", Self::NamedValue),
         ("policyFragment", Self::Fragment),
         ("backend", Self::Backend),
@@ -59,6 +61,7 @@ impl ReferenceKind {
         ("schema", Self::Schema),
         ("product", Self::Product),
         ("tag", Self::Tag),
+        ("authorizationServer", Self::AuthorizationServer),
         ("group", Self::Group),
         ("api", Self::Api),
     ];
@@ -83,6 +86,7 @@ impl fmt::Display for ReferenceKind {
             Self::Schema => "schema",
             Self::Product => "product",
             Self::Tag => "tag",
+            Self::AuthorizationServer => "OAuth 2.0 server",
             Self::Group => "group",
             Self::Api => "API",
             Self::Authorization => "authorization",

@@ -16,6 +16,7 @@ use crate::exposure;
 use crate::instance::spec::{Reach, Segments};
 use crate::instance::{Instance, select_instance};
 use crate::names::{ObjectKey, PluginName, ProfileName};
+use crate::oauth2;
 use crate::openapi::Declared;
 use crate::paths;
 use crate::policy::Grants;
@@ -161,6 +162,9 @@ pub fn inquire(
             Reason::Forbidden,
             diagnostics::forbidden(logged, &key.namespace, instance, &grants),
         ));
+        let server = annotations.oauth2.as_ref();
+        let server = oauth2::forbidden(server, &key.namespace, instance, &grants);
+        findings.extend(server.map(|problem| Finding::invalid(Reason::Forbidden, problem)));
         if let (Some(api), false) = (&api, in_cluster) {
             let labels = platform.namespace_labels;
             findings.extend(

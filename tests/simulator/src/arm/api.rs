@@ -406,6 +406,19 @@ impl Service {
             None => {}
         }
         let settings = sent.get("authenticationSettings").unwrap_or(&Value::Null);
+        let many = settings["oAuth2AuthenticationSettings"].as_array();
+        let servers = many.into_iter().flatten();
+        for server in servers.chain(std::iter::once(&settings["oAuth2"])) {
+            if let Some(id) = server["authorizationServerId"].as_str()
+                && self.entity(Kind::AuthorizationServer, id).is_none()
+            {
+                // Inferred from the answer for an OpenID provider.
+                problems.push(Detail::new(
+                    "authorizationServerId",
+                    &format!("Authorization server with id '{id}' could not be found."),
+                ));
+            }
+        }
         let many = settings["openidAuthenticationSettings"].as_array();
         let providers = many
             .into_iter()

@@ -675,3 +675,51 @@ static DATA_MASKING_ENTITY: Contract = Contract {
     name: "DataMaskingEntity",
     fields: &[optional("value", text(0, ANY)), optional("mode", one_of(&["Mask", "Hide"]))],
 };
+
+pub(super) static AUTHORIZATION_SERVER_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "AuthorizationServerContractProperties",
+    fields: &[
+        optional("description", text(0, ANY)),
+        optional("authorizationMethods", Kind::Texts { max_items: 1000, one_of: &["HEAD", "OPTIONS", "TRACE", "GET", "POST", "PUT", "PATCH", "DELETE"] }),
+        optional("clientAuthenticationMethod", Kind::Texts { max_items: 1000, one_of: &["Basic", "Body"] }),
+        optional("tokenBodyParameters", Kind::Free),
+        optional("tokenEndpoint", text(0, ANY)),
+        optional("supportState", Kind::Flag),
+        optional("defaultScope", text(0, ANY)),
+        optional("bearerTokenSendingMethods", Kind::Texts { max_items: 1000, one_of: &["authorizationHeader", "query"] }),
+        optional("resourceOwnerUsername", text(0, ANY)),
+        optional("resourceOwnerPassword", text(0, ANY)),
+        required("displayName", text(1, 50)),
+        optional("useInTestConsole", Kind::Flag),
+        optional("useInApiDocumentation", Kind::Flag),
+        required("clientRegistrationEndpoint", text(0, ANY)),
+        required("authorizationEndpoint", text(0, ANY)),
+        required("grantTypes", Kind::Texts { max_items: 1000, one_of: &["authorizationCode", "implicit", "resourceOwnerPassword", "clientCredentials"] }),
+        required("clientId", text(0, ANY)),
+        optional("clientSecret", text(0, ANY)),
+    ],
+};
+
+pub(super) static AUTHORIZATION_SERVER_UPDATE_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "AuthorizationServerUpdateContractProperties",
+    fields: &[
+        optional("description", text(0, ANY)),
+        optional("authorizationMethods", Kind::Texts { max_items: 1000, one_of: &["HEAD", "OPTIONS", "TRACE", "GET", "POST", "PUT", "PATCH", "DELETE"] }),
+        optional("clientAuthenticationMethod", Kind::Texts { max_items: 1000, one_of: &["Basic", "Body"] }),
+        optional("tokenBodyParameters", Kind::Free),
+        optional("tokenEndpoint", text(0, ANY)),
+        optional("supportState", Kind::Flag),
+        optional("defaultScope", text(0, ANY)),
+        optional("bearerTokenSendingMethods", Kind::Texts { max_items: 1000, one_of: &["authorizationHeader", "query"] }),
+        optional("resourceOwnerUsername", text(0, ANY)),
+        optional("resourceOwnerPassword", text(0, ANY)),
+        optional("displayName", text(1, 50)),
+        optional("useInTestConsole", Kind::Flag),
+        optional("useInApiDocumentation", Kind::Flag),
+        optional("clientRegistrationEndpoint", text(0, ANY)),
+        optional("authorizationEndpoint", text(0, ANY)),
+        optional("grantTypes", Kind::Texts { max_items: 1000, one_of: &["authorizationCode", "implicit", "resourceOwnerPassword", "clientCredentials"] }),
+        optional("clientId", text(0, ANY)),
+        optional("clientSecret", text(0, ANY)),
+    ],
+};

@@ -91,6 +91,7 @@ fn shape(kind: Kind) -> (&'static [&'static str], &'static [&'static str]) {
             &[],
         ),
         Kind::Tag => (&["displayName"], &[]),
+        Kind::AuthorizationServer => (&["displayName", "description"], &[]),
         Kind::Logger => (&[], &[]),
     }
 }
@@ -119,6 +120,10 @@ fn contracts(kind: Kind) -> Option<(&'static Contract, Option<&'static Contract>
         Kind::ApiVersionSet => Some((
             &table::API_VERSION_SET_CONTRACT_PROPERTIES,
             Some(&table::API_VERSION_SET_UPDATE_PARAMETERS_PROPERTIES),
+        )),
+        Kind::AuthorizationServer => Some((
+            &table::AUTHORIZATION_SERVER_CONTRACT_PROPERTIES,
+            Some(&table::AUTHORIZATION_SERVER_UPDATE_CONTRACT_PROPERTIES),
         )),
         Kind::Logger => None,
     }
@@ -152,7 +157,7 @@ fn shown(kind: Kind, stored: &Properties) -> Properties {
                 fields.shift_remove("value");
             }
         }
-        Kind::OpenIdProvider => {
+        Kind::OpenIdProvider | Kind::AuthorizationServer => {
             fields.shift_remove("clientSecret");
         }
         Kind::PolicyFragment => {
@@ -311,7 +316,9 @@ impl Service {
     pub(super) fn action(&self, kind: Kind, id: &str, action: &str) -> Result<Reply, ArmError> {
         let (field, answer) = match (kind, action.to_ascii_lowercase().as_str()) {
             (Kind::NamedValue, "listvalue") => ("value", "value"),
-            (Kind::OpenIdProvider, "listsecrets") => ("clientSecret", "clientSecret"),
+            (Kind::OpenIdProvider | Kind::AuthorizationServer, "listsecrets") => {
+                ("clientSecret", "clientSecret")
+            }
             _ => {
                 return Err(ArmError::not_simulated(&format!(
                     "Microsoft.ApiManagement/service/{}/{action}",
@@ -392,6 +399,7 @@ impl Service {
             }
             // Read by itself: what is kept of it is not what was sent.
             Kind::ApiVersionSet => version_set::check(fields, &mut problems),
+            Kind::AuthorizationServer => check_endpoints(fields, &mut problems),
             Kind::Certificate | Kind::Logger | Kind::Tag => {}
         }
         if problems.is_empty() {
@@ -481,7 +489,9 @@ impl Service {
 fn check_id(kind: Kind, id: &str) -> Result<(), ArmError> {
     let (most, pattern) = match kind {
         Kind::Backend | Kind::Schema => (80, None),
-        Kind::Certificate | Kind::ApiVersionSet | Kind::Tag => (80, Some(r"^[^*#&+:<>?]+$")),
+        Kind::Certificate | Kind::ApiVersionSet | Kind::Tag | Kind::AuthorizationServer => {
+            (80, Some(r"^[^*#&+:<>?]+$"))
+        }
         Kind::PolicyFragment => (80, Some(r"^(?:\w+|\w[\w\-]+\w)$")),
         _ => (256, Some(r"^[^*#&+:<>?]+$")),
     };
@@ -567,6 +577,29 @@ fn is_duration(text: &str) -> bool {
     };
     let whole = !days.is_empty() || !time.is_empty();
     whole && parts(days, "D") && parts(time, "HMS")
+}
+
+fn check_endpoints(fields: &Properties, problems: &mut Vec<Detail>) {
+    for name in [
+        "authorizationEndpoint",
+        "clientRegistrationEndpoint",
+        "tokenEndpoint",
+    ] {
+        let endpoint = fields.get(name).and_then(Value::as_str);
+        if endpoint.is_some_and(|one| !one.is_empty() && url::Url::parse(one).is_err()) {
+            problems.push(Detail::new(name, "The value is not an absolute URL."));
+        }
+    }
+    let methods = fields.get("authorizationMethods");
+    let get = |methods: &Value| {
+        methods
+            .as_array()
+            .is_some_and(|all| all.contains(&"GET".into()))
+    };
+    // As the specification has it: GET must be always present.
+    if methods.is_some_and(|methods| !methods.is_null() && !get(methods)) {
+        problems.push(Detail::new("authorizationMethods", "GET must be present."));
+    }
 }
 
 #[cfg(test)]

@@ -108,10 +108,11 @@ pub(crate) enum Kind {
     /// Not served; can be put by the control interface for a policy to refer to.
     Logger,
     Tag,
+    AuthorizationServer,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Backend,
         Self::NamedValue,
         Self::PolicyFragment,
@@ -121,6 +122,7 @@ impl Kind {
         Self::ApiVersionSet,
         Self::Logger,
         Self::Tag,
+        Self::AuthorizationServer,
     ];
 
     /// The segment in a path.
@@ -135,6 +137,7 @@ impl Kind {
             Self::ApiVersionSet => "apiVersionSets",
             Self::Logger => "loggers",
             Self::Tag => "tags",
+            Self::AuthorizationServer => "authorizationServers",
         }
     }
 
@@ -166,6 +169,7 @@ impl Kind {
             Self::ApiVersionSet => "ApiVersionSet",
             Self::Logger => "Logger",
             Self::Tag => "Tag",
+            Self::AuthorizationServer => "AuthorizationServer",
         }
     }
 }
@@ -334,6 +338,7 @@ impl Target {
                     Kind::Certificate,
                     Kind::Tag,
                     Kind::ApiVersionSet,
+                    Kind::AuthorizationServer,
                 ];
                 match (
                     served.into_iter().find(|known| is(kind, known.segment())),

@@ -128,6 +128,7 @@ impl Wish {
                     subscription_required: self.key_required,
                     subscription_key_names: SubscriptionKeyNames::default(),
                     openid_provider: None,
+                    oauth2: None,
                     about: crate::about::About::default(),
                 },
                 service_url: Some("https://backend.example/orders".into()),

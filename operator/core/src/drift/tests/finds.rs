@@ -383,6 +383,7 @@ fn settings() -> impl Strategy<Value = ObservedApi> {
                     subscription_required: required,
                     subscription_key_names: SubscriptionKeyNames::default(),
                     openid_provider: provider,
+                    oauth2: None,
                     about: crate::about::About::default(),
                 },
                 service_url: url,
