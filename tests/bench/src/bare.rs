@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use e2e::Stage;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::events::v1::Event;
@@ -13,7 +13,7 @@ use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::publish::not_ready;
@@ -26,6 +26,8 @@ const MANAGER: &str = "bench";
 /// A running client.
 pub(crate) struct Client {
     tasks: [JoinHandle<Result<()>>; 3],
+    /// How many events were written.
+    said: watch::Receiver<usize>,
     failure: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
@@ -41,7 +43,7 @@ struct Shared {
     slots: Semaphore,
 }
 
-/// What the operator wrote, all objects together.
+/// What the operator wrote until all objects were ready, all together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Writes {
     pub(crate) objects: usize,
@@ -79,6 +81,7 @@ impl Client {
             slots: Semaphore::new(CONCURRENCY),
         });
         let failure = Arc::new(Mutex::new(None));
+        let (count, said) = watch::channel(0);
         // Both watches would miss nothing if they started later; they are a
         // part of what the operator does before it is ready, too.
         shared
@@ -87,10 +90,24 @@ impl Client {
             .await?;
         let tasks = [
             tokio::spawn(follow_ingresses(Arc::clone(&shared))),
-            tokio::spawn(write_events(stage.client.clone(), pending)),
+            tokio::spawn(write_events(stage.client.clone(), pending, count)),
             tokio::spawn(follow_objects(shared, Arc::clone(&failure))),
         ];
-        Ok(Self { tasks, failure })
+        Ok(Self {
+            tasks,
+            said,
+            failure,
+        })
+    }
+
+    /// Waits until all of this many events are written, which nobody else waits
+    /// for.
+    pub(crate) async fn said(&self, events: usize) -> Result<()> {
+        let mut said = self.said.clone();
+        said.wait_for(|said| *said >= events)
+            .await
+            .context("the bare client writes no event any more")?;
+        Ok(())
     }
 
     /// Ends it, with its first failure if there was one.
@@ -140,10 +157,12 @@ async fn follow_objects(
 async fn write_events(
     client: kube::Client,
     mut pending: mpsc::UnboundedReceiver<Event>,
+    said: watch::Sender<usize>,
 ) -> Result<()> {
     let events: Api<Event> = Api::namespaced(client, "shop");
     while let Some(event) = pending.recv().await {
         events.create(&PostParams::default(), &event).await?;
+        said.send_modify(|said| *said += 1);
     }
     Ok(())
 }

@@ -88,12 +88,24 @@ impl Table {
         let value = value + 0.0;
         let cells = [
             what.to_owned(),
-            format!("{value:.2}"),
+            counted(value, goal),
             String::new(),
             String::new(),
             goal.verdict(value),
         ];
         self.rows.push(Row { cells });
+    }
+}
+
+/// A count that misses its goal by less than two digits show has as many as
+/// show that.
+fn counted(value: f64, goal: Goal) -> String {
+    let shown = format!("{value:.2}");
+    let rounded = shown.parse().unwrap_or(value);
+    if goal.verdict(rounded) == goal.verdict(value) {
+        shown
+    } else {
+        format!("{value:.4}")
     }
 }
 
@@ -207,5 +219,8 @@ mod tests {
         assert_eq!(Goal::AtMost(1.5).verdict(1.5), "≤ 1.5 met");
         assert_eq!(Goal::AtLeast(0.8).verdict(0.79), "≥ 0.8 MISSED");
         assert_eq!(Goal::Exactly(3.0).verdict(3.01), "= 3 MISSED");
+        assert_eq!(counted(2.0, Goal::AtMost(2.0)), "2.00");
+        assert_eq!(counted(2.0013, Goal::AtMost(2.0)), "2.0013");
+        assert_eq!(counted(2.13, Goal::AtMost(2.0)), "2.13");
     }
 }

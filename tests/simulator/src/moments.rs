@@ -3,7 +3,7 @@
 //! came of it, also where a fault hid the answer.
 
 use crate::arm::store::{Entity, Family, Service};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An operation as callers find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,24 +95,30 @@ impl State {
 }
 
 impl Moments {
-    /// Remembers what has changed in a service.
-    pub(crate) fn note(&mut self, service: &Service, by: &str, after: u64) {
+    /// Remembers what has changed in a service: in some of the APIs that were
+    /// touched.
+    pub(crate) fn note(
+        &mut self,
+        service: &Service,
+        touched: &BTreeSet<String>,
+        by: &str,
+        after: u64,
+    ) {
+        if touched.is_empty() {
+            return;
+        }
         let known = self.known.entry(service.name.clone()).or_default();
-        // Both are sorted by the same keys: thousands of APIs are walked through
-        // with each call.
-        let mut before = known.iter().peekable();
         let (mut changed, mut gone) = (Vec::new(), Vec::new());
-        for (key, family) in &service.families {
-            while let Some((left, _)) = before.next_if(|(other, _)| *other < key) {
-                gone.push(left.clone());
-            }
+        for key in touched {
+            let Some(family) = service.families.get(key) else {
+                gone.push(key);
+                continue;
+            };
             let state = State::of(family);
-            let before = before.next_if(|(other, _)| *other == key);
-            if before.is_none_or(|(_, before)| before.state != state) {
+            if known.get(key).is_none_or(|before| before.state != state) {
                 changed.push((key, family, state));
             }
         }
-        gone.extend(before.map(|(left, _)| left.clone()));
         let list = &mut self.list;
         let mut tell = |api: &str, before: Option<ApiShape>, now: Option<ApiShape>| {
             if before != now {
@@ -127,7 +133,7 @@ impl Moments {
             }
         };
         for key in gone {
-            if let Some(left) = known.remove(&key) {
+            if let Some(left) = known.remove(key) {
                 tell(&left.name, Some(left.shape), None);
             }
         }

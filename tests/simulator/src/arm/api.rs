@@ -101,7 +101,11 @@ pub(super) fn is_import(request: &Request) -> bool {
 impl Service {
     /// `GET apis`.
     pub(super) fn list_apis(&self, request: &Request) -> Result<Reply, ArmError> {
-        list::page(request, &self.id(), self.listed())
+        let filter = list::filter(request)?;
+        match filter.as_ref().and_then(list::Filter::path) {
+            Some(path) => list::page(request, &self.id(), self.listed_at(path)),
+            None => list::page(request, &self.id(), self.listed()),
+        }
     }
 
     /// `GET apis/{id}/revisions`.
@@ -249,7 +253,7 @@ impl Service {
             },
         };
         let path = revision.entity.properties.get("path").cloned();
-        let family = self.families.entry(api.key()).or_insert_with(|| Family {
+        let family = self.families.get_or_insert_with(api.key(), || Family {
             name: api.base.clone(),
             current: number,
             revisions: BTreeMap::new(),
@@ -455,7 +459,7 @@ impl Service {
             .get("apiVersionSetId")
             .and_then(Value::as_str)
             .and_then(last_part);
-        for (key, family) in &self.families {
+        for (key, family) in self.families.near_path(path) {
             let Some(other) = family.revisions.get(&family.current) else {
                 continue;
             };

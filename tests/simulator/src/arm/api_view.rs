@@ -133,13 +133,22 @@ impl Service {
 
     /// All APIs with their revisions, as the list shows them.
     pub(super) fn listed(&self) -> impl Iterator<Item = Listed<'_>> {
-        self.families.values().flat_map(|family| {
-            let numbers = family.revisions.keys();
-            numbers.map(|number| Listed {
-                service: self,
-                family,
-                number: *number,
-            })
+        self.families
+            .values()
+            .flat_map(|family| self.listed_of(family))
+    }
+
+    /// Those among them that may have this path, and perhaps others.
+    pub(super) fn listed_at(&self, path: &str) -> impl Iterator<Item = Listed<'_>> {
+        let near = self.families.near_path(path);
+        near.flat_map(|(_, family)| self.listed_of(family))
+    }
+
+    fn listed_of<'a>(&'a self, family: &'a Family) -> impl Iterator<Item = Listed<'a>> {
+        family.revisions.keys().map(|number| Listed {
+            service: self,
+            family,
+            number: *number,
         })
     }
 

@@ -275,12 +275,7 @@ impl Service {
             return Err(refused(limit, "API"));
         }
         let limit = service_operation_limit(&self.sku);
-        let all: usize = self
-            .families
-            .values()
-            .flat_map(|family| family.revisions.values())
-            .map(|revision| revision.operations.len())
-            .sum();
+        let all = self.families.operations();
         let replaced = self.revision(api).map_or(0, |old| old.operations.len());
         if all - replaced + operations > limit {
             return Err(refused(limit, "service"));

@@ -36,10 +36,7 @@ pub(crate) fn page<E: Entry>(
     service_id: &str,
     items: impl IntoIterator<Item = E>,
 ) -> Result<Reply, ArmError> {
-    let filter = match request.parameter("$filter") {
-        Some(text) if !text.trim().is_empty() => Some(Filter::parse(text)?),
-        _ => None,
-    };
+    let filter = filter(request)?;
     let items: Vec<E> = items
         .into_iter()
         .filter(|item| filter.as_ref().is_none_or(|filter| filter.matches(item)))
@@ -70,6 +67,14 @@ pub(crate) fn page<E: Entry>(
     Ok(Reply::pretty(200, &body))
 }
 
+/// The filter that a list is asked for with.
+pub(crate) fn filter(request: &Request) -> Result<Option<Filter>, ArmError> {
+    match request.parameter("$filter") {
+        Some(text) if !text.trim().is_empty() => Filter::parse(text).map(Some),
+        _ => Ok(None),
+    }
+}
+
 fn number(request: &Request, name: &str, least: usize) -> Result<Option<usize>, ArmError> {
     let Some(text) = request.parameter(name) else {
         return Ok(None);
@@ -85,7 +90,7 @@ fn number(request: &Request, name: &str, least: usize) -> Result<Option<usize>, 
 
 /// The subset of `OData` that the service documents: comparisons and three
 /// functions, joined by `and` or `or` without brackets.
-struct Filter(Vec<Vec<Term>>);
+pub(crate) struct Filter(Vec<Vec<Term>>);
 
 struct Term {
     field: String,
@@ -122,6 +127,17 @@ impl Filter {
             })
             .collect::<Result<Vec<Vec<Term>>, ArmError>>()?;
         Ok(Self(any))
+    }
+
+    /// The path that everything must have that passes.
+    pub(crate) fn path(&self) -> Option<&str> {
+        let [all] = self.0.as_slice() else {
+            return None;
+        };
+        all.iter().find_map(|term| match &term.condition {
+            Test::Eq(Value::String(path)) if term.field() == "path" => Some(path.as_str()),
+            _ => None,
+        })
     }
 
     fn matches(&self, item: &impl Entry) -> bool {
@@ -201,9 +217,13 @@ impl Term {
         })
     }
 
+    /// The field's name, without what it is in.
+    fn field(&self) -> &str {
+        self.field.rsplit('/').next().unwrap_or(&self.field)
+    }
+
     fn matches(&self, item: &impl Entry) -> bool {
-        let field = self.field.rsplit('/').next().unwrap_or(&self.field);
-        let found = item.field(field);
+        let found = item.field(self.field());
         let equal = |wanted: &Value| match (&*found, wanted) {
             (Value::String(found), Value::String(wanted)) => found.eq_ignore_ascii_case(wanted),
             // A revision that is not current does not say so.
@@ -245,5 +265,15 @@ mod tests {
             assert_eq!(parsed.matches(&item), expected, "{filter}");
         }
         assert!(Filter::parse("length(name) gt 3").is_err());
+        for (filter, path) in [
+            ("isCurrent eq true and properties/path eq 'a'", Some("a")),
+            ("path eq 'a' or path eq 'b'", None),
+            ("path ne 'a'", None),
+        ] {
+            let parsed = Filter::parse(filter)
+                .map_err(|_| filter)
+                .expect("understood");
+            assert_eq!(parsed.path(), path, "{filter}");
+        }
     }
 }

@@ -71,6 +71,7 @@ impl Service {
             .and_then(|fault| fault.polls)
             .unwrap_or(settings.polls);
         let limit = SignedDuration::from_millis(i64::from(settings.max_duration_ms));
+        self.under_way.insert(id.clone());
         self.operations.insert(
             id.clone(),
             Operation {
@@ -112,9 +113,8 @@ impl Service {
     /// Ends the operations whose time is over.
     pub(crate) fn settle(&mut self, now: Timestamp, settings: &LroSettings) {
         let due: Vec<String> = self
-            .operations
-            .iter()
-            .filter(|(_, operation)| !operation.has_ended() && operation.deadline <= now)
+            .open()
+            .filter(|(_, operation)| operation.deadline <= now)
             .map(|(id, _)| id.clone())
             .collect();
         for id in due {
@@ -137,17 +137,21 @@ impl Service {
     /// and what is below it, else the same path.
     pub(crate) fn running(&self, target: &Target) -> Option<String> {
         let api = target.api().map(super::path::ApiRef::key);
-        self.operations
-            .iter()
+        self.open()
             .find(|(_, operation)| {
-                !operation.has_ended()
-                    && if api.is_some() {
-                        operation.api == api
-                    } else {
-                        operation.target == *target
-                    }
+                if api.is_some() {
+                    operation.api == api
+                } else {
+                    operation.target == *target
+                }
             })
             .map(|(id, _)| id.clone())
+    }
+
+    /// Those that have not ended.
+    fn open(&self) -> impl Iterator<Item = (&String, &Operation)> {
+        let open = self.under_way.iter();
+        open.filter_map(|id| self.operations.get_key_value(id))
     }
 
     fn end(&mut self, id: &str, settings: &LroSettings) {
@@ -170,6 +174,7 @@ impl Service {
         }
         if let Some(operation) = self.operations.get_mut(id) {
             operation.outcome = Some(outcome);
+            self.under_way.remove(id);
         }
     }
 

@@ -13,6 +13,7 @@ mod dispatch;
 pub(crate) mod dump;
 mod entity;
 mod error;
+mod families;
 mod import;
 mod list;
 mod lro;
@@ -295,8 +296,9 @@ async fn serve(
         services, moments, ..
     } = &mut *arm;
     let after = world.journal.last();
-    for service in services.iter() {
-        moments.note(service, by, after);
+    for service in services.iter_mut() {
+        let touched = service.families.settle();
+        moments.note(service, &touched, by, after);
     }
     world.publish(&arm);
     match answer {

@@ -1,5 +1,6 @@
 //! The state of one API Management service.
 
+use super::families::Families;
 use super::lro::Operation;
 use super::path::{ApiRef, Kind};
 use super::product::Product;
@@ -124,7 +125,7 @@ pub(crate) struct Service {
     pub(crate) policy: Option<Entity>,
     /// By id, as seeded.
     pub(crate) certificates: BTreeMap<String, Certificate>,
-    pub(crate) families: BTreeMap<String, Family>,
+    pub(crate) families: Families,
     pub(crate) entities: BTreeMap<Kind, BTreeMap<String, Entity>>,
     /// By id in lower case.
     pub(crate) products: BTreeMap<String, Product>,
@@ -135,6 +136,8 @@ pub(crate) struct Service {
     /// Self-hosted gateways, with their keys, by id in lower case.
     pub(crate) gateways: BTreeMap<String, SelfHosted>,
     pub(crate) operations: BTreeMap<String, Operation>,
+    /// Those of them that have not ended.
+    pub(crate) under_way: BTreeSet<String>,
     /// Writes per API that are refused because a lock outlived an import.
     pub(crate) locks: BTreeMap<String, u32>,
     row: u64,
@@ -168,7 +171,7 @@ impl Service {
             created: now,
             policy: None,
             certificates: service.certificates.clone(),
-            families: BTreeMap::new(),
+            families: Families::default(),
             entities: Kind::ALL
                 .into_iter()
                 .map(|kind| (kind, BTreeMap::new()))
@@ -178,6 +181,7 @@ impl Service {
             groups: BTreeMap::new(),
             gateways: BTreeMap::new(),
             operations: BTreeMap::new(),
+            under_way: BTreeSet::new(),
             locks: BTreeMap::new(),
             row: FIRST_ROW,
         }
