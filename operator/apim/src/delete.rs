@@ -1,8 +1,10 @@
 //! Taking an API away.
 
+use std::collections::BTreeSet;
+
 use operator_core::apim::SettingsPatch;
 use operator_core::class::ErrorClass;
-use operator_core::names::ApiId;
+use operator_core::names::{ApiId, VersionSetId};
 
 use crate::apply::{Applier, ApplyError, Failure};
 use crate::error::ArmError;
@@ -98,13 +100,30 @@ impl Applier {
         mark: &str,
         own: Option<&str>,
     ) -> Result<Deleted, ApplyError> {
+        let sets = BTreeSet::new();
+        self.delete_with_parts(api_id, mark, own, sets).await
+    }
+
+    /// As [`Applier::delete_with_tags`]. Version sets that the API was in, these
+    /// among them, go where no other API is in them.
+    pub async fn delete_with_parts(
+        &self,
+        api_id: &ApiId,
+        mark: &str,
+        own: Option<&str>,
+        mut sets: BTreeSet<VersionSetId>,
+    ) -> Result<Deleted, ApplyError> {
         let client = self.client();
         let id = api_id.as_str();
         let _writer = client.lock_api(id).await;
         let mut round = 1;
         loop {
             let api = match client.reader().marked_api(id, mark).await {
-                Ok(None) => return Ok(Deleted::WasAbsent),
+                Ok(None) => {
+                    let _sets = client.lock_version_sets(&sets).await;
+                    let dropped = client.drop_version_sets(&sets, id, mark, None).await;
+                    return dropped.map(|()| Deleted::WasAbsent).map_err(failed);
+                }
                 Ok(Some(api)) => api,
                 Err(error) if error.is_service_absent() => return Ok(Deleted::ServiceAbsent),
                 Err(error) => return Err(failed(error)),
@@ -116,8 +135,13 @@ impl Applier {
             if let Some(own) = own {
                 client.remove_own_tags(id, own).await.map_err(failed)?;
             }
+            sets.extend(api.settings.api_version_set.clone());
+            let _sets = client.lock_version_sets(&sets).await;
             match client.delete_api(id, api.etag.as_deref()).await {
-                Ok(()) => return Ok(Deleted::Gone),
+                Ok(()) => {
+                    let dropped = client.drop_version_sets(&sets, id, mark, Some(&api)).await;
+                    return dropped.map(|()| Deleted::Gone).map_err(failed);
+                }
                 // Where nothing says how the deletion ended, a read does.
                 Err(error)
                     if (error.class == ErrorClass::Conflict || error.is_lost())

@@ -42,6 +42,7 @@ mod subscriptions;
 pub mod sweep;
 mod token;
 pub mod transport;
+mod versions;
 mod writes;
 
 pub use apply::{Applied, Applier, ApplyError, Follow, Progress, Silent, Writes};

@@ -7,6 +7,7 @@
 use operator_core::about::{About, Contact, License};
 use operator_core::apim::{ObservedApi, ObservedOperation, SettingsPatch};
 use operator_core::desired::{ApiSettings, DesiredApi, SubscriptionKeyNames};
+use operator_core::names::VersionSetId;
 use operator_core::oauth2::OAuth2Setting;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -50,6 +51,8 @@ pub(crate) struct ApiProperties {
     display_name: Option<String>,
     description: Option<String>,
     path: Option<String>,
+    api_version: Option<String>,
+    api_version_set_id: Option<String>,
     protocols: Option<Vec<String>>,
     service_url: Option<String>,
     subscription_required: Option<bool>,
@@ -163,6 +166,10 @@ impl ApiProperties {
             .find_map(|setting| setting.openid_provider_id)
             // The short name is what is sent; an id may come back.
             .map(|id| id.rsplit('/').next().unwrap_or_default().to_owned());
+        let api_version_set = self
+            .api_version_set_id
+            .as_deref()
+            .and_then(|id| VersionSetId::parse(id.rsplit('/').next()?).ok());
         ObservedApi {
             etag,
             revision: self.api_revision.unwrap_or_else(|| "1".into()),
@@ -172,6 +179,8 @@ impl ApiProperties {
                 display_name: self.display_name.unwrap_or_default(),
                 description: self.description.unwrap_or_default(),
                 path: self.path.unwrap_or_default(),
+                api_version: self.api_version.and_then(filled),
+                api_version_set,
                 protocols: self.protocols.unwrap_or_default(),
                 subscription_required: self.subscription_required.unwrap_or_default(),
                 subscription_key_names: SubscriptionKeyNames {
@@ -272,6 +281,12 @@ pub(crate) fn api_body(api: &DesiredApi, import: bool) -> Value {
     set("displayName", json!(settings.display_name));
     set("description", json!(settings.description));
     set("path", json!(settings.path));
+    if let Some(version) = &settings.api_version {
+        set("apiVersion", json!(version));
+    }
+    if let Some(id) = &settings.api_version_set {
+        set("apiVersionSetId", set_id(id));
+    }
     set("protocols", json!(settings.protocols));
     set("serviceUrl", json!(api.service_url));
     set(
@@ -307,6 +322,12 @@ pub(crate) fn api_body(api: &DesiredApi, import: bool) -> Value {
     json!({ "properties": properties })
 }
 
+/// As the documentation of `loggerId` spells such ids: below the service.
+/// Inferred: that holds for sets of versions, too.
+fn set_id(id: &VersionSetId) -> Value {
+    json!(format!("/apiVersionSets/{id}"))
+}
+
 fn mark(api: &DesiredApi) -> Value {
     #[cfg(feature = "defects")]
     if crate::defects::is_on(crate::defects::Defect::SkipsMark) {
@@ -321,6 +342,17 @@ pub(crate) fn patch_body(patch: &SettingsPatch) -> Value {
         ("displayName", patch.display_name.as_ref().map(|v| json!(v))),
         ("description", patch.description.as_ref().map(|v| json!(v))),
         ("path", patch.path.as_ref().map(|v| json!(v))),
+        (
+            "apiVersion",
+            patch.version.as_ref().map(|(version, _)| json!(version)),
+        ),
+        (
+            "apiVersionSetId",
+            patch
+                .version
+                .as_ref()
+                .map(|(_, set)| set.as_ref().map_or(Value::Null, set_id)),
+        ),
         ("protocols", patch.protocols.as_ref().map(|v| json!(v))),
         ("serviceUrl", patch.service_url.as_ref().map(|v| json!(v))),
         (

@@ -1,4 +1,4 @@
-//! Tags and diagnostics of an API.
+//! Tags and diagnostics of an API, and the version set that it is in.
 
 use operator_core::apim::{DesiredPart, ObservedPart, PartId};
 use operator_core::names::TagId;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::arm::{ArmClient, ArmReader, WriteVerb, absent, encode};
 use crate::error::ArmError;
 use crate::models::Entity;
+use crate::versions;
 
 const TAG: &str = "tag";
 
@@ -15,16 +16,23 @@ fn kind(part: &PartId) -> &'static str {
     match part {
         PartId::Tag(_) => "apiTag",
         PartId::Diagnostic(_) => "apiDiagnostic",
+        PartId::VersionSet(_) => versions::KIND,
     }
 }
 
 fn what(part: &PartId, api: &str) -> String {
-    format!("{part} of API {api}")
+    match part {
+        PartId::VersionSet(set) => versions::what(set),
+        PartId::Tag(_) | PartId::Diagnostic(_) => format!("{part} of API {api}"),
+    }
 }
 
-fn path<'a>(part: &'a PartId, api: &'a str) -> [&'a str; 4] {
+fn path<'a>(part: &'a PartId, api: &'a str) -> Vec<&'a str> {
     let [list, id] = part.segments();
-    ["apis", api, list, id]
+    match part {
+        PartId::VersionSet(_) => vec![list, id],
+        PartId::Tag(_) | PartId::Diagnostic(_) => vec!["apis", api, list, id],
+    }
 }
 
 /// A tag of a list.
@@ -52,7 +60,7 @@ impl ArmReader {
                     etag: answer.etag(),
                 }))
             }
-            PartId::Diagnostic(_) => {
+            PartId::Diagnostic(_) | PartId::VersionSet(_) => {
                 let call = self.get(&path, &[], kind(part), what(part, api));
                 let Some(answer) = absent(self.read(&call).await)? else {
                     return Ok(None);
@@ -133,11 +141,11 @@ impl ArmClient {
     ) -> Result<(), ArmError> {
         let _writer = match part {
             PartId::Tag(tag) => Some(self.lock_tag(tag).await),
-            PartId::Diagnostic(_) => None,
+            PartId::Diagnostic(_) | PartId::VersionSet(_) => None,
         };
         let path = path(part, api);
         let mut call = self.call(WriteVerb::Put, &path, &[], kind(part), what(part, api));
-        if let PartId::Diagnostic(_) = part {
+        if !matches!(part, PartId::Tag(_)) {
             call.body = Some(encode(&json!({"properties": wanted.content})));
             call.if_match = etag.map(str::to_owned);
         }
@@ -159,6 +167,7 @@ impl ArmClient {
         let _writer = match part {
             PartId::Tag(tag) => Some(self.lock_tag(tag).await),
             PartId::Diagnostic(_) => None,
+            PartId::VersionSet(set) => return self.delete_version_set(set, etag).await,
         };
         let path = path(part, api);
         let mut call = self.call(WriteVerb::Delete, &path, &[], kind(part), what(part, api));
@@ -168,7 +177,7 @@ impl ArmClient {
         absent(self.run(&call).await)?;
         match part {
             PartId::Tag(tag) if is_own(tag.as_str(), own) => self.drop_unused(tag).await,
-            PartId::Tag(_) | PartId::Diagnostic(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -212,6 +221,7 @@ fn name_missing(error: &mut ArmError, part: &PartId, wanted: &DesiredPart) {
             let name = logger.and_then(|id| id.rsplit('/').next());
             ("logger", name.unwrap_or_default().to_owned())
         }
+        PartId::VersionSet(set) => ("version set", set.to_string()),
     };
     missing.kind = kind;
     missing.name = Some(name);

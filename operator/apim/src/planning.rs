@@ -6,8 +6,8 @@
 use std::collections::btree_map::Entry;
 
 use operator_core::apim::{
-    self, AppliedRecord, ArmCall, Changes, Observed, OperationPolicyReads, Published, Reading,
-    Reads, Rival, Step,
+    self, AppliedRecord, ArmCall, Changes, Observed, ObservedApi, ObservedPart,
+    OperationPolicyReads, PartId, Published, Reading, Reads, Rival, Step,
 };
 use operator_core::desired::{Desired, DesiredApi};
 
@@ -142,9 +142,15 @@ impl ArmReader {
             let is_there = self.has_tag(tag).await?;
             observed.tags.insert(tag.clone(), is_there);
         }
-        if found.is_none() {
+        let Some(found) = found else {
+            let parts = api.parts.keys().chain(&reads.parts);
+            for part in parts.filter(|part| part.is_set()) {
+                let there = self.part_or_left(part, api, None).await?;
+                observed.parts.insert(part.clone(), there);
+            }
             return Ok(observed);
-        }
+        };
+        let found = found.clone();
         if reads.policy {
             observed.policy = self.policy(id, PolicyOf::Api).await?;
         }
@@ -172,10 +178,27 @@ impl ArmReader {
             observed.products.insert(product.clone(), is_in);
         }
         for part in &reads.parts {
-            let there = self.part(part, id).await?;
+            let there = self.part_or_left(part, api, Some(&found)).await?;
             observed.parts.insert(part.clone(), there);
         }
         Ok(observed)
+    }
+
+    /// A part as it is. A set that the API leaves counts as there where it is to
+    /// go with it.
+    async fn part_or_left(
+        &self,
+        part: &PartId,
+        api: &DesiredApi,
+        found: Option<&ObservedApi>,
+    ) -> Result<Option<ObservedPart>, ArmError> {
+        let id = api.id.as_str();
+        match part {
+            PartId::VersionSet(set) if !api.parts.contains_key(part) => {
+                self.set_to_drop(set, id, &api.mark, found).await
+            }
+            _ => self.part(part, id).await,
+        }
     }
 
     /// The other APIs that hold the path.
@@ -185,6 +208,7 @@ impl ArmReader {
             .into_iter()
             .filter(|other| other.is_current && other.id != api.id.as_str())
             .filter(|other| apim::same_path(&other.api.settings.path, &api.settings.path))
+            .filter(|other| !api.settings.stands_beside(&other.api.settings))
             .map(|other| Rival {
                 id: other.id,
                 display_name: other.api.settings.display_name,

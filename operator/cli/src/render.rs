@@ -328,6 +328,7 @@ fn one(
             ..ExposureFacts::default()
         },
         path_holder: None,
+        siblings: Vec::new(),
         context: Some(context.clone()),
         cluster: NO_CLUSTER.to_owned(),
     })

@@ -4,11 +4,12 @@
 //! Who of them gets it is decided in [`operator_core::paths`]; this is only
 //! what it decides on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use operator_core::apim::AppliedRecord;
 use operator_core::exposed_api::{ApiPath, in_api_management};
 use operator_core::names::{InstanceName, ObjectKey};
+use operator_core::versions::Member;
 use parking_lot::RwLock;
 use smol_str::{SmolStr, StrExt as _};
 
@@ -25,7 +26,10 @@ pub struct Asked {
     /// What its status says of where it is published; absent where others
     /// could have written that.
     pub held: Option<Held>,
-    path: SmolStr,
+    /// Which version it is, where it is one of several that share the path.
+    pub member: Option<Box<Member>>,
+    /// The path, in one spelling.
+    pub path: SmolStr,
 }
 
 /// Where an object is published.
@@ -50,18 +54,26 @@ impl From<AppliedRecord> for Held {
 struct Inner {
     asked: HashMap<ObjectKey, Asked>,
     by_path: Links<SmolStr, ObjectKey>,
+    by_set: Links<SmolStr, ObjectKey>,
 }
 
 impl Inner {
     fn take_out(&mut self, key: &ObjectKey) -> Option<Asked> {
         let asked = self.asked.remove(key)?;
         self.by_path.remove(&asked.path, key);
+        if let Some(member) = &asked.member {
+            self.by_set.remove(&set(key, &member.set.name), key);
+        }
         Some(asked)
     }
 
-    fn others_at(&self, path: &SmolStr, but: &ObjectKey) -> Vec<ObjectKey> {
-        let keys = self.by_path.of(path);
-        keys.filter(|key| *key != but).cloned().collect()
+    /// Those at the same path or in the same version set.
+    fn others(&self, asked: &Asked, but: &ObjectKey) -> BTreeSet<ObjectKey> {
+        let at_path = self.by_path.of(&asked.path);
+        let set = asked.member.iter().map(|member| set(but, &member.set.name));
+        let in_set = set.flat_map(|set| self.by_set.of(&set).cloned().collect::<Vec<_>>());
+        let all = at_path.cloned().chain(in_set);
+        all.filter(|key| key != but).collect()
     }
 }
 
@@ -79,22 +91,33 @@ impl Paths {
         let now = asked(subject, trusted);
         let mut inner = self.inner.write();
         let before = inner.take_out(key);
-        let place = |asked: &Asked| (asked.path.clone(), asked.instance.clone());
-        let left = before
+        let place = |asked: &Asked| {
+            let member = asked.member.clone();
+            (asked.path.clone(), asked.instance.clone(), member)
+        };
+        let mut left = before
             .filter(|before| now.as_ref().map(place) != Some(place(before)))
-            .map(|before| inner.others_at(&before.path, key));
+            .map(|before| inner.others(&before, key));
         if let Some(now) = now {
+            // Who disagreed with it may agree now.
+            if let (Some(left), Some(_)) = (&mut left, &now.member) {
+                left.extend(inner.others(&now, key));
+            }
             inner.by_path.insert(now.path.clone(), key.clone());
+            if let Some(member) = &now.member {
+                let set = set(key, &member.set.name);
+                inner.by_set.insert(set, key.clone());
+            }
             inner.asked.insert(key.clone(), now);
         }
-        left.unwrap_or_default()
+        left.into_iter().flatten().collect()
     }
 
     /// Forgets an object, and answers who may now have what it asked for.
     pub fn gone(&self, key: &ObjectKey) -> Vec<ObjectKey> {
         let mut inner = self.inner.write();
         match inner.take_out(key) {
-            Some(asked) => inner.others_at(&asked.path, key),
+            Some(asked) => inner.others(&asked, key).into_iter().collect(),
             None => Vec::new(),
         }
     }
@@ -108,6 +131,21 @@ impl Paths {
         keys.filter_map(|key| Some((key.clone(), inner.asked.get(key)?.clone())))
             .collect()
     }
+
+    /// The objects of a namespace that are in its version set of a name.
+    #[must_use]
+    pub fn in_set(&self, namespace: &str, name: &str) -> Vec<(ObjectKey, Asked)> {
+        let inner = self.inner.read();
+        let set = set(&ObjectKey::new(namespace, ""), name);
+        let keys = inner.by_set.of(&set);
+        keys.filter_map(|key| Some((key.clone(), inner.asked.get(key)?.clone())))
+            .collect()
+    }
+}
+
+/// A version set of a namespace.
+fn set(key: &ObjectKey, name: &str) -> SmolStr {
+    format!("{}/{name}", key.namespace).into()
 }
 
 fn asked(subject: &Subject, trusted: bool) -> Option<Asked> {
@@ -122,6 +160,7 @@ fn asked(subject: &Subject, trusted: bool) -> Option<Asked> {
         held: record
             .and_then(operator_core::status::applied)
             .map(Held::from),
+        member: Member::in_object(&subject.meta.annotations).map(Box::new),
         path: normal(path.as_api_management()),
     })
 }
@@ -176,5 +215,28 @@ mod tests {
         paths.seen(&subject("c", "/shop"), true);
         assert_eq!(paths.gone(&key("b")), [key("c")]);
         assert_eq!(paths.gone(&key("b")), []);
+    }
+
+    #[test]
+    fn who_changes_or_leaves_a_version_set_is_told_to_its_siblings() {
+        let version = |name: &str, path: &str, version: &str| {
+            let mut subject = subject(name, path);
+            for (key, value) in [("version-set", "shop"), ("version", version)] {
+                let key = format!("apim.oda.tmforum.org/{key}");
+                subject.meta.annotations.insert(key, value.to_owned());
+            }
+            subject
+        };
+        let paths = Paths::default();
+        assert_eq!(paths.seen(&version("a", "/shop", "v1"), true), []);
+        assert_eq!(paths.seen(&version("b", "/other", "v2"), true), []);
+        let all = paths.in_set("team", "shop");
+        let all: Vec<_> = all.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(all, [key("a"), key("b")]);
+        assert_eq!(paths.seen(&version("a", "/shop", "v1"), true), []);
+        assert_eq!(paths.seen(&version("a", "/shop", "v3"), true), [key("b")]);
+        assert_eq!(paths.seen(&version("b", "/shop", "v2"), true), [key("a")]);
+        assert_eq!(paths.gone(&key("a")), [key("b")]);
+        assert_eq!(paths.in_set("team", "other"), []);
     }
 }

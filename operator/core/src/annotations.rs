@@ -30,10 +30,11 @@ use crate::oauth2::{self, OAuth2Setting};
 use crate::openapi::{Declared, declared};
 use crate::problem::Problem;
 use crate::routes::{self, Route};
+use crate::versions::{self, ApiVersion, VersionSetting};
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 28] = [
     "plugins",
     "profiles",
     "plugin.",
@@ -57,13 +58,15 @@ const KEYS: [&str; 26] = [
     "tags",
     "diagnostics",
     "oauth2",
+    "version-set",
+    "version",
     "info",
     "protocols",
     "applied",
 ];
 
 /// The keys that have a meaning which this version does not implement.
-const RESERVED: [&str; 3] = ["version-set", "version", "rollback"];
+const RESERVED: [&str; 1] = ["rollback"];
 
 /// What the annotations of one object say.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -112,6 +115,10 @@ pub struct Annotations {
     pub diagnostics: Option<Vec<DiagnosticSpec>>,
     /// `oauth2`: the server that the portal's console gets tokens from.
     pub oauth2: Option<OAuth2Setting>,
+    /// `version-set`: the API is one of several versions.
+    pub version_set: Option<VersionSetting>,
+    /// `version`: which.
+    pub version: Option<ApiVersion>,
     /// `info`: what is said of the API, above what its document says.
     pub info: Info,
     /// `protocols`: instead of the instance's.
@@ -200,6 +207,7 @@ pub fn read(annotations: &BTreeMap<String, String>) -> (Annotations, Vec<Problem
             Err(mut found) => problems.append(&mut found),
         }
     }
+    problems.extend(versions::unpaired(&read, &problems));
     (read, problems)
 }
 
@@ -223,12 +231,8 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
         return Ok(());
     }
     match key {
-        "plugins" => {
-            read.plugins = Some(plugin_list(text).map_err(each)?);
-        }
-        "profiles" => {
-            read.profiles = list(text, ProfileName::parse).map_err(each)?;
-        }
+        "plugins" => read.plugins = Some(plugin_list(text).map_err(each)?),
+        "profiles" => read.profiles = list(text, ProfileName::parse).map_err(each)?,
         "operation-plugins" => {
             let (operations, problems) = operations::read(text);
             read.operation_plugins = operations;
@@ -268,6 +272,7 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
             }
         }
         "operations" | "routes" | "specification-from" | "instance" | "api-id" | "exposure"
+        | "version"
             if text.is_empty() => {}
         "specification-from" => read.specification_from = Some(specification::read(text)?),
         "operations" => {
@@ -296,6 +301,8 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
         "tags" => read.tags = tag_list(text).map_err(each)?,
         "diagnostics" => read.diagnostics = Some(logged(text).map_err(each)?),
         "oauth2" => read.oauth2 = console(text).map_err(each)?,
+        "version-set" => read.version_set = version_set(text).map_err(wrong)?,
+        "version" => read.version = Some(ApiVersion::parse(text).map_err(wrong)?),
         "info" => read.info = info(text)?,
         "protocols" => read.protocols = protocols(text).map_err(each)?,
         "retry" => read.retry = given(),
@@ -328,6 +335,11 @@ fn logged(text: &str) -> Result<Vec<DiagnosticSpec>, Vec<String>> {
 /// Where the portal's console gets tokens.
 fn console(text: &str) -> Result<Option<OAuth2Setting>, Vec<String>> {
     oauth2::read(&yaml::read(text).map_err(|message| vec![message])?)
+}
+
+/// The versions that the API is one of.
+fn version_set(text: &str) -> Result<Option<VersionSetting>, String> {
+    versions::read(&yaml::read(text)?)
 }
 
 /// What is said of the API.

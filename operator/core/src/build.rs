@@ -90,6 +90,7 @@ fn desired_api(
 ) -> DesiredApi {
     let api = validated.api();
     let oauth2 = validated.annotations().oauth2.clone();
+    let version = publication.version.as_ref();
     DesiredApi {
         id: publication.id.clone(),
         mark: publication.mark.to_string(),
@@ -100,6 +101,8 @@ fn desired_api(
                 .clone()
                 .unwrap_or_else(|| format!("API for {}", api.name)),
             path: api.path.as_api_management().to_owned(),
+            api_version: version.map(|version| version.member.version.as_str().to_owned()),
+            api_version_set: version.map(|version| version.set.clone()),
             protocols: validated
                 .annotations()
                 .protocols

@@ -12,7 +12,7 @@ use crate::backend::DesiredBackend;
 use crate::chain::Rendered;
 use crate::exposure::{ExposureObject, ObjectKind};
 use crate::instance::spec::GatewayRef;
-use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId};
+use crate::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId, VersionSetId};
 use crate::oauth2::OAuth2Setting;
 use crate::policy::{Documents, PolicyDocument, Section, Standing, Target};
 use crate::problem::Problem;
@@ -375,6 +375,12 @@ pub struct ApiSettings {
     pub description: String,
     /// The path below the gateway's URL, without a leading `/`.
     pub path: String,
+    /// Which version of the path it is; absent where the path has one alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// The set of the versions; there where a version is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version_set: Option<VersionSetId>,
     /// `https`, `http`, `ws`, `wss`.
     pub protocols: Vec<String>,
     /// Whether callers need a subscription key.
@@ -393,6 +399,40 @@ pub struct ApiSettings {
 }
 
 impl ApiSettings {
+    /// Where it is reached in the cluster, without a leading `/`: a version
+    /// below the path, since no two can share it there.
+    #[must_use]
+    pub fn path_in_cluster(&self) -> String {
+        let all = [Some(self.path.as_str()), self.api_version.as_deref()];
+        let all = all.into_iter().flatten().filter(|part| !part.is_empty());
+        all.collect::<Vec<_>>().join("/")
+    }
+
+    /// Which version of which set it is, in a line.
+    #[must_use]
+    pub fn version_line(&self) -> Option<String> {
+        let set = self.api_version_set.as_ref()?;
+        let version = self.api_version.as_deref().unwrap_or_default();
+        Some(format!("{version} of version set {set}"))
+    }
+
+    /// Whether both are in one version set, or both in none. Ids have no case.
+    #[must_use]
+    pub fn is_in_set_of(&self, other: &Self) -> bool {
+        match (&self.api_version_set, &other.api_version_set) {
+            (Some(one), Some(other)) => one.as_str().eq_ignore_ascii_case(other.as_str()),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether both can hold one path: as two versions of one set.
+    #[must_use]
+    pub fn stands_beside(&self, other: &Self) -> bool {
+        let text = |one: &Self| one.api_version.as_deref().map(str::to_ascii_lowercase);
+        self.api_version_set.is_some() && self.is_in_set_of(other) && text(self) != text(other)
+    }
+
     /// Where the portal's console gets tokens, in a line.
     #[must_use]
     pub fn console(&self) -> Option<String> {

@@ -349,7 +349,7 @@ impl Desired {
             return;
         };
         if let Some(api) = self.api.as_mut().filter(|api| api.service_url.is_none()) {
-            api.service_url = Some(join(&origin.url, &api.settings.path));
+            api.service_url = Some(join(&origin.url, &api.settings.path_in_cluster()));
         }
     }
 }

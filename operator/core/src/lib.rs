@@ -49,3 +49,4 @@ pub mod status;
 pub mod tags;
 pub mod tier;
 pub mod validate;
+pub mod versions;

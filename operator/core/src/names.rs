@@ -87,6 +87,10 @@ string_newtype! {
     TagId
 }
 string_newtype! {
+    /// The id of a version set in API Management.
+    VersionSetId
+}
+string_newtype! {
     /// The name of an APIM instance as annotations and status spell it.
     InstanceName
 }
@@ -216,6 +220,22 @@ impl TagId {
             Err(InvalidName {
                 value: text.to_owned(),
                 expected: "the id of a tag: 1 to 80 letters, digits, `.`, `_` and `-`",
+            })
+        }
+    }
+}
+
+impl VersionSetId {
+    /// Reads a version set's id: 1 to 80 letters, digits, `.`, `_`, `-`. Azure
+    /// accepts more characters; see [`ApiId::parse`].
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if (1..=80).contains(&text.len()) && text.chars().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidName {
+                value: text.to_owned(),
+                expected: "the id of a version set: 1 to 80 letters, digits, `.`, `_` and `-`",
             })
         }
     }

@@ -180,7 +180,7 @@ fn api_status(observation: &Observation<'_>) -> Value {
     status.insert("implementation".into(), implementation.unwrap_or_default());
     if let Some(url) = validated.url() {
         let own = api.developer_ui.as_deref();
-        let own = own.map(|ui| developer_ui(&url, &api.path, ui));
+        let own = own.map(|ui| developer_ui(&url, validated.path(), ui));
         if let Some(ui) = own.or_else(|| in_portal(validated)) {
             status.insert("developerUI".into(), ui.into());
         }

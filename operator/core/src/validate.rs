@@ -12,6 +12,7 @@ mod routed;
 pub(crate) mod test_support;
 #[cfg(test)]
 mod tests;
+mod versioned;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use document::{DocumentFacts, DocumentNeed};
 pub use inquiry::{Inquiry, Platform, inquire};
 pub use rejection::{Finding, Rejection};
+pub(crate) use versioned::Versioned;
 
 use crate::about::About;
 use crate::annotations::{self, Annotations};
@@ -27,7 +29,7 @@ use crate::backend::{self, DesiredBackend};
 use crate::chain::{Chain, Readings};
 use crate::desired::{ApiDocument, DesiredProtection, Exposure, Operation};
 use crate::diagnostics;
-use crate::exposed_api::{ExposedApi, Implementation};
+use crate::exposed_api::{ApiPath, ExposedApi, Implementation};
 use crate::exposure::{self, ExposureFacts};
 use crate::gateway::select::{self, Reach};
 use crate::instance::{Instance, InstanceContext};
@@ -42,6 +44,7 @@ use crate::routes::Destination;
 use crate::status::reasons::Reason;
 use crate::tags;
 use crate::tier::Tier;
+use crate::versions::{self, Scheme, Sibling};
 
 /// An object with everything that was looked up for it.
 #[derive(Debug, Clone)]
@@ -56,6 +59,9 @@ pub struct Dereferenced {
     pub exposure: ExposureFacts,
     /// Who else gets the path in the instance; absent: the object itself does.
     pub path_holder: Option<PathClaim>,
+    /// The versions of the set that it is in, itself among them; empty where it
+    /// is in none, or the others are not known.
+    pub siblings: Vec<Sibling>,
     /// What Azure says of the instance; absent until it was asked.
     pub context: Option<InstanceContext>,
     /// The UID of the `kube-system` namespace, which identifies the cluster.
@@ -94,6 +100,7 @@ pub(crate) struct Publication {
     pub(crate) description: Option<String>,
     pub(crate) about: About,
     pub(crate) parts: DesiredParts,
+    pub(crate) version: Option<Versioned>,
 }
 
 impl ValidatedApi {
@@ -142,16 +149,34 @@ impl ValidatedApi {
         &self.grants
     }
 
+    /// Its path as callers write it: with the version, where that is a segment.
+    #[must_use]
+    pub fn path(&self) -> &ApiPath {
+        match self.publication.as_ref().and_then(|p| p.version.as_ref()) {
+            Some(version) if version.member.set.scheme == Scheme::Segment => {
+                &version.path_in_cluster
+            }
+            _ => &self.api.path,
+        }
+    }
+
+    /// What callers must send for this version, where the path does not say
+    /// which.
+    #[must_use]
+    pub fn asks(&self) -> Option<String> {
+        self.publication.as_ref()?.version.as_ref()?.member.asks()
+    }
+
     /// Where callers reach it.
     #[must_use]
     pub fn url(&self) -> Option<String> {
         if let Some(gateway) = &self.gateway {
             let protocols = &self.instance.as_ref()?.spec.protocols;
             let origin = select::origin(gateway.host.as_deref()?, protocols);
-            return Some(exposure::below(&origin, &self.api.path));
+            return Some(exposure::below(&origin, self.path()));
         }
         match (&self.exposure, &self.context) {
-            (_, Some(context)) => Some(exposure::below(&context.gateway_url, &self.api.path)),
+            (_, Some(context)) => Some(exposure::below(&context.gateway_url, self.path())),
             (Exposure::InCluster { url }, None) => Some(url.clone()),
             (_, None) => None,
         }
@@ -174,59 +199,55 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         chain
     });
     let published = inquiry.in_api_management();
-    if published && inquiry.instance.is_some() && input.context.is_none() {
-        findings.push(Finding::waiting(
-            Reason::InstanceUnavailable,
-            Problem::new(
-                "metadata.namespace",
-                "the API Management instance has not been read yet; see the ApimInstance's conditions",
-            ),
-        ));
-    }
+    findings.extend(not_read(input));
     findings.extend(too_many(input.context.as_ref(), operations));
     findings.extend(no_breaker(input.context.as_ref(), inquiry));
     let id = api_id(inquiry, &mut findings);
-    if let (Some(holder), Some(instance), Some(api)) =
-        (&input.path_holder, &inquiry.instance, &inquiry.api)
-    {
-        findings.push(Finding::waiting(
-            Reason::PathConflict,
-            paths::taken(&api.path, instance, holder),
-        ));
-    }
+    findings.extend(conflicts(input));
     let Some(api) = &inquiry.api else {
         return Err(Rejection::of(findings));
     };
+    let version = versioned::versioned(inquiry, api, &mut findings);
     let document = read.as_ref().and_then(|r| r.document.as_ref());
-    let mut exposure = match exposed(input, api, document) {
+    let exposed_at = versioned::in_cluster(api, version.as_ref());
+    let api_in_cluster = exposed_at.as_ref();
+    let mut exposure = match exposed(input, api_in_cluster, document) {
         Ok(exposure) => exposure,
         Err(finding) => {
             findings.push(finding);
             return Err(Rejection::of(findings));
         }
     };
-    let routed = routed::routed(input, api, read.as_ref(), &mut exposure, &mut findings);
-    let protections = match protected(input, api, &mut exposure) {
+    let routed = routed::routed(
+        input,
+        api_in_cluster,
+        read.as_ref(),
+        &mut exposure,
+        &mut findings,
+    );
+    let protections = match protected(input, api_in_cluster, &mut exposure) {
         Ok(protections) => protections,
         Err(found) => {
             findings.extend(found);
             Vec::new()
         }
     };
-    let backend_url = exposure::backend_url(&exposure, &api.path, &input.exposure, published);
+    let path = &api_in_cluster.path;
+    let backend_url = exposure::backend_url(&exposure, path, &input.exposure, published);
     findings.extend(backend_url.as_deref().and_then(too_long));
-    let parts = parts(inquiry, api, &mut findings);
+    let mut parts = parts(inquiry, api, &mut findings);
+    parts.extend(
+        version
+            .as_ref()
+            .map(|version| version.set(&input.cluster, &api.key)),
+    );
     if !findings.is_empty() {
         return Err(Rejection::of(findings));
     }
     let mut warnings = api.warnings.clone();
     warnings.extend(inquiry.warnings.iter().cloned());
     warnings.extend(routed.warnings);
-    warnings.extend(read.iter().flat_map(|r| r.warnings.iter().cloned()));
-    warnings.extend(preflight(&chain, operations).filter(|_| {
-        read.as_ref()
-            .is_none_or(|r| !r.api_document.origin.is_secret())
-    }));
+    warnings.extend(read.iter().flat_map(|read| of_document(read, &chain)));
     warnings.extend(chain.warnings.iter().cloned());
     let publication = match (published, id, read) {
         (true, Some(id), Some(read)) => {
@@ -238,6 +259,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
                 description,
                 about,
                 parts,
+                version,
             })
         }
         _ => None,
@@ -260,6 +282,46 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         gateway: input.exposure.gateway.clone().filter(|_| published),
         warnings,
     })
+}
+
+/// Nothing is known of the instance yet.
+fn not_read(input: &Dereferenced) -> Option<Finding> {
+    let published = input.inquiry.in_api_management() && input.inquiry.instance.is_some();
+    (published && input.context.is_none()).then(|| {
+        Finding::waiting(
+            Reason::InstanceUnavailable,
+            Problem::new(
+                "metadata.namespace",
+                "the API Management instance has not been read yet; see the ApimInstance's conditions",
+            ),
+        )
+    })
+}
+
+/// What is odd about a document.
+fn of_document(read: &document::ReadDocument, chain: &Chain) -> Vec<Problem> {
+    let mut warnings = read.warnings.clone();
+    if !read.api_document.origin.is_secret() {
+        warnings.extend(preflight(chain, read.api_document.operations.as_deref()));
+    }
+    warnings
+}
+
+/// Who else asks for the same place.
+fn conflicts(input: &Dereferenced) -> Vec<Finding> {
+    let inquiry = &input.inquiry;
+    let disagree = versions::disagreements(&inquiry.key, &input.siblings);
+    let mut findings: Vec<Finding> = disagree
+        .into_iter()
+        .map(|problem| Finding::waiting(Reason::VersionConflict, problem))
+        .collect();
+    if let (Some(holder), Some(instance), Some(api)) =
+        (&input.path_holder, &inquiry.instance, &inquiry.api)
+    {
+        let taken = paths::taken(&api.path, instance, holder);
+        findings.push(Finding::waiting(Reason::PathConflict, taken));
+    }
+    findings
 }
 
 /// The tags and diagnostics of an API that is published.

@@ -282,6 +282,7 @@ impl Api {
                 ..ExposureFacts::default()
             },
             path_holder: None,
+            siblings: Vec::new(),
             context: Some(InstanceContext {
                 sku: self.sku.clone(),
                 gateway_url: format!("https://{GATEWAY}"),

@@ -79,6 +79,7 @@ fn validated(plugins: &Plugins) -> Result<(ValidatedApi, Desired)> {
             ..ExposureFacts::default()
         },
         path_holder: None,
+        siblings: Vec::new(),
         context: Some(context),
         cluster: "00000000-0000-0000-0000-000000000000".to_owned(),
     };

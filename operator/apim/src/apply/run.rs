@@ -1,10 +1,13 @@
 //! One apply: rounds of reading, planning and carrying out.
 
+use std::collections::BTreeSet;
+
 use operator_core::apim::{
     self, AppliedRecord, Observed, PartId, PlanError, Published, Reading, SettingsPatch, Step,
 };
 use operator_core::desired::Desired;
 use operator_core::drift::KnownEtags;
+use operator_core::names::VersionSetId;
 
 use super::missing::{name_from_document, name_operation};
 use super::{Applier, Failure, Follow, Progress, Writes};
@@ -94,6 +97,7 @@ impl<'a> Run<'a> {
         self.step = None;
         let Published { api, policy, .. } = self.published;
         let client = &self.applier.client;
+        let _sets = client.lock_version_sets(&self.sets()).await;
         let planned = client.reader().plan(desired, Some(&self.record)).await?;
         let Some(Planned { observed, steps }) = planned else {
             return Ok(());
@@ -127,6 +131,17 @@ impl<'a> Run<'a> {
         self.record.complete(api, policy);
         self.step = None;
         Ok(())
+    }
+
+    /// The version sets that the API is in, or comes into.
+    fn sets(&self) -> BTreeSet<VersionSetId> {
+        let wanted = self.published.api.parts.keys();
+        let all = wanted.chain(self.record.parts.keys());
+        all.filter_map(|part| match part {
+            PartId::VersionSet(set) => Some(set.clone()),
+            PartId::Tag(_) | PartId::Diagnostic(_) => None,
+        })
+        .collect()
     }
 
     async fn carry_out(&mut self, step: &Step) -> Result<(), Failure> {

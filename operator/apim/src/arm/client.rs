@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use operator_core::names::{ProductId, TagId};
+use operator_core::names::{ProductId, TagId, VersionSetId};
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
@@ -91,6 +91,13 @@ impl ArmClient {
     pub(crate) async fn lock_tag(&self, tag: &TagId) -> OwnedMutexGuard<()> {
         let tag = tag.as_str().to_ascii_lowercase();
         let key = format!("{}/tags/{tag}", self.reader.wire.base);
+        self.writer.locks.lock(&key).await
+    }
+
+    /// Waits until nobody else brings an API into the version set, or takes one
+    /// out.
+    pub(crate) async fn lock_version_set(&self, id: &VersionSetId) -> OwnedMutexGuard<()> {
+        let key = format!("{}/apiVersionSets/{id}", self.reader.wire.base);
         self.writer.locks.lock(&key).await
     }
 

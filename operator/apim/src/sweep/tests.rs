@@ -106,6 +106,8 @@ fn wanted(sent: &Value) -> DesiredApi {
             protocols: list(&sent["protocols"]),
             subscription_required: sent["subscriptionRequired"].as_bool().unwrap_or_default(),
             subscription_key_names: SubscriptionKeyNames::default(),
+            api_version: None,
+            api_version_set: None,
             openid_provider: None,
             oauth2: None,
             about: About {

@@ -14,3 +14,4 @@ mod products;
 mod publish;
 mod stage;
 mod storm;
+mod versions;

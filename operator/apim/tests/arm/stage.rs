@@ -14,7 +14,7 @@ use operator_apim::{
 use operator_core::annotations::Adoption;
 use operator_core::apim::{AppliedRecord, DesiredParts};
 use operator_core::desired::*;
-use operator_core::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId};
+use operator_core::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId, VersionSetId};
 use serde_json::json;
 use url::Url;
 
@@ -259,6 +259,8 @@ pub(crate) struct Wish {
     pub(crate) products: Vec<&'static str>,
     /// Its tags and diagnostics.
     pub(crate) parts: DesiredParts,
+    /// The version set that it is in, and which version it is.
+    pub(crate) version: Option<(&'static str, &'static str)>,
     /// What to do with an API that is there.
     pub(crate) adoption: Adoption,
 }
@@ -276,6 +278,7 @@ impl Default for Wish {
             own: BTreeMap::new(),
             products: Vec::new(),
             parts: DesiredParts::new(),
+            version: None,
             adoption: Adoption::Refuse,
         }
     }
@@ -325,6 +328,10 @@ impl Wish {
                     protocols: vec!["https".into()],
                     subscription_required: false,
                     subscription_key_names: SubscriptionKeyNames::default(),
+                    api_version: self.version.map(|(_, version)| version.to_owned()),
+                    api_version_set: self
+                        .version
+                        .map(|(set, _)| VersionSetId::parse(set).unwrap()),
                     openid_provider: None,
                     oauth2: None,
                     about: operator_core::about::About::default(),

@@ -218,6 +218,8 @@ mod tests {
                         header: "X-Key".to_owned(),
                         query: "key".to_owned(),
                     },
+                    api_version: None,
+                    api_version_set: None,
                     openid_provider: None,
                     oauth2: None,
                     about: operator_core::about::About::default(),

@@ -158,6 +158,8 @@ mod tests {
                 protocols: Vec::new(),
                 subscription_required: false,
                 subscription_key_names: SubscriptionKeyNames::default(),
+                api_version: None,
+                api_version_set: None,
                 openid_provider: None,
                 oauth2: None,
                 about: operator_core::about::About::default(),

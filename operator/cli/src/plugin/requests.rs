@@ -149,6 +149,8 @@ impl Requests {
                     protocols: vec!["https".to_owned()],
                     subscription_required: api["subscriptionRequired"] == true,
                     subscription_key_names: SubscriptionKeyNames::default(),
+                    api_version: None,
+                    api_version_set: None,
                     openid_provider: None,
                     oauth2: None,
                     about: operator_core::about::About::default(),

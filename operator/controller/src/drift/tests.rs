@@ -227,6 +227,8 @@ fn desired(number: usize) -> Desired {
                 protocols: vec!["https".to_owned()],
                 subscription_required: false,
                 subscription_key_names: SubscriptionKeyNames::default(),
+                api_version: None,
+                api_version_set: None,
                 openid_provider: None,
                 oauth2: None,
                 about: operator_core::about::About::default(),

@@ -247,7 +247,10 @@ fn refused(plan: ObjectPlan, failure: &Failure) -> ObjectPlan {
     let (result, reason) = match failure {
         Failure::Plan(PlanError::PathTaken { .. }) => (PlanResult::Waiting, Reason::PathConflict),
         Failure::Plan(
-            PlanError::NotOurs { .. } | PlanError::OtherObjects { .. } | PlanError::NotEqual { .. },
+            PlanError::NotOurs { .. }
+            | PlanError::OtherObjects { .. }
+            | PlanError::NotEqual { .. }
+            | PlanError::SetNotOurs { .. },
         ) => (PlanResult::Refused, Reason::NotOurs),
         Failure::Plan(_) => (PlanResult::Refused, Reason::Rejected),
         Failure::Arm(_) | Failure::Cancelled => (PlanResult::Failed, Reason::Failed),

@@ -285,9 +285,10 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Result<bool,
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
     let mut found = true;
     let own = publish::own_tags(ctx, subject, place);
+    let sets = publish::own_sets(ctx, subject, place);
     let deleted = connection
         .applier
-        .delete_with_tags(&place.api_id, mark.as_str(), own.as_deref())
+        .delete_with_parts(&place.api_id, mark.as_str(), own.as_deref(), sets)
         .await;
     if deleted.is_ok() {
         publish::without_backends(ctx, &connection, &place.instance, &mark).await?;

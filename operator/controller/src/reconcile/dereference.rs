@@ -6,16 +6,18 @@ use operator_core::apim::same_path;
 use operator_core::chain::{Catalog, Readings};
 use operator_core::instance::{Instance, select_instance};
 use operator_core::mark::{self, OwnershipMark};
+use operator_core::names::ObjectKey;
 use operator_core::paths::{self, PathClaim};
 use operator_core::validate::{
     Dereferenced, DocumentFacts, DocumentNeed, Inquiry, Platform, inquire,
 };
+use operator_core::versions::{Member, Sibling};
 
 use super::claim::Claim;
 use super::facts::all_facts;
 use super::subject::Subject;
 use super::{Context, Error, report};
-use crate::paths::Held;
+use crate::paths::{Asked, Held};
 use crate::seats::Seat;
 use crate::specifications::Running;
 
@@ -63,32 +65,52 @@ pub(crate) async fn dereference(
         .instance()
         .and_then(|instance| ctx.instances.context(&instance.name));
     let exposure = seat.away(all_facts(ctx, subject, &inquiry)).await?;
+    let rivals = rivals(ctx, subject, &inquiry, claim, &instances);
     Ok(Dereferenced {
         readings,
         document,
         exposure,
-        path_holder: path_holder(ctx, subject, &inquiry, claim, &instances),
+        path_holder: rivals.holder,
+        siblings: rivals.siblings,
         context,
         cluster: ctx.cluster.clone(),
         inquiry,
     })
 }
 
-/// Who else gets the path that the object asks for.
-fn path_holder(
+/// Who else asks for the object's path in its instance.
+#[derive(Default)]
+struct Rivals {
+    /// Who gets it, if that is another.
+    holder: Option<PathClaim>,
+    /// The versions of the set that the object is in, itself among them.
+    siblings: Vec<Sibling>,
+}
+
+fn rivals(
     ctx: &Context,
     subject: &Subject,
     inquiry: &Inquiry,
     claim: &Claim,
     instances: &[Arc<Instance>],
-) -> Option<PathClaim> {
-    let path = inquiry.api()?.path.as_api_management();
-    let instance = inquiry.instance().filter(|_| inquiry.in_api_management())?;
-    let rivals = ctx.paths.at(path);
-    if rivals.iter().all(|(key, _)| *key == subject.key) {
-        return None;
+) -> Rivals {
+    let instance = inquiry.instance().filter(|_| inquiry.in_api_management());
+    let (Some(api), Some(instance)) = (inquiry.api(), instance) else {
+        return Rivals::default();
+    };
+    let path = api.path.as_api_management();
+    let member = Member::of(inquiry.annotations());
+    let at_path = ctx.paths.at(path);
+    let in_set = member.as_ref().map(|member| {
+        let name = &member.set.name;
+        ctx.paths.in_set(&subject.key.namespace, name)
+    });
+    let in_set = in_set.unwrap_or_default();
+    let mut all = at_path.iter().chain(&in_set);
+    if all.all(|(key, _)| *key == subject.key) {
+        return Rivals::default();
     }
-    let holds = |held: Option<&Held>| {
+    let holds = |held: Option<&Held>, path: &str| {
         held.is_some_and(|held| {
             held.instance == instance.name
                 && held
@@ -97,14 +119,11 @@ fn path_holder(
                     .is_some_and(|held| same_path(held, path))
         })
     };
-    let held_by_itself = claim.record.clone().filter(|_| claim.believed);
-    let own = PathClaim {
-        key: subject.key.clone(),
-        created: subject.created.clone(),
-        holds: holds(held_by_itself.map(Held::from).as_ref()),
-    };
-    let others = rivals.into_iter().filter(|(key, _)| *key != subject.key);
-    let others = others.filter_map(|(key, asked)| {
+    // Those that go to the same instance, and whether they hold what they ask for.
+    let here = |(key, asked): (ObjectKey, Asked)| {
+        if key == subject.key {
+            return None;
+        }
         let held = ctx.memory.confirmed(&key).map(Held::from).or(asked.held);
         let labels = ctx.world.namespace_labels(&key.namespace);
         let named = asked.instance.as_ref();
@@ -114,13 +133,43 @@ fn path_holder(
                 .ok()
                 .map(|instance| instance.name.clone()),
         };
-        (there.as_ref() == Some(&instance.name)).then(|| PathClaim {
-            key,
-            created: asked.created.to_string(),
-            holds: holds(held.as_ref()),
+        (there.as_ref() == Some(&instance.name)).then(|| {
+            let claim = PathClaim {
+                key,
+                created: asked.created.to_string(),
+                holds: holds(held.as_ref(), &asked.path),
+            };
+            (claim, asked.path, asked.member)
         })
+    };
+    let held_by_itself = claim.record.clone().filter(|_| claim.believed);
+    let own = PathClaim {
+        key: subject.key.clone(),
+        created: subject.created.clone(),
+        holds: holds(held_by_itself.map(Held::from).as_ref(), path),
+    };
+    let sibling = |claim: PathClaim, path: &str, member: Member| Sibling {
+        key: claim.key,
+        created: claim.created,
+        holds: claim.holds,
+        path: path.to_owned(),
+        member,
+    };
+    let mut siblings: Vec<Sibling> = in_set
+        .into_iter()
+        .filter_map(here)
+        .filter_map(|(claim, path, member)| Some(sibling(claim, &path, *member?)))
+        .collect();
+    siblings.extend(member.map(|member| sibling(own.clone(), path, member)));
+    let others = at_path
+        .into_iter()
+        .filter_map(here)
+        .map(|(claim, ..)| claim);
+    // Where one of a set has the path, all have it.
+    let holder = paths::winner(others.chain([own])).filter(|winner| {
+        winner.key != subject.key && !siblings.iter().any(|one| one.key == winner.key)
     });
-    paths::winner(others.chain([own])).filter(|winner| winner.key != subject.key)
+    Rivals { holder, siblings }
 }
 
 async fn document(

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, TypeMeta};
+use operator_core::apim::{AppliedRecord, PartId, settings_hash};
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
 use operator_core::exposure::{ClusterObject, ExposureFacts, ExposureObject, ObjectKind, name_of};
@@ -156,11 +157,15 @@ fn earlier_paths(
     claim: &Claim,
 ) -> BTreeSet<String> {
     let settled = desired.api.as_ref().is_none_or(|api| {
-        claim.believed
-            && claim
-                .record
-                .as_ref()
-                .is_some_and(|record| record.path.as_deref() == Some(api.settings.path.as_str()))
+        // A version has a path of its own in the cluster, which the record does
+        // not say: all settings must be in place.
+        let is_there = |record: &AppliedRecord| {
+            let sets = record.parts.keys().any(PartId::is_set);
+            let versioned = sets || api.settings.api_version.is_some();
+            let in_place = || record.settings_hash == Some(settings_hash(api));
+            record.path.as_deref() == Some(api.settings.path.as_str()) && (!versioned || in_place())
+        };
+        claim.believed && claim.record.as_ref().is_some_and(is_there)
     });
     let namespace = &subject.key.namespace;
     let there = ctx.world.object(wanted.kind(), namespace, wanted.name());

@@ -1,5 +1,7 @@
 //! Step: apply to API Management, and what is known to be there.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use operator_apim::apply::Failure;
 use operator_apim::{Applier, ApplyError, Deleted, Follow, Progress, Silent};
@@ -12,10 +14,11 @@ use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, DesiredApi};
 use operator_core::exposure::ExposureFacts;
 use operator_core::mark::OwnershipMark;
-use operator_core::names::{InstanceName, ProductId};
+use operator_core::names::{InstanceName, ProductId, VersionSetId};
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
 use operator_core::validate::ValidatedApi;
+use operator_core::versions::Member;
 
 use super::claim::{self, Claim};
 use super::subject::Subject;
@@ -178,9 +181,7 @@ pub(super) async fn publish(
                 );
             }
             claim.record = Some(done.record);
-            if let Some(path) = before_path {
-                freed(ctx, subject, &path, claim);
-            }
+            moved_on(ctx, subject, before_path.as_deref(), &before, claim);
             Ok(left(ctx, subject, desired, claim).await)
         }
         Err(error) => {
@@ -461,6 +462,26 @@ async fn moved(ctx: &Context, claim: &mut Claim, published: Published<'_>) -> Op
     }
 }
 
+/// Asks those to look again who may have a path now, since the API left it, or
+/// shares it as one of several versions.
+fn moved_on(
+    ctx: &Context,
+    subject: &Subject,
+    before_path: Option<&str>,
+    before: &AppliedRecord,
+    claim: &Claim,
+) {
+    if let Some(now) = &claim.record
+        && let Some(path) = &now.path
+        && !sets(&before.parts).eq(sets(&now.parts))
+    {
+        call_others(ctx, subject, path);
+    }
+    if let Some(path) = before_path {
+        freed(ctx, subject, path, claim);
+    }
+}
+
 /// Asks those to look again who wait for a path that the API held before.
 fn freed(ctx: &Context, subject: &Subject, path: &str, claim: &Claim) {
     let now = claim
@@ -470,6 +491,11 @@ fn freed(ctx: &Context, subject: &Subject, path: &str, claim: &Claim) {
     if now.is_some_and(|now| apim::same_path(now, path)) {
         return;
     }
+    call_others(ctx, subject, path);
+}
+
+/// Asks those to look again who ask for a path: it went, or can be shared now.
+fn call_others(ctx: &Context, subject: &Subject, path: &str) {
     for (other, _) in ctx.paths.at(path) {
         if other != subject.key {
             ctx.triggers.one(other, "Path");
@@ -517,10 +543,11 @@ async fn leave(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
         };
         let deleted = connection
             .applier
-            .delete_with_tags(
+            .delete_with_parts(
                 &place.api_id,
                 mark.as_str(),
                 own_tags(ctx, subject, &place).as_deref(),
+                own_sets(ctx, subject, &place),
             )
             .await;
         if let Err(error) = deleted {
@@ -580,10 +607,11 @@ async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
         };
         match connection
             .applier
-            .delete_with_tags(
+            .delete_with_parts(
                 &place.api_id,
                 mark.as_str(),
                 own_tags(ctx, subject, &place).as_deref(),
+                own_sets(ctx, subject, &place),
             )
             .await
         {
@@ -636,7 +664,10 @@ pub(super) fn failed(error: &ApplyError) -> Step {
     let class = error.class();
     match &error.failure {
         Failure::Plan(
-            PlanError::NotOurs { .. } | PlanError::OtherObjects { .. } | PlanError::NotEqual { .. },
+            PlanError::NotOurs { .. }
+            | PlanError::OtherObjects { .. }
+            | PlanError::NotEqual { .. }
+            | PlanError::SetNotOurs { .. },
         ) => Step::Failed {
             reason: Reason::NotOurs,
             class,
@@ -715,6 +746,29 @@ pub(super) fn own_tags(ctx: &Context, subject: &Subject, place: &Place) -> Optio
         instance,
         &subject.key.namespace,
     ))
+}
+
+/// The version sets that the API in a place can be in: what the record or the
+/// object says.
+pub(super) fn own_sets(ctx: &Context, subject: &Subject, place: &Place) -> BTreeSet<VersionSetId> {
+    let record = claim::claim(ctx, subject).record;
+    let record = record.filter(|record| record.place() == *place);
+    let known = record.iter().flat_map(|record| sets(&record.parts));
+    let mut all: BTreeSet<VersionSetId> = known.cloned().collect();
+    let instances = ctx.instances.list();
+    let instance = instances.iter().find(|one| one.name == place.instance);
+    let said = Member::in_object(&subject.meta.annotations);
+    if let (Some(instance), Some(member)) = (instance, said) {
+        all.extend(member.set_id(instance, &subject.key.namespace).ok());
+    }
+    all
+}
+
+fn sets(parts: &PartStates) -> impl Iterator<Item = &VersionSetId> {
+    parts.keys().filter_map(|part| match part {
+        PartId::VersionSet(set) => Some(set),
+        PartId::Tag(_) | PartId::Diagnostic(_) => None,
+    })
 }
 
 /// What was done, for people.

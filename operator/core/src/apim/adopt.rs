@@ -141,10 +141,15 @@ pub(super) fn mismatches(
 }
 
 /// Whether it must be known which other APIs hold the desired path: before it
-/// is taken.
+/// is taken, by itself or as a version of a set.
 #[must_use]
 pub fn takes_path(api: &DesiredApi, found: Option<&ObservedApi>) -> bool {
-    found.is_none_or(|found| !same_path(&found.settings.path, &api.settings.path))
+    found.is_none_or(|found| {
+        let (want, have) = (&api.settings, &found.settings);
+        !same_path(&have.path, &want.path)
+            || !want.is_in_set_of(have)
+            || want.api_version != have.api_version
+    })
 }
 
 /// Whether two paths are one to API Management: it looks neither at case nor

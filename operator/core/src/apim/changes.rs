@@ -40,8 +40,8 @@ impl Step {
             Self::EnterProduct { product } => ("PUT", format!("products/{product}/apis/{id}")),
             Self::LeaveProduct { product } => ("DELETE", format!("products/{product}/apis/{id}")),
             Self::MakeTag { tag, .. } => ("PUT", format!("tags/{tag}")),
-            Self::PutPart { part } => ("PUT", format!("apis/{id}/{part}")),
-            Self::RemovePart { part } => ("DELETE", format!("apis/{id}/{part}")),
+            Self::PutPart { part } => ("PUT", part.resource(id)),
+            Self::RemovePart { part } => ("DELETE", part.resource(id)),
             Self::TakeOver | Self::PatchSettings(_) => ("PATCH", format!("apis/{id}")),
             Self::ReadBack => return None,
         };
@@ -354,13 +354,14 @@ fn texts(
     settings: &crate::desired::ApiSettings,
     service_url: Option<&str>,
     mark: &str,
-) -> [(&'static str, Option<String>); 12] {
+) -> [(&'static str, Option<String>); 13] {
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let names = &settings.subscription_key_names;
     [
         ("displayName", filled(&settings.display_name)),
         ("description", filled(&settings.description)),
         ("path", Some(settings.path.clone())),
+        ("apiVersion", settings.version_line()),
         ("protocols", Some(settings.protocols.join(", "))),
         (
             "subscriptionRequired",

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::observed::ObservedApi;
 use crate::about::{Contact, License};
 use crate::desired::{ApiSettings, DesiredApi, SubscriptionKeyNames};
+use crate::names::VersionSetId;
 use crate::oauth2::OAuth2Setting;
 use crate::policy::{Format, canonical, parse};
 
@@ -21,6 +22,9 @@ pub struct SettingsPatch {
     pub description: Option<String>,
     /// `path`.
     pub path: Option<String>,
+    /// `apiVersion` and `apiVersionSetId`, which are sent together; what is none
+    /// goes.
+    pub version: Option<(Option<String>, Option<VersionSetId>)>,
     /// `protocols`.
     pub protocols: Option<Vec<String>>,
     /// `subscriptionRequired`.
@@ -56,6 +60,7 @@ impl SettingsPatch {
             (self.display_name.is_some(), "displayName"),
             (self.description.is_some(), "description"),
             (self.path.is_some(), "path"),
+            (self.version.is_some(), "apiVersion"),
             (self.protocols.is_some(), "protocols"),
             (self.subscription_required.is_some(), "subscriptionRequired"),
             (
@@ -85,6 +90,8 @@ pub fn difference(desired: &DesiredApi, observed: &ObservedApi) -> SettingsPatch
         display_name: changed(&want.display_name, &have.display_name),
         description: changed(&want.description, &have.description),
         path: (path(&want.path) != path(&have.path)).then(|| want.path.clone()),
+        version: (want.api_version != have.api_version || !want.is_in_set_of(have))
+            .then(|| (want.api_version.clone(), want.api_version_set.clone())),
         protocols: (as_set(&want.protocols) != as_set(&have.protocols))
             .then(|| want.protocols.clone()),
         subscription_required: changed(&want.subscription_required, &have.subscription_required),

@@ -1,5 +1,5 @@
-//! What stands below an API beside its operations and policies: its tags and
-//! its diagnostics. What leads from those that are there to those that are
+//! What stands below an API beside its operations and policies, its tags and
+//! its diagnostics, and the version set that it is in. What leads from those that are there to those that are
 //! wanted.
 //!
 //! Somebody else may have put a part there; that is left alone until it is
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::plan::Step;
 use crate::diagnostics::DiagnosticKind;
-use crate::names::{ContentHash, InvalidName, TagId};
+use crate::names::{ContentHash, InvalidName, TagId, VersionSetId};
 
 /// A part of an API.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,16 +24,35 @@ pub enum PartId {
     Tag(TagId),
     /// What is logged of its calls, and where to.
     Diagnostic(DiagnosticKind),
+    /// The version set that it is in, which others share.
+    VersionSet(VersionSetId),
 }
 
 impl PartId {
-    /// Below the API, as ARM spells it.
+    /// Below the API, or below the service for what is not only the API's, as
+    /// ARM spells it.
     #[must_use]
     pub fn segments(&self) -> [&str; 2] {
         match self {
             Self::Tag(id) => ["tags", id.as_str()],
             Self::Diagnostic(kind) => ["diagnostics", kind.id()],
+            Self::VersionSet(id) => ["apiVersionSets", id.as_str()],
         }
+    }
+
+    /// Where it stands, below the service.
+    #[must_use]
+    pub fn resource(&self, api: &str) -> String {
+        match self {
+            Self::Tag(_) | Self::Diagnostic(_) => format!("apis/{api}/{self}"),
+            Self::VersionSet(_) => self.to_string(),
+        }
+    }
+
+    /// Whether the API refers to it, and does not hold it.
+    #[must_use]
+    pub const fn is_set(&self) -> bool {
+        matches!(self, Self::VersionSet(_))
     }
 }
 
@@ -56,11 +75,12 @@ impl TryFrom<String> for PartId {
         let part = match text.split_once('/') {
             Some(("tags", id)) => TagId::parse(id).ok().map(Self::Tag),
             Some(("diagnostics", id)) => DiagnosticKind::of_id(id).map(Self::Diagnostic),
+            Some(("apiVersionSets", id)) => VersionSetId::parse(id).ok().map(Self::VersionSet),
             _ => None,
         };
         part.ok_or(InvalidName {
             value: text,
-            expected: "a part of an API: `tags/<id>` or `diagnostics/<id>`",
+            expected: "a part of an API: `tags/<id>`, `diagnostics/<id>` or `apiVersionSets/<id>`",
         })
     }
 }
@@ -113,8 +133,9 @@ pub enum PartState {
 /// The parts that the operator put there, or may have.
 pub type PartStates = BTreeMap<PartId, PartState>;
 
-/// The fields of a diagnostic that count. Azure gives back more than it got.
-const FIELDS: [&str; 8] = [
+/// The fields of a diagnostic or a version set that count. Azure gives back
+/// more than it got.
+const FIELDS: [&str; 13] = [
     "loggerId",
     "alwaysLog",
     "sampling",
@@ -123,6 +144,11 @@ const FIELDS: [&str; 8] = [
     "logClientIp",
     "httpCorrelationProtocol",
     "verbosity",
+    "displayName",
+    "description",
+    "versioningScheme",
+    "versionHeaderName",
+    "versionQueryName",
 ];
 
 /// What a part says, so that two that mean the same are equal: of the fields
@@ -290,8 +316,36 @@ pub fn own_tags<'a>(
 ) -> impl Iterator<Item = &'a TagId> {
     read.iter().filter_map(|id| match id {
         PartId::Tag(tag) if wanted.get(id)?.made_as.is_some() => Some(tag),
-        PartId::Tag(_) | PartId::Diagnostic(_) => None,
+        _ => None,
     })
+}
+
+/// The version set that the API should be in and that is somebody else's, with
+/// what its description says.
+pub(super) fn foreign_set(
+    wanted: &DesiredParts,
+    observed: &ObservedParts,
+) -> Option<(VersionSetId, String)> {
+    wanted.iter().find_map(|(id, part)| {
+        let (PartId::VersionSet(set), Some(Some(there))) = (id, observed.get(id)) else {
+            return None;
+        };
+        let (ours, theirs) = (
+            part.content.get("description"),
+            there.content.get("description"),
+        );
+        (ours != theirs).then(|| {
+            let said = theirs.and_then(Value::as_str).unwrap_or_default();
+            (set.clone(), said.to_owned())
+        })
+    })
+}
+
+/// What comes before the API is written: the sets that it is about to refer to.
+/// All others come after it.
+pub(super) fn sets_first(steps: Vec<Step>) -> (Vec<Step>, Vec<Step>) {
+    let is_first = |step: &Step| matches!(step, Step::PutPart { part } if part.is_set());
+    steps.into_iter().partition(is_first)
 }
 
 /// What gives the API the parts that are wanted, and then takes those away that
@@ -366,6 +420,18 @@ pub(super) fn certain(known: &mut PartStates, wanted: &DesiredParts) {
     for id in wanted.keys() {
         known.entry(id.clone()).or_insert(PartState::Begun);
     }
+}
+
+/// What is left of it when the API is gone: the sets that it was in are not.
+pub(super) fn without_api(known: &PartStates) -> PartStates {
+    let sets = known.keys().filter(|id| id.is_set());
+    sets.map(|id| (id.clone(), PartState::Begun)).collect()
+}
+
+/// The sets that were read although there is no API: it may have been in them.
+pub(super) fn left_behind(observed: &ObservedParts) -> PartStates {
+    let sets = observed.keys().filter(|id| id.is_set());
+    sets.map(|id| (id.clone(), PartState::Begun)).collect()
 }
 
 /// All that are wanted, and no other.
@@ -449,6 +515,10 @@ mod tests {
         let tag = PartId::Tag(TagId::parse("shop.vip").unwrap());
         let logs = PartId::Diagnostic(DiagnosticKind::AzureMonitor);
         for (part, text) in [
+            (
+                PartId::VersionSet(VersionSetId::parse("shop.orders").unwrap()),
+                "\"apiVersionSets/shop.orders\"",
+            ),
             (tag, "\"tags/shop.vip\""),
             (logs, "\"diagnostics/azuremonitor\""),
         ] {

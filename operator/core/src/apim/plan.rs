@@ -6,12 +6,12 @@ use super::adopt::{Standing, mismatches, standing, takes_path};
 use super::compare::{SettingsPatch, difference, same_document};
 use super::guard::{GuardError, guarded};
 use super::observed::{Observed, ObservedApi, ObservedOperation, Reading};
-use super::parts::{self, PartId, PartStates};
+use super::parts::{self, PartId};
 use super::products;
 use super::record::{AppliedRecord, note_read_back, settings_hash};
 use crate::desired::{Desired, DesiredApi, DesiredPolicy, PolicyText};
 use crate::mark::OwnershipMark;
-use crate::names::{InstanceName, ProductId, TagId};
+use crate::names::{InstanceName, ProductId, TagId, VersionSetId};
 
 /// One step. Each is one ARM write, but for [`Step::ReadBack`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +153,14 @@ pub enum PlanError {
         /// Whose it is, as a clause.
         whose: String,
     },
+    /// The version set of this id is somebody else's.
+    #[error("version set `{set}` exists in API Management and is not this operator's: {}; it is left alone. Name another set (annotation apim.oda.tmforum.org/version-set), or delete that one", if whose.is_empty() { "it carries no mark of this operator".to_owned() } else { format!("its description is `{whose}`") })]
+    SetNotOurs {
+        /// Its id.
+        set: VersionSetId,
+        /// What its description says.
+        whose: String,
+    },
     /// The object is of a type that does not go to API Management.
     #[error("the object has no API in API Management")]
     NoApi,
@@ -182,6 +190,9 @@ pub fn plan(
 ) -> Result<Vec<Step>, PlanError> {
     let published = Published::of(desired)?;
     let Published { api, policy, .. } = published;
+    if let Some((set, whose)) = parts::foreign_set(&api.parts, &observed.parts) {
+        return Err(PlanError::SetNotOurs { set, whose });
+    }
     let Some(found) = &observed.api else {
         free_path(api, observed)?;
         return create(api, policy, observed);
@@ -317,12 +328,16 @@ fn create(
     // Made now, so that a document that cannot be guarded fails before the
     // first write.
     policy_text(policy, &guard)?;
-    let mut steps = vec![
-        Step::CreateWithoutOperations,
-        Step::PutPolicy {
-            guard: guard.clone(),
-        },
-    ];
+    let (mut steps, rest) = parts::sets_first(parts::steps(
+        &parts::left_behind(&observed.parts),
+        &api.parts,
+        &observed.parts,
+        &observed.tags,
+    ));
+    steps.push(Step::CreateWithoutOperations);
+    steps.push(Step::PutPolicy {
+        guard: guard.clone(),
+    });
     steps.extend(import_and_unguard(&guard));
     // Last: a key for a product opens what is protected already.
     steps.extend(products::steps(
@@ -330,12 +345,7 @@ fn create(
         &api.products,
         &BTreeMap::new(),
     ));
-    steps.extend(parts::steps(
-        &PartStates::new(),
-        &api.parts,
-        &BTreeMap::new(),
-        &observed.tags,
-    ));
+    steps.extend(rest);
     Ok(steps)
 }
 
@@ -364,22 +374,23 @@ struct Update<'a> {
 
 impl Update<'_> {
     fn steps(&self) -> Result<Vec<Step>, PlanError> {
-        let mut steps = if self.record.spec_hash.as_ref() == Some(&self.api.document.hash) {
-            self.without_import()
-        } else {
-            self.with_import()?
-        };
-        steps.extend(products::steps(
-            &self.record.products,
-            &self.api.products,
-            &self.observed.products,
-        ));
-        steps.extend(parts::steps(
+        let (mut steps, rest) = parts::sets_first(parts::steps(
             &self.record.parts,
             &self.api.parts,
             &self.observed.parts,
             &self.observed.tags,
         ));
+        if self.record.spec_hash.as_ref() == Some(&self.api.document.hash) {
+            steps.extend(self.without_import());
+        } else {
+            steps.extend(self.with_import()?);
+        }
+        steps.extend(products::steps(
+            &self.record.products,
+            &self.api.products,
+            &self.observed.products,
+        ));
+        steps.extend(rest);
         Ok(steps)
     }
 

@@ -152,11 +152,12 @@ impl AppliedRecord {
         Move::Leave(Box::new(there))
     }
 
-    /// A record that knows nothing of the API but where it is, and what it
-    /// leaves.
+    /// A record that knows nothing of the API but where it is, what it leaves,
+    /// and the version sets that may be left without it.
     fn emptied(&self) -> Self {
         Self {
             leaving: self.leaving.clone(),
+            parts: parts::without_api(&self.parts),
             ..Self::unknown(self.instance.clone(), self.api_id.clone())
         }
     }

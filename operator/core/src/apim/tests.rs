@@ -5,3 +5,4 @@ mod changes;
 mod lists;
 mod model;
 mod safety;
+mod versions;

@@ -149,6 +149,10 @@ fn settings(api: &DesiredApi, found: &ObservedApi, out: &mut Vec<Difference>) {
             "displayName" => (quoted(&want.display_name), quoted(&have.display_name)),
             "description" => (quoted(&want.description), quoted(&have.description)),
             "path" => (quoted(&want.path), quoted(&have.path)),
+            "apiVersion" => (
+                optional(want.version_line().as_deref()),
+                optional(have.version_line().as_deref()),
+            ),
             "protocols" => (
                 quoted(&want.protocols.join(", ")),
                 quoted(&have.protocols.join(", ")),

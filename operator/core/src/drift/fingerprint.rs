@@ -59,7 +59,14 @@ impl Fingerprint {
         Self::of_json(&(
             &settings.display_name,
             &settings.description,
-            settings.path.trim_matches('/'),
+            (
+                settings.path.trim_matches('/'),
+                &settings.api_version,
+                settings
+                    .api_version_set
+                    .as_ref()
+                    .map(|set| set.as_str().to_ascii_lowercase()),
+            ),
             protocols,
             settings.subscription_required,
             &settings.subscription_key_names,

@@ -59,6 +59,8 @@ pub(super) fn desired() -> Desired {
                 protocols: vec!["https".to_owned(), "http".to_owned()],
                 subscription_required: true,
                 subscription_key_names: SubscriptionKeyNames::default(),
+                api_version: None,
+                api_version_set: None,
                 openid_provider: None,
                 oauth2: None,
                 about: crate::about::About::default(),

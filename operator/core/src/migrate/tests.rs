@@ -44,6 +44,8 @@ fn api() -> ObservedApi {
             protocols: vec!["https".into()],
             subscription_required: true,
             subscription_key_names: crate::desired::SubscriptionKeyNames::default(),
+            api_version: None,
+            api_version_set: None,
             openid_provider: Some("AzureAD".into()),
             oauth2: None,
             about: crate::about::About::default(),

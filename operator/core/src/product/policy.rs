@@ -81,6 +81,7 @@ pub fn asked(spec: &ApimProductSpec, key: &ObjectKey, place: Place<'_>) -> Optio
         document: DocumentFacts::NotNeeded,
         exposure: ExposureFacts::default(),
         path_holder: None,
+        siblings: Vec::new(),
         context: Some(place.context.clone()),
         cluster: place.cluster.to_owned(),
     })

@@ -50,6 +50,8 @@ reasons! {
     Forbidden,
     /// Another object has the path.
     PathConflict,
+    /// The versions of a set disagree.
+    VersionConflict,
     /// The instance's settings contradict themselves or the plugins.
     InvalidInstance,
     /// The settings of a `PolicyPlugin` contradict the plugin.

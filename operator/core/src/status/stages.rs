@@ -343,10 +343,13 @@ impl Stages {
                 condition(conditions::READY, false, reason, message)
             };
         };
-        let warnings = match observation.outcome {
-            Outcome::Built { desired, .. } => desired.warnings.len(),
-            _ => 0,
+        let (warnings, asks) = match observation.outcome {
+            Outcome::Built {
+                validated, desired, ..
+            } => (desired.warnings.len(), validated.asks()),
+            _ => (0, None),
         };
+        let asks = asks.map_or_else(String::new, |asks| format!(" for calls with {asks}"));
         let warned = match warnings {
             0 => String::new(),
             1 => "; there is a warning in status.warnings".to_owned(),
@@ -357,7 +360,7 @@ impl Stages {
         } else {
             ""
         };
-        let message = format!("published at {url}{warned}{paused}");
+        let message = format!("published at {url}{asks}{warned}{paused}");
         condition(conditions::READY, true, Reason::Published, &message)
     }
 

@@ -176,6 +176,7 @@ pub fn inquire(
     }
     if in_cluster {
         warnings.extend(super::plugins_without_api_management(&annotations));
+        warnings.extend(super::versioned::without_api_management(&annotations));
     } else if let Some(instance) = &instance {
         let dialect = exposed_api::dialect(spec);
         let (profiles, found) = platform.profiles.resolve(

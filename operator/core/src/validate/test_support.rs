@@ -239,6 +239,7 @@ impl World {
             document: self.document.clone(),
             exposure: self.exposure.clone(),
             path_holder: None,
+            siblings: Vec::new(),
             context: self.context.clone(),
             cluster: CLUSTER.to_owned(),
         })

@@ -127,6 +127,8 @@ impl Wish {
                     protocols: vec!["https".into()],
                     subscription_required: self.key_required,
                     subscription_key_names: SubscriptionKeyNames::default(),
+                    api_version: None,
+                    api_version_set: None,
                     openid_provider: None,
                     oauth2: None,
                     about: crate::about::About::default(),

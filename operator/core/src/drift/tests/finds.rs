@@ -382,6 +382,8 @@ fn settings() -> impl Strategy<Value = ObservedApi> {
                     protocols: protocols.into_iter().map(str::to_owned).collect(),
                     subscription_required: required,
                     subscription_key_names: SubscriptionKeyNames::default(),
+                    api_version: None,
+                    api_version_set: None,
                     openid_provider: provider,
                     oauth2: None,
                     about: crate::about::About::default(),
