@@ -163,16 +163,19 @@ impl HttpClient for HyperClient {
         request: Request<Body>,
         identity: Option<&ClientIdentity>,
     ) -> Result<Response<Body>, ClientError> {
-        let connections = match identity {
-            None => self.nobody.clone(),
-            Some(identity) => self
-                .identities
-                .try_get_with(identity.fingerprint(), || {
-                    self.trusted.connections(Some(identity))
-                })
-                .map_err(|error| ClientError::Connection(error.to_string()))?,
+        let answered = match identity {
+            None => self.nobody.request(request).await,
+            Some(identity) => {
+                let connections = self
+                    .identities
+                    .try_get_with(identity.fingerprint(), || {
+                        self.trusted.connections(Some(identity))
+                    })
+                    .map_err(|error| ClientError::Connection(error.to_string()))?;
+                connections.request(request).await
+            }
         };
-        match connections.request(request).await {
+        match answered {
             Ok(response) => Ok(response.map(|body| impatient(body, PATIENCE, None))),
             Err(error) => Err(ClientError::Connection(chain(&error))),
         }

@@ -16,13 +16,14 @@ use crate::trace;
 use apim_expressions::{self as expressions, MultiMap};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Who sent a request, and over what.
-#[derive(Clone)]
 pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: IpAddr,
+    /// The same as text, which is written once for a connection.
+    pub(crate) written: String,
     pub(crate) tls: bool,
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
     /// The port that was connected to.
@@ -81,22 +82,23 @@ pub(crate) async fn handle(
     };
     let message = expressions::Request {
         headers: headers::from_wire(&parts.headers),
-        ip_address: peer.address.ip().to_canonical().to_string(),
+        ip_address: peer.written.clone(),
         method: parts.method.as_str().to_owned(),
         // `url` is filled in for whoever reads it.
         original_url: original,
         ..expressions::Request::default()
     };
+    let is_head = parts.method == Method::HEAD;
     let mut exchange = Exchange::new(
         Arc::clone(shared),
         Arc::clone(service),
         message,
         BodyState::incoming(body),
-        peer.address.ip().to_canonical(),
+        peer.address,
     );
+    drop(parts);
     exchange.certificate.clone_from(&peer.certificate);
     process(&mut exchange, &path, &query).await;
-    let is_head = parts.method == Method::HEAD;
     finish(exchange, is_head).await
 }
 
@@ -399,7 +401,7 @@ fn answer(exchange: &mut Exchange, error: &PolicyError) {
 }
 
 /// Counts what had to wait for the response and writes it out.
-async fn finish(mut exchange: Exchange, is_head: bool) -> Response<Body> {
+async fn finish(mut exchange: Box<Exchange>, is_head: bool) -> Response<Body> {
     exchange.response_mut();
     let counting = policies::count_afterwards(&mut exchange).await;
     if let Some(body) = exchange.context.request.body.take()

@@ -45,18 +45,19 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Boxed: it is large, and would be copied with every future that holds it.
     pub(crate) fn new(
         shared: Arc<Shared>,
         service: Arc<CompiledService>,
         request: expressions::Request,
         body: BodyState,
         caller: IpAddr,
-    ) -> Self {
+    ) -> Box<Self> {
         let now = shared.clock.now();
         // Random enough to be told apart; it opens nothing.
         let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
         let seed = id.as_u64_pair().1;
-        Self {
+        Box::new(Self {
             context: Context {
                 request,
                 request_id: id,
@@ -83,7 +84,7 @@ impl Exchange {
             afterwards: Vec::new(),
             trace: None,
             filled: false,
-        }
+        })
     }
 
     pub(crate) fn now(&self) -> Timestamp {

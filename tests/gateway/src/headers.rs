@@ -2,6 +2,7 @@
 
 use apim_expressions::MultiMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 /// Headers of one connection (RFC 9110, 7.6.1), which a proxy keeps to itself.
@@ -40,17 +41,17 @@ pub(crate) fn from_wire(headers: &HeaderMap) -> MultiMap {
 /// Header names reach the gateway in lower case; policies that list headers
 /// show them as they are usually written.
 fn canonical(name: &str) -> SmolStr {
+    // Most names fit, and are then built without an allocation.
+    let mut written: SmallVec<[u8; 32]> = SmallVec::from_slice(name.as_bytes());
     let mut up = true;
-    let letters = name.chars().map(|letter| {
-        let letter = if up {
-            letter.to_ascii_uppercase()
-        } else {
-            letter
-        };
-        up = letter == '-';
-        letter
-    });
-    letters.collect()
+    for letter in &mut written {
+        if up {
+            letter.make_ascii_uppercase();
+        }
+        up = *letter == b'-';
+    }
+    // Changing the case of ASCII letters leaves UTF-8 what it is.
+    std::str::from_utf8(&written).map_or_else(|_| name.into(), SmolStr::new)
 }
 
 /// A value as text: UTF-8 where it is that, else byte by byte.

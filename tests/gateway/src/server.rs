@@ -156,8 +156,10 @@ async fn connection(
     tls: Option<TlsAcceptor>,
 ) {
     let _ = stream.set_nodelay(true);
+    let address = address.ip().to_canonical();
     let mut peer = Peer {
         address,
+        written: address.to_string(),
         port,
         tls: tls.is_some(),
         certificate: None,
@@ -180,11 +182,12 @@ where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     let limits = shared.limits.clone();
+    let peer = Arc::new(peer);
     let spoken = Arc::new(AtomicBool::new(false));
     let speaks = Arc::clone(&spoken);
     let service = service_fn(move |request: http::Request<Incoming>| {
         speaks.store(true, Ordering::Relaxed);
-        let (shared, peer) = (Arc::clone(&shared), peer.clone());
+        let (shared, peer) = (Arc::clone(&shared), Arc::clone(&peer));
         async move {
             let patience = shared.limits.body_timeout;
             let request = request.map(|body| {

@@ -131,12 +131,7 @@ impl ForwardRequest {
             ));
         };
         let mut method = exchange.context.request.method.clone();
-        let mut address = format!(
-            "{}://{}{}",
-            base.scheme,
-            base.authority,
-            exchange.target.path_and_query()
-        );
+        let mut address = backend_url(exchange, &base);
         let mut wire = outgoing(exchange, &base);
         let mut sends_body = true;
         let mut identity = exchange.identity.clone();
@@ -158,9 +153,20 @@ impl ForwardRequest {
             });
             *request.method_mut() = Method::from_bytes(method.as_bytes())
                 .map_err(|_| failure(&format!("'{method}' is no HTTP method.")))?;
-            *request.uri_mut() = address
-                .parse::<Uri>()
-                .map_err(|error| failure(&format!("'{address}' is no URL: {error}")))?;
+            // Kept only where something may follow.
+            let asked = if follow {
+                address.clone()
+            } else {
+                std::mem::take(&mut address)
+            };
+            *request.uri_mut() = Uri::try_from(asked).map_err(|error| {
+                let asked = if follow {
+                    address.clone()
+                } else {
+                    backend_url(exchange, &base)
+                };
+                failure(&format!("'{asked}' is no URL: {error}"))
+            })?;
             // Nobody needs them again where nothing is followed.
             *request.headers_mut() = if follow {
                 wire.clone()
@@ -214,6 +220,12 @@ fn redirected<B>(from: &str, response: &Response<B>) -> Option<url::Url> {
         .join(location.to_str().ok()?)
         .ok()?;
     ["http", "https"].contains(&next.scheme()).then_some(next)
+}
+
+/// Where the request goes.
+fn backend_url(exchange: &Exchange, base: &Base) -> String {
+    let path_and_query = exchange.target.path_and_query();
+    format!("{}://{}{path_and_query}", base.scheme, base.authority)
 }
 
 /// The headers for the backend: its own host, and who called.
