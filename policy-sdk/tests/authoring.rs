@@ -1,7 +1,11 @@
 //! What a plugin's author writes, and what comes of it.
 
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::Path;
+
 use policy_sdk::prelude::*;
-use policy_sdk::testing::{Call, context, print};
+use policy_sdk::testing::{Call, context, print, run_cases};
 use serde_json::json;
 
 #[derive(Debug, serde::Deserialize)]
@@ -50,6 +54,26 @@ fn a_config_error_carries_its_pointer() {
     assert_eq!(
         text,
         "error at `/backends/1/url`: invalid type: integer `7`, expected a string\n"
+    );
+}
+
+#[test]
+fn a_case_of_requests_alone_wants_a_policy_and_nothing_else() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("requests-alone");
+    fs::create_dir_all(&folder).unwrap();
+    let case = |config: &str| {
+        let requests = "[{request: {path: /}, expect: {status: 200}}]";
+        let text = format!("config: {config}\nrequests: {requests}\n");
+        fs::write(folder.join("requests.yaml"), text).unwrap();
+    };
+    case("{backends: [{url: 'https://a'}]}");
+    run_cases::<Example>(&folder);
+    case("{backends: [{url: 7}]}");
+    let refused = catch_unwind(|| run_cases::<Example>(&folder)).unwrap_err();
+    let said = refused.downcast_ref::<String>().unwrap();
+    assert!(
+        said.contains("there is no policy to send requests to:") && said.contains("integer `7`"),
+        "{said}"
     );
 }
 

@@ -346,6 +346,8 @@ pub(crate) fn patch_body(patch: &SettingsPatch) -> Value {
             "apiVersion",
             patch.version.as_ref().map(|(version, _)| json!(version)),
         ),
+        // That null takes an API out of its set is inferred from what it does
+        // to other fields.
         (
             "apiVersionSetId",
             patch

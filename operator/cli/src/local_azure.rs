@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use operator_apim::{
-    Applier, Azure, CloudSettings, Credentials, OidcProvider, OpenGate, Secret, ServiceRef, Silent,
+    Applier, Azure, CloudSettings, Credentials, NamedContent, NamedValue, OidcProvider, OpenGate,
+    Secret, ServiceRef, Silent,
 };
 use operator_core::apim::AppliedRecord;
 use operator_core::desired::Desired;
@@ -175,8 +176,13 @@ impl LocalAzure {
         })
     }
 
-    /// What publishes in it, as the operator would.
-    pub(crate) async fn publisher(&self, instance: &Instance) -> anyhow::Result<Publisher> {
+    /// What publishes in it, as the operator would; the service gets these
+    /// named values: names, and files with what they hold.
+    pub(crate) async fn publisher(
+        &self,
+        instance: &Instance,
+        named_values: &[(String, PathBuf)],
+    ) -> anyhow::Result<Publisher> {
         let url = |text: &str| Url::parse(text).with_context(|| text.to_owned());
         let mut cloud = CloudSettings::of_authority(url(&self.endpoints.authority)?);
         cloud.resource_manager = url(&self.endpoints.resource_manager)?;
@@ -203,6 +209,25 @@ impl LocalAzure {
                 client_id: instance.spec.client_id.clone(),
             })
             .await?;
+        for (name, file) in named_values {
+            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            let value = text.trim_end_matches(['\r', '\n']);
+            if value.is_empty() {
+                bail!("{}: it is empty, and a named value is not", file.display());
+            }
+            let wanted = NamedValue {
+                id: name.clone(),
+                mark: OwnershipMark::of_instance(NO_CLUSTER).to_string(),
+                content: NamedContent::Text {
+                    value: Secret::new(value.to_owned()),
+                    version: "given".to_owned(),
+                },
+            };
+            client
+                .ensure_named_value(&wanted, None)
+                .await
+                .with_context(|| format!("--named-value {name}"))?;
+        }
         Ok(Publisher {
             applier: Applier::new(client),
             record: None,
@@ -233,12 +258,19 @@ impl Publisher {
     }
 }
 
-/// `ID=FILE`.
+/// `ID=FILE` of a certificate.
 pub(crate) fn certificate(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((id, file)) if !id.is_empty() && !file.is_empty() => Ok((id.to_owned(), file.into())),
-        _ => Err("write ID=FILE, as orders=client.pem".to_owned()),
-    }
+    named_file(text).ok_or_else(|| "write ID=FILE, as orders=client.pem".to_owned())
+}
+
+/// `NAME=FILE` of a named value.
+pub(crate) fn named_value(text: &str) -> Result<(String, PathBuf), String> {
+    named_file(text).ok_or_else(|| "write NAME=FILE, as partner-password=password.txt".to_owned())
+}
+
+fn named_file(text: &str) -> Option<(String, PathBuf)> {
+    let (name, file) = text.split_once('=')?;
+    (!name.is_empty() && !file.is_empty()).then(|| (name.to_owned(), file.into()))
 }
 
 /// What the program is told of certificates: nothing where there are none. A

@@ -125,21 +125,24 @@ impl Setting {
 
 impl Setting {
     /// The instance of a file, or the example, moved to a local Azure. Whoever
-    /// brings certificates may use them: it is this user's Azure.
+    /// brings things, by the kind that a grant names, may use them: it is this
+    /// user's Azure.
     pub(crate) fn local(
         file: Option<&Path>,
         backend: &Url,
         azure: &LocalAzure,
-        certificates: &[(String, PathBuf)],
+        brought: [(&str, &[(String, PathBuf)]); 2],
     ) -> anyhow::Result<Self> {
         let given = Self::new(file, backend)?;
         let mut spec = azure.moved(given.instance.spec.clone())?;
-        if !certificates.is_empty() {
-            spec.grants.push(Grant {
-                namespace_selector: Some(LabelSelector::everything()),
-                kind: "certificate".to_owned(),
-                names: certificates.iter().map(|(id, _)| id.clone()).collect(),
-            });
+        for (kind, things) in brought {
+            if !things.is_empty() {
+                spec.grants.push(Grant {
+                    namespace_selector: Some(LabelSelector::everything()),
+                    kind: kind.to_owned(),
+                    names: things.iter().map(|(name, _)| name.clone()).collect(),
+                });
+            }
         }
         let name = given.instance.name.clone();
         let instance = Instance::new(name, spec, &instance_defaults()?).map_err(|problems| {

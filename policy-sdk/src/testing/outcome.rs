@@ -108,6 +108,13 @@ impl Outcome {
         }
     }
 
+    /// Whether there is a policy: without one, requests have nothing to go
+    /// through.
+    #[must_use]
+    pub fn has_policy(&self) -> bool {
+        self.policy.is_some() || !self.operations.is_empty()
+    }
+
     /// As it stands in a case's file, so many levels deep.
     #[must_use]
     pub fn to_yaml(&self, level: usize) -> String {

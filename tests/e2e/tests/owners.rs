@@ -156,8 +156,15 @@ async fn a_forbidden_annotation_is_refused_with_the_instance_that_forbids_it() {
             .unwrap();
         stage.until_ready("catalog").await.unwrap();
     }
-    // What this version does not do is no less an error.
-    for name in ["version", "rollback"] {
+    // What needs another annotation, and what this version does not do, are no
+    // less an error.
+    for (name, wanted) in [
+        (
+            "version",
+            "needs the annotation `apim.oda.tmforum.org/version-set`",
+        ),
+        ("rollback", "`rollback` is reserved"),
+    ] {
         stage
             .patch("shop", "catalog", &annotation(name, &json!("x")))
             .await
@@ -166,10 +173,7 @@ async fn a_forbidden_annotation_is_refused_with_the_instance_that_forbids_it() {
             .until_reason("catalog", "Ready", "InvalidAnnotation")
             .await
             .unwrap();
-        assert!(
-            message(&status).contains(&format!("`{name}` is reserved")),
-            "{status}"
-        );
+        assert!(message(&status).contains(wanted), "{status}");
         stage
             .patch("shop", "catalog", &annotation(name, &Value::Null))
             .await

@@ -13,7 +13,7 @@ use operator_core::desired::{
     ApiDocument, ApiSettings, DesiredApi, DocumentOrigin, ImportFormat, SubscriptionKeyNames,
 };
 use operator_core::drift::Fingerprint;
-use operator_core::names::{ApiId, ContentHash};
+use operator_core::names::{ApiId, ContentHash, VersionSetId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -106,8 +106,9 @@ fn wanted(sent: &Value) -> DesiredApi {
             protocols: list(&sent["protocols"]),
             subscription_required: sent["subscriptionRequired"].as_bool().unwrap_or_default(),
             subscription_key_names: SubscriptionKeyNames::default(),
-            api_version: None,
-            api_version_set: None,
+            api_version: text(&sent["apiVersion"]),
+            api_version_set: text(&sent["apiVersionSetId"])
+                .and_then(|id| VersionSetId::parse(id.rsplit('/').next()?).ok()),
             openid_provider: None,
             oauth2: None,
             about: About {

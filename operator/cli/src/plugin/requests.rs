@@ -21,6 +21,9 @@ use super::sandbox::Sandbox;
 use crate::local_azure::{LocalAzure, Publisher};
 use crate::render::NO_CLUSTER;
 
+/// What is said of requests that cannot be sent; what came of the case follows.
+pub(crate) const NO_POLICY: &str = "there is no policy to send requests to:";
+
 /// What sends requests.
 pub(crate) struct Requests {
     azure: LocalAzure,
@@ -39,7 +42,7 @@ impl Requests {
         let spec = azure.moved(instance.spec.clone())?;
         let instance = Instance::new(instance.name.clone(), spec, &instance_defaults()?)
             .map_err(|problems| anyhow::anyhow!("the local instance: {problems:?}"))?;
-        let publisher = azure.publisher(&instance).await?;
+        let publisher = azure.publisher(&instance, &[]).await?;
         let ca = std::fs::read(azure.ca_file()).context("the certificate of the local Azure")?;
         let client = Client::builder()
             .tls_certs_merge([Certificate::from_pem(&ca)?])
@@ -65,10 +68,10 @@ impl Requests {
         let moved = self.moved(case);
         let ran = tokio::task::block_in_place(|| sandbox.run(&moved));
         let outcome = ran.map_err(|why| anyhow::anyhow!("{why}"))?.outcome;
-        if outcome.policy.is_none() && outcome.operations.is_empty() {
-            return Ok(vec![
-                "there is no policy to send requests to: the case ends before".to_owned(),
-            ]);
+        if !outcome.has_policy() {
+            let instead = outcome.to_yaml(0);
+            let lines = std::iter::once(NO_POLICY).chain(instead.lines());
+            return Ok(lines.map(str::to_owned).collect());
         }
         let desired = self.desired(&moved, outcome.policy, &outcome.operations)?;
         // Each case is an API of its own, with counters of its own.

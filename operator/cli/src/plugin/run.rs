@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 use operator_controller::plugins::Plugins;
+use operator_core::annotations::did_you_mean;
 use operator_core::desired::Desired;
 use operator_core::names::PluginName;
 use operator_plugin_host::builtin_plugins;
@@ -91,6 +92,17 @@ pub(crate) struct RunArgs {
         requires = "serve"
     )]
     pub(crate) certificates: Vec<(String, PathBuf)>,
+
+    /// A named value that the local API Management has, by its name: a file
+    /// with what it holds. One that a profile's secret becomes is called
+    /// NAMESPACE.PROFILE.SECRET. May be repeated.
+    #[arg(
+        long = "named-value",
+        value_name = "NAME=FILE",
+        value_parser = local_azure::named_value,
+        requires = "serve"
+    )]
+    pub(crate) named_values: Vec<(String, PathBuf)>,
 
     /// Keep compiled plugins in this folder. It must be private: compiled code
     /// is trusted code.
@@ -221,6 +233,7 @@ fn chain(args: &RunArgs) -> anyhow::Result<(Plugins, Vec<PluginName>)> {
 /// Writes the chain and its config into the object's annotations.
 fn select(document: &mut Document, chain: &[PluginName], args: &RunArgs) -> anyhow::Result<()> {
     let names: Vec<&str> = chain.iter().map(PluginName::as_str).collect();
+    let place = document.place.clone();
     let annotations = &mut document.object["metadata"]["annotations"];
     if !annotations.is_object() {
         *annotations = json!({});
@@ -241,9 +254,38 @@ fn select(document: &mut Document, chain: &[PluginName], args: &RunArgs) -> anyh
         })
         .cloned()
         .collect();
+    // The object may select plugins that are not tried here. Whatever else
+    // looks like the config of one is a mistake that would leave a plugin with
+    // its defaults.
+    let selected = annotations.get(&format!("{PREFIX}plugins"));
+    let mut known: Vec<String> = selected
+        .and_then(Value::as_str)
+        .into_iter()
+        .flat_map(|selected| selected.split(','))
+        .map(|name| name.trim().to_owned())
+        .collect();
+    known.extend(builtin_plugins().iter().map(|(name, _)| (*name).to_owned()));
     for key in others {
         annotations.shift_remove(&key);
-        eprintln!("{}: note: {key} is left out", document.place);
+        let own = key.strip_prefix(PREFIX).unwrap_or(&key);
+        let why = match own.strip_prefix("plugin.") {
+            None => "only the plugins of the command line run".to_owned(),
+            Some(name) if known.iter().any(|known| known == name) => {
+                format!("`{name}` is not on the command line")
+            }
+            Some(name) => {
+                let choices = names
+                    .iter()
+                    .copied()
+                    .chain(known.iter().map(String::as_str));
+                let hint = did_you_mean(name, choices);
+                bail!(
+                    "{place}: annotation `{own}`: `{name}` is not in the chain `{}`{hint}",
+                    names.join(", ")
+                );
+            }
+        };
+        eprintln!("{place}: note: {key} is left out: {why}");
     }
     let chain = names.join(", ");
     let own = annotations.insert(format!("{PREFIX}plugins"), Value::from(chain.clone()));

@@ -88,25 +88,43 @@ async fn until_it_fails(args: Arc<RunArgs>) -> anyhow::Result<Done> {
         args.instance.as_deref(),
         &backend,
         &azure,
-        &args.certificates,
+        [
+            ("certificate", &args.certificates[..]),
+            ("namedValue", &args.named_values[..]),
+        ],
     )?;
     let setting = Arc::new(setting);
-    let mut publisher = azure.publisher(setting.instance()).await?;
+    let mut publisher = azure
+        .publisher(setting.instance(), &args.named_values)
+        .await?;
     let mut served = false;
     loop {
         let before = fingerprint(&args);
         match once(&args, &setting, &mut publisher).await {
             Ok(Some((desired, writes))) => {
                 if served {
-                    eprintln!("served again after {writes} writes");
+                    let plural = if writes == 1 { "" } else { "s" };
+                    eprintln!("served again after {writes} write{plural}");
                 } else {
                     introduce(&desired, &azure, &backend);
                     served = true;
                 }
             }
-            // What is wrong was said.
-            Ok(None) => {}
-            Err(error) => eprintln!("{}", sentence(&error)),
+            failed => {
+                // What else is wrong was said.
+                if let Err(error) = failed {
+                    let said = sentence(&error);
+                    eprintln!("{said}");
+                    if said.contains("Cannot find a property") {
+                        eprintln!(
+                            "give the local Azure that named value with --named-value NAME=FILE"
+                        );
+                    }
+                }
+                if served {
+                    eprintln!("what was served before still is");
+                }
+            }
         }
         if !served {
             eprintln!(

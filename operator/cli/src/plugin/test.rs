@@ -11,7 +11,7 @@ use policy_sdk::testing::{Case, diff};
 use super::args::TestArgs;
 use super::build::summary;
 use super::project::Project;
-use super::requests::Requests;
+use super::requests::{NO_POLICY, Requests};
 use super::sandbox::Sandbox;
 use super::{host_of, size};
 use crate::{Done, sentence};
@@ -156,6 +156,11 @@ fn one(
     // Its requests say what is expected.
     if case.expect.is_none() && !case.requests.is_empty() && !args.bless && !args.no_requests {
         return Ok((Verdict::Same, ran.usage));
+    }
+    if args.bless && !case.requests.is_empty() && !ran.outcome.has_policy() {
+        // Written down, it could never hold.
+        let why = format!("{NO_POLICY}\n{}", ran.outcome.to_yaml(0));
+        return Ok((Verdict::Failed(why), ran.usage));
     }
     if args.bless {
         let text = case

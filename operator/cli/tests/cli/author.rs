@@ -187,6 +187,22 @@ requests:
         .collect();
     insta::assert_snapshot!("requests-failed", failed.join("\n"));
 
+    // Where nothing can be sent, why is said, and nothing is written down.
+    case(good);
+    author.change("cases/requests.yaml", "team: stock}", "team: 5}");
+    for bless in [&test[..], &["plugin", "test", "--bless", "--sandbox-only"]] {
+        let tested = author.run(bless);
+        assert_eq!(tested.code, 1, "{tested:#?}");
+        let (_, said) = tested.stdout.split_once("no policy to send").unwrap();
+        assert!(said.contains("/team"), "{said}");
+    }
+    let kept = fs::read_to_string(author.plugin.join("cases/requests.yaml")).unwrap();
+    assert!(!kept.contains("errors:"), "{kept}");
+    author.change("cases/requests.yaml", "team: 5}", "team: stock}");
+    author
+        .run(&["plugin", "test", "--bless", "--sandbox-only"])
+        .fine();
+
     // Without a local Azure they are not sent, where the author says so.
     let without = [&test[..], &["--no-requests"]].concat();
     let tested = author.run(&without).fine();

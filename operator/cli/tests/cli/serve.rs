@@ -340,6 +340,33 @@ fn a_certificate_is_the_local_services_and_its_key_stays_there() {
 }
 
 #[test]
+fn a_named_value_is_the_local_services_and_told_to_nobody() {
+    let desk = Desk::new();
+    desk.plugin("policy.wasm", "basic-auth");
+    desk.write("password.txt", "s3cret-of-ann\n");
+    let config = "{credentials: [{user: ann, password: {namedValue: ann-password}}]}";
+    let serving = desk.serve(&[
+        "policy.wasm",
+        "--config",
+        config,
+        "--named-value",
+        "ann-password=password.txt",
+    ]);
+    let served = serving.served();
+    assert_eq!(served.get("/any").0, 401);
+    let call = served.client.get(format!("{}/any", served.url));
+    let call = call.basic_auth("ann", Some("s3cret-of-ann"));
+    let answered = served.runtime.block_on(call.send()).unwrap();
+    assert_eq!(answered.status(), 200);
+    assert!(!serving.told().contains("s3cret-of-ann"));
+
+    // A file that holds nothing is a mistake.
+    desk.write("empty.txt", "\n");
+    let serving = desk.serve(&["policy.wasm", "--named-value", "ann-password=empty.txt"]);
+    serving.until_told("empty.txt: it is empty, and a named value is not");
+}
+
+#[test]
 fn ctrl_c_ends_it_and_being_killed_leaves_nothing_behind_either() {
     for (signal, code) in [(Signal::INT, Some(0)), (Signal::KILL, None)] {
         let desk = Desk::new();
@@ -389,6 +416,7 @@ fn a_plugins_source_is_built_and_served_again_when_it_changes() {
     // What does not build is said, and what was served stays.
     desk.write("crew/src/lib.rs", source.replace("X-Team", "X-\"Team"));
     serving.until_told("crew does not build; what is wrong stands above");
+    serving.until_told("what was served before still is");
     assert_eq!(served.get("/any").1["x-crew"], "stock");
 }
 
@@ -403,6 +431,14 @@ fn bad_input_is_named_and_served_once_it_is_good() {
     let serving = desk.serve(&["policy.wasm"]);
     serving.until_told("spec.port");
     serving.until_told("nothing is served yet; waiting for a change of the files");
+    // Left out, the plugin would run with its defaults.
+    let misspelt = "apim.oda.tmforum.org/plugin.cros: '{}'";
+    desk.write("api.yaml", exposed_api("stock", misspelt, ""));
+    serving.until_told("`cros` is not in the chain `cors`; did you mean `cors`?");
+    // One that is not tried is.
+    let other = "apim.oda.tmforum.org/plugin.headers: '{}'";
+    desk.write("api.yaml", exposed_api("stock", other, ""));
+    serving.until_told("plugin.headers is left out: `headers` is not on the command line");
     desk.write("api.yaml", exposed_api("stock", "", ""));
     assert_eq!(serving.served().get("/any").0, 200);
 }
