@@ -89,23 +89,13 @@ impl Applier {
     /// Deletes the API with all its revisions, if it carries the mark. It is
     /// read before, always.
     pub async fn delete(&self, api_id: &ApiId, mark: &str) -> Result<Deleted, ApplyError> {
-        self.delete_with_tags(api_id, mark, None).await
+        let sets = BTreeSet::new();
+        self.delete_with_parts(api_id, mark, None, sets).await
     }
 
     /// As [`Applier::delete`]. Tags of the API whose ids begin with `own` are
-    /// taken off before, and those go that nobody else has.
-    pub async fn delete_with_tags(
-        &self,
-        api_id: &ApiId,
-        mark: &str,
-        own: Option<&str>,
-    ) -> Result<Deleted, ApplyError> {
-        let sets = BTreeSet::new();
-        self.delete_with_parts(api_id, mark, own, sets).await
-    }
-
-    /// As [`Applier::delete_with_tags`]. Version sets that the API was in, these
-    /// among them, go where no other API is in them.
+    /// taken off before, and those go that nobody else has. Version sets that
+    /// the API was in, these among them, go where no other API is in them.
     pub async fn delete_with_parts(
         &self,
         api_id: &ApiId,

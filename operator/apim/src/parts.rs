@@ -27,14 +27,6 @@ fn what(part: &PartId, api: &str) -> String {
     }
 }
 
-fn path<'a>(part: &'a PartId, api: &'a str) -> Vec<&'a str> {
-    let [list, id] = part.segments();
-    match part {
-        PartId::VersionSet(_) => vec![list, id],
-        PartId::Tag(_) | PartId::Diagnostic(_) => vec!["apis", api, list, id],
-    }
-}
-
 /// A tag of a list.
 #[derive(Deserialize)]
 struct Listed {
@@ -50,7 +42,7 @@ impl From<Listed> for String {
 impl ArmReader {
     /// A tag or a diagnostic of the API, or none. A tag costs a HEAD.
     pub async fn part(&self, part: &PartId, api: &str) -> Result<Option<ObservedPart>, ArmError> {
-        let path = path(part, api);
+        let path = part.path(api);
         match part {
             PartId::Tag(_) => {
                 let call = self.head(&path, kind(part), what(part, api));
@@ -143,7 +135,7 @@ impl ArmClient {
             PartId::Tag(tag) => Some(self.lock_tag(tag).await),
             PartId::Diagnostic(_) | PartId::VersionSet(_) => None,
         };
-        let path = path(part, api);
+        let path = part.path(api);
         let mut call = self.call(WriteVerb::Put, &path, &[], kind(part), what(part, api));
         if !matches!(part, PartId::Tag(_)) {
             call.body = Some(encode(&json!({"properties": wanted.content})));
@@ -169,7 +161,7 @@ impl ArmClient {
             PartId::Diagnostic(_) => None,
             PartId::VersionSet(set) => return self.delete_version_set(set, etag).await,
         };
-        let path = path(part, api);
+        let path = part.path(api);
         let mut call = self.call(WriteVerb::Delete, &path, &[], kind(part), what(part, api));
         if let PartId::Diagnostic(_) = part {
             call.if_match = Some(etag.unwrap_or("*").to_owned());

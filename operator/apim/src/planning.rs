@@ -144,7 +144,7 @@ impl ArmReader {
         }
         let Some(found) = found else {
             let parts = api.parts.keys().chain(&reads.parts);
-            for part in parts.filter(|part| part.is_set()) {
+            for part in parts.filter(|part| part.version_set().is_some()) {
                 let there = self.part_or_left(part, api, None).await?;
                 observed.parts.insert(part.clone(), there);
             }

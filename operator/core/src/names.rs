@@ -123,6 +123,18 @@ pub struct InvalidName {
     pub expected: &'static str,
 }
 
+/// Holds an id in ARM to 1 to so many letters, digits, `.`, `_` and `-`.
+fn arm_id(text: &str, longest: usize, expected: &'static str) -> Result<(), InvalidName> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=longest).contains(&text.len()) && text.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(InvalidName {
+        value: text.to_owned(),
+        expected,
+    })
+}
+
 /// Whether a text is a DNS label of at most so many characters.
 fn is_label(text: &str, longest: usize) -> bool {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
@@ -181,15 +193,8 @@ impl ApiId {
     /// more (`^[^*#&+:<>?]+$`); what it accepts beyond this only causes
     /// trouble in URLs.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if (1..=256).contains(&text.len()) && text.chars().all(allowed) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidName {
-                value: text.to_owned(),
-                expected: "an API id: 1 to 256 letters, digits, `.`, `_` and `-`",
-            })
-        }
+        let expected = "an API id: 1 to 256 letters, digits, `.`, `_` and `-`";
+        arm_id(text, 256, expected).map(|()| Self(text.into()))
     }
 }
 
@@ -197,15 +202,8 @@ impl ProductId {
     /// Reads a product's id: 1 to 256 letters, digits, `.`, `_`, `-`. Azure
     /// accepts more; see [`ApiId::parse`].
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if (1..=256).contains(&text.len()) && text.chars().all(allowed) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidName {
-                value: text.to_owned(),
-                expected: "the id of a product: 1 to 256 letters, digits, `.`, `_` and `-`",
-            })
-        }
+        let expected = "the id of a product: 1 to 256 letters, digits, `.`, `_` and `-`";
+        arm_id(text, 256, expected).map(|()| Self(text.into()))
     }
 }
 
@@ -213,15 +211,8 @@ impl TagId {
     /// Reads a tag's id: 1 to 80 letters, digits, `.`, `_`, `-`. Azure accepts
     /// more characters; see [`ApiId::parse`].
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if (1..=80).contains(&text.len()) && text.chars().all(allowed) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidName {
-                value: text.to_owned(),
-                expected: "the id of a tag: 1 to 80 letters, digits, `.`, `_` and `-`",
-            })
-        }
+        let expected = "the id of a tag: 1 to 80 letters, digits, `.`, `_` and `-`";
+        arm_id(text, 80, expected).map(|()| Self(text.into()))
     }
 }
 
@@ -229,15 +220,8 @@ impl VersionSetId {
     /// Reads a version set's id: 1 to 80 letters, digits, `.`, `_`, `-`. Azure
     /// accepts more characters; see [`ApiId::parse`].
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if (1..=80).contains(&text.len()) && text.chars().all(allowed) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidName {
-                value: text.to_owned(),
-                expected: "the id of a version set: 1 to 80 letters, digits, `.`, `_` and `-`",
-            })
-        }
+        let expected = "the id of a version set: 1 to 80 letters, digits, `.`, `_` and `-`";
+        arm_id(text, 80, expected).map(|()| Self(text.into()))
     }
 }
 

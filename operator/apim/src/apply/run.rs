@@ -137,11 +137,7 @@ impl<'a> Run<'a> {
     fn sets(&self) -> BTreeSet<VersionSetId> {
         let wanted = self.published.api.parts.keys();
         let all = wanted.chain(self.record.parts.keys());
-        all.filter_map(|part| match part {
-            PartId::VersionSet(set) => Some(set.clone()),
-            PartId::Tag(_) | PartId::Diagnostic(_) => None,
-        })
-        .collect()
+        all.filter_map(PartId::version_set).cloned().collect()
     }
 
     async fn carry_out(&mut self, step: &Step) -> Result<(), Failure> {

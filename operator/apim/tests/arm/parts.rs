@@ -1,5 +1,7 @@
 //! Tags and diagnostics of an API.
 
+use std::collections::BTreeSet;
+
 use operator_core::apim::{DesiredPart, PartId};
 use operator_core::class::ErrorClass;
 use operator_core::diagnostics::DiagnosticKind;
@@ -84,9 +86,10 @@ async fn a_tag_of_the_namespace_is_made_for_the_first_api_and_goes_with_the_last
     );
     stage.simulator.clear_journal();
     let id = ApiId::parse("team.stock").unwrap();
+    let sets = BTreeSet::new();
     let deleted = stage
         .applier
-        .delete_with_tags(&id, other.mark, Some("team."));
+        .delete_with_parts(&id, other.mark, Some("team."), sets);
     deleted.await.unwrap();
     assert_eq!(
         stage.writes(),
@@ -118,7 +121,10 @@ async fn a_tag_of_the_platform_is_waited_for_and_never_made_or_deleted() {
     stage.apply(&with([]), Some(&applied.record)).await.unwrap();
     assert_eq!(others(&stage), ["DELETE apis/team.orders/tags/public 200"]);
     let id = ApiId::parse(API).unwrap();
-    let deleted = stage.applier.delete_with_tags(&id, MARK, Some("team."));
+    let sets = BTreeSet::new();
+    let deleted = stage
+        .applier
+        .delete_with_parts(&id, MARK, Some("team."), sets);
     deleted.await.unwrap();
     assert_eq!(others(&stage), ["DELETE apis/team.orders/tags/public 200"]);
 }

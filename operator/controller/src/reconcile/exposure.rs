@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, TypeMeta};
-use operator_core::apim::{AppliedRecord, PartId, settings_hash};
+use operator_core::apim::{AppliedRecord, settings_hash};
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
 use operator_core::exposure::{ClusterObject, ExposureFacts, ExposureObject, ObjectKind, name_of};
@@ -160,7 +160,7 @@ fn earlier_paths(
         // A version has a path of its own in the cluster, which the record does
         // not say: all settings must be in place.
         let is_there = |record: &AppliedRecord| {
-            let sets = record.parts.keys().any(PartId::is_set);
+            let sets = record.parts.keys().any(|part| part.version_set().is_some());
             let versioned = sets || api.settings.api_version.is_some();
             let in_place = || record.settings_hash == Some(settings_hash(api));
             record.path.as_deref() == Some(api.settings.path.as_str()) && (!versioned || in_place())

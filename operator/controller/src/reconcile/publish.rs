@@ -765,10 +765,7 @@ pub(super) fn own_sets(ctx: &Context, subject: &Subject, place: &Place) -> BTree
 }
 
 fn sets(parts: &PartStates) -> impl Iterator<Item = &VersionSetId> {
-    parts.keys().filter_map(|part| match part {
-        PartId::VersionSet(set) => Some(set),
-        PartId::Tag(_) | PartId::Diagnostic(_) => None,
-    })
+    parts.keys().filter_map(PartId::version_set)
 }
 
 /// What was done, for people.

@@ -40,8 +40,8 @@ impl Step {
             Self::EnterProduct { product } => ("PUT", format!("products/{product}/apis/{id}")),
             Self::LeaveProduct { product } => ("DELETE", format!("products/{product}/apis/{id}")),
             Self::MakeTag { tag, .. } => ("PUT", format!("tags/{tag}")),
-            Self::PutPart { part } => ("PUT", part.resource(id)),
-            Self::RemovePart { part } => ("DELETE", part.resource(id)),
+            Self::PutPart { part } => ("PUT", part.path(id).join("/")),
+            Self::RemovePart { part } => ("DELETE", part.path(id).join("/")),
             Self::TakeOver | Self::PatchSettings(_) => ("PATCH", format!("apis/{id}")),
             Self::ReadBack => return None,
         };

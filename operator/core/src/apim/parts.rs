@@ -1,6 +1,6 @@
-//! What stands below an API beside its operations and policies, its tags and
-//! its diagnostics, and the version set that it is in. What leads from those that are there to those that are
-//! wanted.
+//! What stands below an API beside its operations and policies: its tags, its
+//! diagnostics, and the version set that it is in. And what leads from those
+//! that are there to those that are wanted.
 //!
 //! Somebody else may have put a part there; that is left alone until it is
 //! wanted. So the record names every part that the operator may have put there,
@@ -29,10 +29,8 @@ pub enum PartId {
 }
 
 impl PartId {
-    /// Below the API, or below the service for what is not only the API's, as
-    /// ARM spells it.
-    #[must_use]
-    pub fn segments(&self) -> [&str; 2] {
+    /// The list that it stands in and its id, as ARM spells both.
+    fn segments(&self) -> [&str; 2] {
         match self {
             Self::Tag(id) => ["tags", id.as_str()],
             Self::Diagnostic(kind) => ["diagnostics", kind.id()],
@@ -40,19 +38,24 @@ impl PartId {
         }
     }
 
-    /// Where it stands, below the service.
+    /// Where it stands, below the service: what others share is not below the
+    /// API.
     #[must_use]
-    pub fn resource(&self, api: &str) -> String {
+    pub fn path<'a>(&'a self, api: &'a str) -> Vec<&'a str> {
+        let [list, id] = self.segments();
         match self {
-            Self::Tag(_) | Self::Diagnostic(_) => format!("apis/{api}/{self}"),
-            Self::VersionSet(_) => self.to_string(),
+            Self::Tag(_) | Self::Diagnostic(_) => vec!["apis", api, list, id],
+            Self::VersionSet(_) => vec![list, id],
         }
     }
 
-    /// Whether the API refers to it, and does not hold it.
+    /// The version set, which the API refers to and does not hold.
     #[must_use]
-    pub const fn is_set(&self) -> bool {
-        matches!(self, Self::VersionSet(_))
+    pub const fn version_set(&self) -> Option<&VersionSetId> {
+        match self {
+            Self::VersionSet(set) => Some(set),
+            Self::Tag(_) | Self::Diagnostic(_) => None,
+        }
     }
 }
 
@@ -344,7 +347,8 @@ pub(super) fn foreign_set(
 /// What comes before the API is written: the sets that it is about to refer to.
 /// All others come after it.
 pub(super) fn sets_first(steps: Vec<Step>) -> (Vec<Step>, Vec<Step>) {
-    let is_first = |step: &Step| matches!(step, Step::PutPart { part } if part.is_set());
+    let is_first =
+        |step: &Step| matches!(step, Step::PutPart { part } if part.version_set().is_some());
     steps.into_iter().partition(is_first)
 }
 
@@ -422,15 +426,11 @@ pub(super) fn certain(known: &mut PartStates, wanted: &DesiredParts) {
     }
 }
 
-/// What is left of it when the API is gone: the sets that it was in are not.
-pub(super) fn without_api(known: &PartStates) -> PartStates {
-    let sets = known.keys().filter(|id| id.is_set());
-    sets.map(|id| (id.clone(), PartState::Begun)).collect()
-}
-
-/// The sets that were read although there is no API: it may have been in them.
-pub(super) fn left_behind(observed: &ObservedParts) -> PartStates {
-    let sets = observed.keys().filter(|id| id.is_set());
+/// The version sets among the parts, of which nothing else is known: what is
+/// left when the API is gone, and what is read when there is none, since it may
+/// have been in them.
+pub(super) fn only_sets<'a>(parts: impl Iterator<Item = &'a PartId>) -> PartStates {
+    let sets = parts.filter(|id| id.version_set().is_some());
     sets.map(|id| (id.clone(), PartState::Begun)).collect()
 }
 

@@ -329,7 +329,7 @@ fn create(
     // first write.
     policy_text(policy, &guard)?;
     let (mut steps, rest) = parts::sets_first(parts::steps(
-        &parts::left_behind(&observed.parts),
+        &parts::only_sets(observed.parts.keys()),
         &api.parts,
         &observed.parts,
         &observed.tags,

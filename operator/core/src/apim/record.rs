@@ -157,7 +157,7 @@ impl AppliedRecord {
     fn emptied(&self) -> Self {
         Self {
             leaving: self.leaving.clone(),
-            parts: parts::without_api(&self.parts),
+            parts: parts::only_sets(self.parts.keys()),
             ..Self::unknown(self.instance.clone(), self.api_id.clone())
         }
     }
