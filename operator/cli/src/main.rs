@@ -26,6 +26,7 @@ mod texts;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
+use operator_controller::said;
 
 /// What a command has to say in its exit code.
 pub(crate) enum Done {
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
 pub(crate) fn sentence(error: &anyhow::Error) -> String {
     error
         .chain()
-        .map(ToString::to_string)
+        .map(|cause| cause.downcast_ref().map_or_else(|| cause.to_string(), said))
         .fold(String::new(), |said, cause| {
             if said.is_empty() {
                 cause

@@ -30,6 +30,7 @@ pub mod profiles;
 pub mod reconcile;
 pub mod resource;
 pub mod run;
+mod said;
 pub mod seats;
 pub mod secrets;
 pub mod server;
@@ -39,3 +40,5 @@ pub mod specifications;
 pub mod uses;
 pub mod watch;
 pub mod world;
+
+pub use said::said;

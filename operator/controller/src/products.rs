@@ -41,6 +41,7 @@ use crate::crd::{ApimProduct, ApimSubscription};
 use crate::leader;
 use crate::reconcile::Context;
 use crate::reconcile::subject::Subject;
+use crate::said;
 use crate::watch::key_of;
 
 /// Objects of each kind that are worked on at the same time.
@@ -135,7 +136,7 @@ pub(crate) struct Shared {
 
 /// A reconcile that could not do its work for want of the API server.
 #[derive(Debug, thiserror::Error)]
-#[error("Kubernetes: {0}")]
+#[error("Kubernetes: {}", said(.0))]
 pub(crate) struct Error(#[from] kube::Error);
 
 /// Why a reconcile does not go on.

@@ -50,6 +50,7 @@ use crate::plugins::{Plugins, RenderError};
 use crate::products::{Calls, Made};
 use crate::profiles::Profiles;
 use crate::resource::ExposedApis;
+use crate::said;
 use crate::seats::{Seat, Seats};
 use crate::shards::Shards;
 use crate::slots::{Slot, Slots};
@@ -124,7 +125,7 @@ pub struct Context {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It refused or did not answer.
-    #[error("Kubernetes: {0}")]
+    #[error("Kubernetes: {}", said(.0))]
     Kube(#[from] kube::Error),
     /// A thread for plugins ended badly, which is a fault of this program.
     #[error("a thread that calls plugins ended: {0}")]

@@ -398,7 +398,7 @@ fn start_apiserver(
         format!("--cert-dir={}", certificates.display()),
         format!("--secure-port={port}"),
         "--bind-address=127.0.0.1".to_owned(),
-        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        "--service-cluster-ip-range=10.0.0.0/16".to_owned(),
         "--allow-privileged=true".to_owned(),
         "--authorization-mode=RBAC".to_owned(),
         "--disable-admission-plugins=ServiceAccount".to_owned(),

@@ -21,6 +21,7 @@ use super::claim::Claim;
 use super::subject::Subject;
 use crate::crd::exposed_api::{GROUP, KIND};
 use crate::resource::FIELD_MANAGER;
+use crate::said;
 use crate::watch::{MANAGED_BY, is_installed, resource};
 use crate::world::{Seen, World};
 
@@ -28,7 +29,7 @@ use crate::world::{Seen, World};
 #[derive(Debug, thiserror::Error)]
 pub enum ExposureError {
     /// The API server refused or did not answer.
-    #[error("{kind} {name}: {source}")]
+    #[error("{kind} {name}: {}", said(source))]
     Kube {
         /// The kind of object.
         kind: &'static str,
