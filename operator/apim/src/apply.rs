@@ -3,6 +3,7 @@
 mod follow;
 mod import;
 mod missing;
+mod revision;
 mod run;
 
 use std::fmt;

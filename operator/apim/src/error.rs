@@ -317,6 +317,16 @@ impl ArmError {
         )
     }
 
+    /// A new revision is not as it should be.
+    pub(crate) fn unverified(id: &str, message: impl Into<String>) -> Self {
+        Self::without_answer(
+            &format!("GET API {id}"),
+            Cause::Result,
+            ErrorClass::Transient,
+            message,
+        )
+    }
+
     /// Whether the API is still locked by what was done to it just before.
     pub(crate) fn is_lock(&self) -> bool {
         self.status == Some(409) && self.code.as_deref() == Some("PessimisticConcurrencyConflict")

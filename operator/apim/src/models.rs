@@ -266,6 +266,19 @@ impl From<Entity<OperationProperties>> for ObservedOperation {
     }
 }
 
+/// What a release says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReleaseProperties {
+    notes: Option<String>,
+}
+
+impl From<Entity<ReleaseProperties>> for (String, String) {
+    fn from(entity: Entity<ReleaseProperties>) -> Self {
+        (entity.name, entity.properties.notes.unwrap_or_default())
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct PolicyProperties {
@@ -326,6 +339,15 @@ pub(crate) fn api_body(api: &DesiredApi, import: bool) -> Value {
 /// Inferred: that holds for sets of versions, too.
 fn set_id(id: &VersionSetId) -> Value {
     json!(format!("/apiVersionSets/{id}"))
+}
+
+/// The body that copies a revision.
+pub(crate) fn revision_body(api: &DesiredApi, path: &str, source: &str) -> Value {
+    json!({ "properties": {
+        "sourceApiId": source,
+        "path": path,
+        "apiRevisionDescription": mark(api),
+    } })
 }
 
 fn mark(api: &DesiredApi) -> Value {

@@ -6,15 +6,16 @@
 use std::collections::btree_map::Entry;
 
 use operator_core::apim::{
-    self, AppliedRecord, ArmCall, Changes, Observed, ObservedApi, ObservedPart,
-    OperationPolicyReads, PartId, Published, Reading, Reads, Rival, Step,
+    self, AppliedRecord, ArmCall, Changes, Observed, ObservedApi, ObservedPart, ObservedRevision,
+    ObservedRevisions, OperationPolicyReads, PartId, Published, Reading, Reads, RevisionReads,
+    Rival, Step,
 };
 use operator_core::desired::{Desired, DesiredApi};
 
 use crate::apply::Failure;
 use crate::arm::ArmReader;
 use crate::error::ArmError;
-use crate::reads::PolicyOf;
+use crate::reads::{PolicyOf, Revision};
 
 /// What has to be done for an API, and what was read to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,11 @@ pub struct Review {
     pub calls: Vec<ArmCall>,
     /// What they change.
     pub changes: Changes,
+}
+
+/// Whether a document is sent, in whichever revision.
+pub(crate) fn imports(steps: &[Step]) -> bool {
+    steps.iter().any(|step| *step.inner() == Step::Import)
 }
 
 impl ArmReader {
@@ -70,7 +76,7 @@ impl ArmReader {
         else {
             return Ok(Review::default());
         };
-        if observed.api.is_some() && steps.contains(&Step::Import) {
+        if observed.api.is_some() && imports(&steps) {
             self.read_what_goes(published.api, &mut observed).await?;
         }
         let id = &published.api.id;
@@ -151,6 +157,29 @@ impl ArmReader {
             return Ok(observed);
         };
         let found = found.clone();
+        self.observe_content(id, reads, &mut observed).await?;
+        if let Some(reads) = &reads.revisions {
+            let seen = self.observe_revisions(api, reads).await?;
+            observed.revisions = Some(seen);
+        }
+        for product in &reads.products {
+            let is_in = self.in_product(product, id).await?;
+            observed.products.insert(product.clone(), is_in);
+        }
+        for part in &reads.parts {
+            let there = self.part_or_left(part, api, Some(&found)).await?;
+            observed.parts.insert(part.clone(), there);
+        }
+        Ok(observed)
+    }
+
+    /// Reads the operations and policies of an API, or of a revision.
+    async fn observe_content(
+        &self,
+        id: &str,
+        reads: &Reads,
+        observed: &mut Observed,
+    ) -> Result<(), ArmError> {
         if reads.policy {
             observed.policy = self.policy(id, PolicyOf::Api).await?;
         }
@@ -173,15 +202,61 @@ impl ArmReader {
             };
             observed.operation_policies.insert(operation, there);
         }
-        for product in &reads.products {
-            let is_in = self.in_product(product, id).await?;
-            observed.products.insert(product.clone(), is_in);
+        Ok(())
+    }
+
+    /// Reads the revisions of an API of ours: the list, the releases, and of
+    /// single ones what is needed.
+    async fn observe_revisions(
+        &self,
+        api: &DesiredApi,
+        reads: &RevisionReads,
+    ) -> Result<ObservedRevisions, ArmError> {
+        let id = api.id.as_str();
+        let numbered = |one: Revision| {
+            Some(ObservedRevision {
+                number: one.number.parse().ok()?,
+                mark: one.description,
+                is_current: one.is_current,
+            })
+        };
+        let mut seen = ObservedRevisions {
+            all: self
+                .revisions(id)
+                .await?
+                .into_iter()
+                .filter_map(numbered)
+                .collect(),
+            releases: self.releases(id).await?,
+            ..ObservedRevisions::default()
+        };
+        if let Some((number, reads)) = &reads.draft
+            && seen.is_behind(*number, &api.mark)
+        {
+            seen.draft = self.observe_revision(id, *number, reads).await?;
         }
-        for part in &reads.parts {
-            let there = self.part_or_left(part, api, Some(&found)).await?;
-            observed.parts.insert(part.clone(), there);
+        if let Some((number, reads)) = &reads.target {
+            seen.target = self.observe_revision(id, *number, reads).await?;
         }
-        Ok(observed)
+        Ok(seen)
+    }
+
+    async fn observe_revision(
+        &self,
+        id: &str,
+        number: u32,
+        reads: &Reads,
+    ) -> Result<Option<Box<Observed>>, ArmError> {
+        let id = format!("{id};rev={number}");
+        let Some(api) = self.api(&id).await? else {
+            return Ok(None);
+        };
+        let mut observed = Observed {
+            api: Some(api),
+            ..Observed::default()
+        };
+        self.observe_content(&id, reads, &mut observed).await?;
+        Ok(Some(Box::new(observed)))
     }
 
     /// A part as it is. A set that the API leaves counts as there where it is to

@@ -1,5 +1,7 @@
 //! What is read of APIs, their operations, revisions and policies.
 
+use std::collections::BTreeMap;
+
 use operator_core::apim::{ObservedApi, ObservedOperation, ObservedPolicy, Reading};
 
 use operator_core::names::ProductId;
@@ -7,7 +9,8 @@ use operator_core::names::ProductId;
 use crate::arm::{ArmReader, Pages, ReadCall, absent};
 use crate::error::ArmError;
 use crate::models::{
-    ApiProperties, Entity, OperationProperties, Page, PolicyProperties, RevisionBody,
+    ApiProperties, Entity, OperationProperties, Page, PolicyProperties, ReleaseProperties,
+    RevisionBody,
 };
 use serde::de::IgnoredAny;
 
@@ -106,6 +109,17 @@ impl ArmReader {
         let what = format!("revisions of API {id}");
         let call = self.get(&["apis", id, "revisions"], &[], "apiRevisions", what);
         self.pages::<RevisionBody, _>(call).all().await
+    }
+
+    /// The notes of the API's releases, by id.
+    pub async fn releases(&self, id: &str) -> Result<BTreeMap<String, String>, ArmError> {
+        let what = format!("releases of API {id}");
+        let call = self.get(&["apis", id, "releases"], &[], "apiReleases", what);
+        let all = self
+            .pages::<Entity<ReleaseProperties>, _>(call)
+            .all()
+            .await?;
+        Ok(all.into_iter().collect())
     }
 
     /// What the revisions other than the current one have for a description.

@@ -3,12 +3,13 @@
 use operator_core::apim::SettingsPatch;
 use operator_core::desired::{DesiredApi, PolicyText};
 use operator_core::names::ProductId;
+use operator_core::rollout;
 use serde_json::json;
 
 use crate::arm::{ArmClient, Repeat, WriteVerb, absent, encode};
 use crate::error::ArmError;
 use crate::lro::{Ended, Started};
-use crate::models::{api_body, patch_body};
+use crate::models::{api_body, patch_body, revision_body};
 use crate::reads::PolicyOf;
 
 /// Matches whatever is there; where an ETag is asked for and none is known.
@@ -28,10 +29,10 @@ impl ArmClient {
     /// imported.
     pub(crate) async fn import_api(
         &self,
+        id: &str,
         api: &DesiredApi,
         etag: Option<&str>,
     ) -> Result<Started, ArmError> {
-        let id = api.id.as_str();
         let what = format!("API {id} with its document");
         let mut call = self.call(WriteVerb::Put, &["apis", id], &[], "apiImport", what);
         call.body = Some(encode(&api_body(api, true)));
@@ -40,6 +41,48 @@ impl ArmClient {
         // busy for days.
         call.repeat = Repeat::OnlyUnsent;
         self.start(&call).await
+    }
+
+    /// Makes a revision as a copy of another, with its operations and policies.
+    pub(crate) async fn start_revision(
+        &self,
+        api: &DesiredApi,
+        path: &str,
+        revision: u32,
+        from: &str,
+    ) -> Result<(), ArmError> {
+        let id = format!("{};rev={revision}", api.id);
+        let what = format!("revision {revision} of API {}", api.id);
+        let mut call = self.call(WriteVerb::Put, &["apis", &id], &[], "api", what);
+        let source = format!("{}/apis/{};rev={from}", self.service_ref().id(), api.id);
+        call.body = Some(encode(&revision_body(api, path, &source)));
+        self.run(&call).await.map(drop)
+    }
+
+    /// Makes a revision the one that callers reach.
+    pub(crate) async fn release_revision(
+        &self,
+        api: &DesiredApi,
+        revision: u32,
+        release: &str,
+    ) -> Result<(), ArmError> {
+        let path = ["apis", api.id.as_str(), "releases", release];
+        let what = format!("release {release} of API {}", api.id);
+        let mut call = self.call(WriteVerb::Put, &path, &[], "apiRelease", what);
+        call.body = Some(encode(&json!({ "properties": {
+            "apiId": format!("{}/apis/{};rev={revision}", self.service_ref().id(), api.id),
+            "notes": rollout::notes(api.mandatory),
+        } })));
+        self.run(&call).await.map(drop)
+    }
+
+    /// Deletes a revision that callers do not reach; one that is not there is
+    /// fine.
+    pub(crate) async fn drop_revision(&self, id: &str, etag: &str) -> Result<(), ArmError> {
+        let what = format!("revision {id}");
+        let mut call = self.call(WriteVerb::Delete, &["apis", id], &[], "api", what);
+        call.if_match = Some(precondition(Some(etag)));
+        absent(self.run(&call).await).map(drop)
     }
 
     /// Changes some settings.

@@ -29,12 +29,13 @@ use crate::names::{ApiId, InstanceName, PREFIX, PluginName, ProductId, ProfileNa
 use crate::oauth2::{self, OAuth2Setting};
 use crate::openapi::{Declared, declared};
 use crate::problem::Problem;
+use crate::rollout::{self, Rollback, RolloutSpec};
 use crate::routes::{self, Route};
 use crate::versions::{self, ApiVersion, VersionSetting};
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 30] = [
     "plugins",
     "profiles",
     "plugin.",
@@ -62,11 +63,10 @@ const KEYS: [&str; 28] = [
     "version",
     "info",
     "protocols",
+    "rollout",
+    "rollback",
     "applied",
 ];
-
-/// The keys that have a meaning which this version does not implement.
-const RESERVED: [&str; 1] = ["rollback"];
 
 /// What the annotations of one object say.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -123,6 +123,10 @@ pub struct Annotations {
     pub info: Info,
     /// `protocols`: instead of the instance's.
     pub protocols: Option<Vec<String>>,
+    /// `rollout`: instead of the instance's.
+    pub rollout: Option<RolloutSpec>,
+    /// `rollback`: the earlier revision that callers are to reach.
+    pub rollback: Option<Rollback>,
     /// `retry`: a new value forgets the backoff.
     pub retry: Option<String>,
     /// `applied`, as it is written; see [`crate::status::Applied`].
@@ -219,11 +223,6 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
         let problem = |message| Problem::new(path(key), message);
         messages.into_iter().map(problem).collect()
     };
-    if RESERVED.contains(&key) {
-        return Err(wrong(format!(
-            "`{key}` is reserved and has no effect in this version; remove it"
-        )));
-    }
     if let Some(name) = key.strip_prefix("plugin.") {
         let name = PluginName::parse(name).map_err(|error| wrong(error.to_string()))?;
         let config = object(text).map_err(wrong)?;
@@ -272,7 +271,7 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
             }
         }
         "operations" | "routes" | "specification-from" | "instance" | "api-id" | "exposure"
-        | "version"
+        | "version" | "rollback"
             if text.is_empty() => {}
         "specification-from" => read.specification_from = Some(specification::read(text)?),
         "operations" => {
@@ -305,6 +304,8 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
         "version" => read.version = Some(ApiVersion::parse(text).map_err(wrong)?),
         "info" => read.info = info(text)?,
         "protocols" => read.protocols = protocols(text).map_err(each)?,
+        "rollout" => read.rollout = rollout(text).map_err(each)?,
+        "rollback" => read.rollback = Some(rollout::read_rollback(text).map_err(wrong)?),
         "retry" => read.retry = given(),
         "applied" => read.applied = given(),
         _ => return Err(wrong(unknown(key))),
@@ -313,9 +314,8 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
 }
 
 fn unknown(key: &str) -> String {
-    let hint = match nearest(key, KEYS.iter().chain(&RESERVED).copied()) {
+    let hint = match nearest(key, KEYS) {
         Some("plugin.") => "; did you mean `plugin.<name>`?".to_owned(),
-        Some(choice) if RESERVED.contains(&choice) => String::new(),
         Some(choice) => format!("; did you mean `{choice}`?"),
         None => String::new(),
     };
@@ -335,6 +335,11 @@ fn logged(text: &str) -> Result<Vec<DiagnosticSpec>, Vec<String>> {
 /// Where the portal's console gets tokens.
 fn console(text: &str) -> Result<Option<OAuth2Setting>, Vec<String>> {
     oauth2::read(&yaml::read(text).map_err(|message| vec![message])?)
+}
+
+/// How changes reach callers.
+fn rollout(text: &str) -> Result<Option<RolloutSpec>, Vec<String>> {
+    rollout::read(&yaml::read(text).map_err(|message| vec![message])?)
 }
 
 /// The versions that the API is one of.

@@ -24,6 +24,7 @@ mod pending;
 mod plan;
 mod products;
 mod record;
+mod revisions;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,9 @@ pub use pending::{PendingImport, PollShape};
 pub use plan::{PlanError, Published, Step, plan, policy_text, repair};
 pub use products::{Membership, Memberships};
 pub use record::{
-    AppliedRecord, Move, OperationPolicyReads, Place, Reads, confirmation, confirmed, reads,
-    settings_hash,
+    AppliedRecord, Move, OperationPolicyReads, Place, Reads, RevisionReads, confirmation,
+    confirmed, reads, settings_hash,
+};
+pub use revisions::{
+    Draft, ObservedRevision, ObservedRevisions, differing_in_revision, in_revision,
 };

@@ -11,6 +11,7 @@ use crate::exposed_api::Implementation;
 use crate::instance::Instance;
 use crate::policy::Standing;
 use crate::products;
+use crate::rollout::Rollout;
 use crate::validate::{Publication, ValidatedApi};
 
 /// The longest display name (ARM specification 2024-05-01).
@@ -83,6 +84,13 @@ fn monitor(validated: &ValidatedApi) -> Option<DesiredMonitor> {
     })
 }
 
+/// How its changes reach callers.
+fn rollout(validated: &ValidatedApi, instance: &Instance) -> Option<Rollout> {
+    let said = validated.annotations().rollout.as_ref();
+    let spec = said.unwrap_or(&instance.spec.rollout);
+    spec.of(validated.url().as_deref())
+}
+
 fn desired_api(
     validated: &ValidatedApi,
     publication: &Publication,
@@ -124,5 +132,8 @@ fn desired_api(
         parts: publication.parts.clone(),
         own_prefix: products::own_prefix(instance, &api.key.namespace),
         adoption: validated.annotations().adoption,
+        rollout: rollout(validated, instance),
+        rollback: validated.annotations().rollback.clone(),
+        mandatory: validated.chain().mandatory_hash(),
     }
 }

@@ -17,6 +17,7 @@ use crate::oauth2::OAuth2Setting;
 use crate::policy::{Documents, PolicyDocument, Section, Standing, Target};
 use crate::problem::Problem;
 use crate::profile::{self, ProfileRef, SecretSource};
+use crate::rollout::{Rollback, Rollout};
 
 /// Everything that should exist for one ExposedAPI.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -355,6 +356,17 @@ pub struct DesiredApi {
     /// mark.
     #[serde(skip_serializing_if = "is_refuse")]
     pub adoption: Adoption,
+    /// How changes reach callers; absent: in place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// The earlier revision that callers are to reach, whatever is desired
+    /// otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+    /// What is mandatory for it: see
+    /// [`Chain::mandatory_hash`](crate::chain::Chain::mandatory_hash).
+    #[serde(skip)]
+    pub mandatory: Option<ContentHash>,
 }
 
 #[expect(

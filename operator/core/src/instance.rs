@@ -150,6 +150,9 @@ impl Instance {
                 .chain(crate::oauth2::check(&spec.oauth2_servers))
                 .map(|(at, what)| Problem::new(at, what)),
         );
+        let rollout = spec.rollout.problems().into_iter();
+        problems
+            .extend(rollout.map(|(field, what)| Problem::new(format!("rollout.{field}"), what)));
         check_ways(&spec.exposure, &mut problems);
         crate::protection::settings::check(&spec.exposure, &mut problems);
         crate::backend::check(&spec.exposure, &mut problems);

@@ -43,6 +43,7 @@ pub mod products;
 pub mod profile;
 pub mod protection;
 pub mod retry;
+pub mod rollout;
 pub mod routes;
 pub mod shard;
 pub mod status;

@@ -126,7 +126,7 @@ impl Azure {
                 "keyVaultSuffix": endpoints.key_vault_suffix,
                 "caFile": lab.ca_file(),
             },
-            "ownerMay": ["plugins", "plugin.*", "operation-plugins", "deletion-policy", "paused", "retry", "api-id", "instance", "adoption", "drift"],
+            "ownerMay": ["plugins", "plugin.*", "operation-plugins", "deletion-policy", "paused", "retry", "api-id", "instance", "adoption", "drift", "rollout"],
             "allow": {"apiIds": ["foreign*"]},
             "grants": [{"namespaceSelector": {}, "kind": "namedValue", "names": ["value-*"]}],
         })

@@ -169,6 +169,9 @@ pub struct Wanted {
     /// The named value that its policy needs; such a policy has a secret in it.
     #[serde(default)]
     pub value: Option<u8>,
+    /// Its changes come as new revisions.
+    #[serde(default)]
+    pub revisions: bool,
 }
 
 impl Wanted {
@@ -199,6 +202,7 @@ impl Wanted {
             } else {
                 None
             },
+            revisions: draw.chance(25),
         }
     }
 
@@ -221,6 +225,7 @@ impl Wanted {
             drift: Drift::Correct,
             adoption: Adoption::Refuse,
             value: None,
+            revisions: false,
         }
     }
 
@@ -242,6 +247,7 @@ impl Wanted {
             Change::Drift(drift) => self.drift = drift,
             Change::Adoption(adoption) => self.adoption = adoption,
             Change::Value(value) => self.value = value,
+            Change::Revisions(revisions) => self.revisions = revisions,
         }
     }
 
@@ -368,6 +374,9 @@ impl Wanted {
         }
         if self.paused {
             set("paused", "true".to_owned());
+        }
+        if self.revisions {
+            set("rollout", "{strategy: Revision, keep: 2}".to_owned());
         }
         if self.retain {
             set("deletion-policy", "Retain".to_owned());

@@ -156,14 +156,14 @@ async fn a_forbidden_annotation_is_refused_with_the_instance_that_forbids_it() {
             .unwrap();
         stage.until_ready("catalog").await.unwrap();
     }
-    // What needs another annotation, and what this version does not do, are no
-    // less an error.
+    // What needs another annotation, and what means nothing, are no less an
+    // error.
     for (name, wanted) in [
         (
             "version",
             "needs the annotation `apim.oda.tmforum.org/version-set`",
         ),
-        ("rollback", "`rollback` is reserved"),
+        ("rollback", "`x` is not the number of a revision"),
     ] {
         stage
             .patch("shop", "catalog", &annotation(name, &json!("x")))

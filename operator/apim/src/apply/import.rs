@@ -1,10 +1,12 @@
 //! The import: sent once, waited for, looked at, and found again after a
 //! restart.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use operator_core::apim::{self, ObservedApi, PendingImport, Step};
 use operator_core::class::ErrorClass;
+use operator_core::desired::DesiredApi;
 use url::Url;
 
 use super::Failure;
@@ -22,7 +24,8 @@ impl Run<'_> {
         let client = &self.applier.client;
         let etag = self.etags.api.take();
         self.imported = true;
-        let running = match client.import_api(api, etag.as_deref()).await {
+        let (id, here) = (self.id(), self.here());
+        let running = match client.import_api(&id, &here, etag.as_deref()).await {
             Ok(Started::Ended(_)) => return Ok(()),
             Ok(Started::Running(running)) => running,
             Err(error) if error.class == ErrorClass::Conflict => {
@@ -40,10 +43,20 @@ impl Run<'_> {
         };
         // Written down before the wait, which can be long.
         if client.reader().is_below(running.url()) {
-            self.record.pending_import = Some(pending.clone());
+            self.known_mut().pending_import = Some(pending.clone());
             self.follow.accepted(&self.record).await;
         }
         self.wait_for(&running, &pending).await
+    }
+
+    /// The API as it is to be there: a revision that callers do not reach keeps
+    /// what all of them share.
+    pub(super) fn here(&self) -> Cow<'_, DesiredApi> {
+        let api = self.published.api;
+        match &self.current {
+            Some(current) if self.revision.is_some() => Cow::Owned(apim::in_revision(api, current)),
+            _ => Cow::Borrowed(api),
+        }
     }
 
     /// A failure of an import, for people: what Azure says of a document that
@@ -61,7 +74,7 @@ impl Run<'_> {
     /// runs on the API. In the second case the ETag is what it was, and sending
     /// the document again at once would meet the same.
     async fn judge_conflict(&self, mut error: ArmError, sent: Option<&str>) -> ArmError {
-        let id = self.published.api.id.as_str();
+        let id = &self.id()[..];
         let reader = self.applier.client.reader();
         let now = match sent {
             Some(_) => reader.api_etag(id).await.ok().flatten(),
@@ -79,7 +92,7 @@ impl Run<'_> {
     /// Waits for an import that was written down as running; one that cannot
     /// be asked for is forgotten.
     pub(super) async fn resume(&mut self) -> Result<(), Failure> {
-        let Some(pending) = self.record.pending_import.clone() else {
+        let Some(pending) = self.known_mut().pending_import.clone() else {
             return Ok(());
         };
         let api = self.published.api;
@@ -93,7 +106,7 @@ impl Run<'_> {
                 "the import that was written down as running is too old, or its URL is none of the instance's; \
                  it is not asked for"
             );
-            self.record.pending_import = None;
+            self.known_mut().pending_import = None;
             return Ok(());
         };
         let same = pending.spec_hash == api.document.hash;
@@ -109,15 +122,16 @@ impl Run<'_> {
         match self.wait_for(&running, &pending).await {
             Ok(()) if same => {
                 self.verify_operations().await?;
-                self.record.spec_hash = Some(pending.spec_hash);
+                let known = self.known_mut();
+                known.spec_hash = Some(pending.spec_hash);
                 // Whether it reset any is what the next read shows.
-                self.record.settings_hash = None;
+                known.settings_hash = None;
                 Ok(())
             }
             Ok(()) => Ok(()),
             // How the import of another document ended does not matter, as
             // long as it has.
-            Err(Failure::Arm(error)) if !same && self.record.pending_import.is_none() => {
+            Err(Failure::Arm(error)) if !same && self.known_mut().pending_import.is_none() => {
                 // That one may have been a secret.
                 let error = error.withheld();
                 tracing::info!(%error, "the import of an earlier document failed");
@@ -138,11 +152,11 @@ impl Run<'_> {
         let reader = applier.client.reader();
         let (error, ended) = match reader.finish(running, &applier.cancelled).await {
             Ok(_) => {
-                self.record.pending_import = None;
+                self.known_mut().pending_import = None;
                 return Ok(());
             }
             Err(Unfinished::Failed(error)) => {
-                self.record.pending_import = None;
+                self.known_mut().pending_import = None;
                 return Err(error.into());
             }
             Err(Unfinished::Cancelled(_)) => return Err(Failure::Cancelled),
@@ -153,7 +167,7 @@ impl Run<'_> {
         // Nothing says how it ended, or whether: the API itself is looked at.
         let done = self.took_effect(pending).await?;
         if done || ended {
-            self.record.pending_import = None;
+            self.known_mut().pending_import = None;
         }
         if done { Ok(()) } else { Err(error.into()) }
     }
@@ -163,7 +177,7 @@ impl Run<'_> {
     /// it, or the number of its operations, was another before. An import that
     /// changes neither leaves no trace, and is sent once more.
     async fn took_effect(&self, pending: &PendingImport) -> Result<bool, ArmError> {
-        let id = self.published.api.id.as_str();
+        let id = &self.id()[..];
         let reader = self.applier.client.reader();
         let Some(found) = reader.api(id).await? else {
             return Ok(false);
@@ -181,16 +195,16 @@ impl Run<'_> {
     /// Reads the API once after an import, repairs what it reset, and sees that
     /// the operations are there.
     pub(super) async fn read_back(&mut self) -> Result<(), Failure> {
-        let api = self.published.api;
+        let here = self.here().into_owned();
         let client = &self.applier.client;
-        let id = api.id.as_str();
+        let id = &self.id()[..];
         let Some(found) = client.reader().api(id).await? else {
             return Err(Failure::Arm(ArmError::vanished(id)));
         };
         self.see_mark(&found).await?;
         self.etags.api.clone_from(&found.etag);
         self.verify_operations().await?;
-        if let Some(patch) = apim::repair(api, &found, &mut self.record) {
+        if let Some(patch) = apim::repair(&here, &found, self.known_mut()) {
             tracing::info!(
                 api = id,
                 fields = patch.fields().join(", "),
@@ -200,11 +214,9 @@ impl Run<'_> {
             let ended = client.patch_api(id, &patch, etag.as_deref()).await?;
             self.etags.api = ended.etag();
             self.writes.repairs += 1;
-            self.record.after(
-                &Step::PatchSettings(Box::new(patch)),
-                api,
-                self.published.policy,
-            );
+            let policy = self.published.policy;
+            let step = Step::PatchSettings(Box::new(patch));
+            self.known_mut().after(&step, &here, policy);
         }
         Ok(())
     }
@@ -213,7 +225,7 @@ impl Run<'_> {
     /// policies, which are written next, say nothing of that. An import may
     /// reset the mark, so that an empty one is no claim.
     async fn see_mark(&self, found: &ObservedApi) -> Result<(), Failure> {
-        let id = self.published.api.id.as_str();
+        let id = &self.id()[..];
         let ours = self.published.api.mark.as_str();
         let Some(mark) = found.mark.as_deref().filter(|mark| !mark.is_empty()) else {
             return Ok(());
@@ -229,13 +241,14 @@ impl Run<'_> {
     async fn verify_operations(&mut self) -> Result<(), Failure> {
         let api = self.published.api;
         let reader = self.applier.client.reader();
-        let count = reader.count_operations(api.id.as_str()).await?;
+        let id = &self.id()[..];
+        let count = reader.count_operations(id).await?;
         let expected = match &api.document.operations {
             Some(made) => u32::try_from(made.len()).unwrap_or(u32::MAX),
             None => count,
         };
         if count == expected {
-            self.record.operations = Some(count);
+            self.known_mut().operations = Some(count);
             return Ok(());
         }
         let mut wrong = String::new();
@@ -243,23 +256,24 @@ impl Run<'_> {
             self.applier.settle().await;
             match self.compare_operations().await? {
                 Ok(count) => {
-                    self.record.operations = Some(count);
+                    self.known_mut().operations = Some(count);
                     return Ok(());
                 }
                 Err(difference) => wrong = difference,
             }
         }
-        self.record.spec_hash = None;
-        self.record.operations = None;
-        Err(ArmError::unfulfilled(api.id.as_str(), wrong).into())
+        let known = self.known_mut();
+        known.spec_hash = None;
+        known.operations = None;
+        Err(ArmError::unfulfilled(id, wrong).into())
     }
 
     /// How many operations there are, or in what they differ from those that
     /// the document makes.
-    async fn compare_operations(&self) -> Result<Result<u32, String>, ArmError> {
+    pub(super) async fn compare_operations(&self) -> Result<Result<u32, String>, ArmError> {
         let api = self.published.api;
         let reader = self.applier.client.reader();
-        let there = reader.operations(api.id.as_str()).await?;
+        let there = reader.operations(&self.id()).await?;
         let there: BTreeSet<&str> = there.iter().map(|one| one.id.as_str()).collect();
         let count = u32::try_from(there.len()).unwrap_or(u32::MAX);
         let Some(made) = &api.document.operations else {

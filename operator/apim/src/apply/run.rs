@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use operator_core::apim::{
-    self, AppliedRecord, Observed, PartId, PlanError, Published, Reading, SettingsPatch, Step,
+    self, AppliedRecord, Observed, ObservedApi, PartId, PlanError, Published, Reading,
+    SettingsPatch, Step,
 };
 use operator_core::desired::Desired;
 use operator_core::drift::KnownEtags;
@@ -12,7 +13,7 @@ use operator_core::names::VersionSetId;
 use super::missing::{name_from_document, name_operation};
 use super::{Applier, Failure, Follow, Progress, Writes};
 use crate::error::ArmError;
-use crate::planning::Planned;
+use crate::planning::{Planned, imports};
 use crate::reads::PolicyOf;
 
 /// How often the API is read and planned for again when somebody wrote in
@@ -29,6 +30,14 @@ pub(super) struct Etags {
 }
 
 impl Etags {
+    /// Of the API alone.
+    pub(super) fn of_api(api: Option<String>) -> Self {
+        Self {
+            api,
+            ..Self::default()
+        }
+    }
+
     fn of(observed: &Observed) -> Self {
         Self {
             api: observed.api.as_ref().and_then(|api| api.etag.clone()),
@@ -53,13 +62,19 @@ pub(super) struct Run<'a> {
     pub(super) published: Published<'a>,
     pub(super) record: AppliedRecord,
     pub(super) etags: Etags,
+    /// Those of the revision that is being made.
+    pub(super) draft_etags: Etags,
     pub(super) writes: Writes,
     pub(super) step: Option<String>,
     pub(super) follow: &'a dyn Follow,
+    /// The API as it was read, before any step.
+    pub(super) current: Option<ObservedApi>,
     /// Whether the document was sent.
     pub(super) imported: bool,
     /// How many operations the API has, until the document is sent.
     pub(super) operations_before: Option<u32>,
+    /// The revision that the step is about, where it is not the API itself.
+    pub(super) revision: Option<u32>,
 }
 
 impl<'a> Run<'a> {
@@ -74,11 +89,14 @@ impl<'a> Run<'a> {
             published,
             record,
             etags: Etags::default(),
+            draft_etags: Etags::default(),
             writes: Writes::default(),
             step: None,
             follow,
+            current: None,
             imported: false,
             operations_before: None,
+            revision: None,
         }
     }
 
@@ -90,10 +108,45 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// What the step is about, as ARM names it: the API, or a revision of it.
+    pub(super) fn id(&self) -> String {
+        let id = &self.published.api.id;
+        match self.revision {
+            Some(revision) => format!("{id};rev={revision}"),
+            None => id.to_string(),
+        }
+    }
+
+    /// What is known of that.
+    pub(super) fn known_mut(&mut self) -> &mut AppliedRecord {
+        let about = self.revision;
+        let there = self.record.draft.as_ref().map(|draft| draft.revision);
+        let record = &mut self.record;
+        if about.is_none() || about != there {
+            return record;
+        }
+        match record.draft.as_deref_mut() {
+            Some(draft) => &mut draft.known,
+            None => unreachable!("a revision is written that nothing is known of"),
+        }
+    }
+
+    /// Waits for imports that run: one of the API, or of a revision that is
+    /// being made.
+    async fn resume_all(&mut self) -> Result<(), Failure> {
+        let drafted = self.record.draft.as_ref().map(|draft| draft.revision);
+        for revision in [None, drafted] {
+            self.revision = revision;
+            let resumed = self.resume().await;
+            self.revision = None;
+            resumed.map_err(|failure| self.withheld(failure))?;
+        }
+        Ok(())
+    }
+
     /// Waits for an import that runs, reads, plans, and carries out the plan.
     pub(super) async fn round(&mut self, desired: &Desired) -> Result<(), Failure> {
-        let resumed = self.resume().await;
-        resumed.map_err(|failure| self.withheld(failure))?;
+        self.resume_all().await?;
         self.step = None;
         let Published { api, policy, .. } = self.published;
         let client = &self.applier.client;
@@ -103,12 +156,14 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         self.record.learn(self.published, &observed);
-        if let Some(found) = &observed.api
-            && found.is_busy()
-            && steps.contains(&Step::Import)
-        {
+        let draft = observed.revisions.as_ref();
+        let draft = draft.and_then(|seen| seen.draft.as_deref());
+        self.draft_etags = draft.map_or_else(Etags::default, Etags::of);
+        let draft = draft.and_then(|draft| draft.api.as_ref());
+        if observed.api.iter().chain(draft).any(ObservedApi::is_busy) && imports(&steps) {
             return Err(ArmError::busy(api.id.as_str()).into());
         }
+        self.current.clone_from(&observed.api);
         self.etags = Etags::of(&observed);
         self.operations_before = match (&observed.api, observed.operations.found()) {
             (None, _) => Some(0),
@@ -140,11 +195,31 @@ impl<'a> Run<'a> {
         all.filter_map(PartId::version_set).cloned().collect()
     }
 
+    /// Carries out a step in a revision.
+    async fn carry_out_there(&mut self, revision: u32, step: &Step) -> Result<(), Failure> {
+        let operations = self.record.operations;
+        let before = std::mem::replace(&mut self.operations_before, operations);
+        std::mem::swap(&mut self.etags, &mut self.draft_etags);
+        self.revision = Some(revision);
+        let done = Box::pin(self.carry_out(step)).await;
+        self.revision = None;
+        std::mem::swap(&mut self.etags, &mut self.draft_etags);
+        self.operations_before = before;
+        done
+    }
+
     async fn carry_out(&mut self, step: &Step) -> Result<(), Failure> {
         let Published { api, policy, .. } = self.published;
         let client = &self.applier.client;
-        let id = api.id.as_str();
+        let id = &self.id()[..];
         match step {
+            Step::InRevision { revision, step } => {
+                return self.carry_out_there(*revision, step).await;
+            }
+            Step::Verify { revision } => return self.verify(*revision).await,
+            Step::StartRevision { .. } | Step::Release { .. } | Step::DropRevision { .. } => {
+                self.revise(step).await?;
+            }
             Step::TakeOver => {
                 let patch = SettingsPatch {
                     mark: Some(api.mark.clone()),
@@ -219,20 +294,20 @@ impl<'a> Run<'a> {
             }
             Step::DeleteOperationPolicy { operation } => {
                 if !self.delete_operation_policy(operation).await? {
-                    self.record.after(step, api, policy);
+                    self.known_mut().after(step, api, policy);
                     return Ok(());
                 }
             }
         }
         self.writes.planned += 1;
-        self.record.after(step, api, policy);
+        self.known_mut().after(step, api, policy);
         Ok(())
     }
 
     /// Whether there was one to delete.
     async fn delete_operation_policy(&mut self, operation: &str) -> Result<bool, Failure> {
         let client = &self.applier.client;
-        let id = self.published.api.id.as_str();
+        let id = &self.id()[..];
         let etag = match self.etags.operations.remove(operation) {
             Some(etag) => Some(etag),
             None => match client

@@ -16,6 +16,17 @@ pub struct ServiceRef {
     pub service_name: String,
 }
 
+impl ServiceRef {
+    /// Its id in the resource manager.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!(
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ApiManagement/service/{}",
+            self.subscription_id, self.resource_group, self.service_name
+        )
+    }
+}
+
 impl fmt::Display for ServiceRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -48,6 +59,9 @@ pub struct ArmOptions {
     /// A `Retry-After` up to this is waited for here; a longer one is given
     /// back to the caller.
     pub longest_retry_after: Duration,
+    /// How long a new revision may take until the gateway answers for it as it
+    /// should.
+    pub probe_wait: Duration,
     /// How long to wait for the lock that an import leaves on its API.
     pub lock_wait: Duration,
     /// The first pause between two looks at a long-running operation; doubles
@@ -69,6 +83,7 @@ impl ArmOptions {
             backoff: pace.of(self.backoff),
             backoff_cap: pace.of(self.backoff_cap),
             lock_wait: pace.of(self.lock_wait),
+            probe_wait: pace.of(self.probe_wait),
             poll: pace.of(self.poll),
             poll_cap: pace.of(self.poll_cap),
             pace,
@@ -90,6 +105,7 @@ impl Default for ArmOptions {
             backoff_cap: Duration::from_secs(4),
             longest_retry_after: Duration::from_secs(10),
             lock_wait: Duration::from_secs(15),
+            probe_wait: Duration::from_mins(1),
             poll: Duration::from_millis(250),
             poll_cap: Duration::from_secs(10),
             max_body: 16 << 20,

@@ -12,7 +12,7 @@ use super::{ArmOptions, Parts, ServiceRef};
 use crate::bucket::Lane;
 use crate::error::ArmError;
 use crate::models::Page;
-use crate::transport::HttpAnswer;
+use crate::transport::{HttpAnswer, HttpRequest, TransportError};
 
 /// Reads one APIM service under one principal. It has no way to write: the
 /// only calls that it can make are GET and HEAD.
@@ -97,6 +97,14 @@ impl ArmReader {
     #[must_use]
     pub fn service_ref(&self) -> &ServiceRef {
         &self.wire.service
+    }
+
+    /// Asks somebody else than the resource manager: no token goes along.
+    pub(crate) async fn ask_elsewhere(
+        &self,
+        request: HttpRequest,
+    ) -> Result<HttpAnswer, TransportError> {
+        self.wire.transport.exchange(request).await
     }
 
     pub(crate) fn options(&self) -> &ArmOptions {

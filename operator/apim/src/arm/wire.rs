@@ -95,7 +95,7 @@ impl WriteRight {
 pub(crate) struct Wire {
     pub(super) service: ServiceRef,
     pub(super) base: Url,
-    transport: Arc<dyn Transport>,
+    pub(super) transport: Arc<dyn Transport>,
     tokens: Arc<dyn TokenSource>,
     buckets: Arc<Buckets>,
     observer: Arc<dyn CallObserver>,

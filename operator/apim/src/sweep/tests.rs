@@ -138,6 +138,9 @@ fn wanted(sent: &Value) -> DesiredApi {
         parts: [].into(),
         own_prefix: String::new(),
         adoption: Adoption::Refuse,
+        rollout: None,
+        rollback: None,
+        mandatory: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod ownership;
 mod parts;
 mod products;
 mod publish;
+mod revisions;
 mod stage;
 mod storm;
 mod versions;

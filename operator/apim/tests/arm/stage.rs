@@ -15,6 +15,7 @@ use operator_core::annotations::Adoption;
 use operator_core::apim::{AppliedRecord, DesiredParts};
 use operator_core::desired::*;
 use operator_core::names::{ApiId, ContentHash, InstanceName, ObjectKey, ProductId, VersionSetId};
+use operator_core::rollout::{Rollback, Rollout};
 use serde_json::json;
 use url::Url;
 
@@ -36,6 +37,7 @@ pub(crate) fn options() -> ArmOptions {
         poll: Duration::from_millis(2),
         poll_cap: Duration::from_millis(20),
         lock_wait: Duration::from_secs(5),
+        probe_wait: Duration::from_millis(200),
         ..ArmOptions::default()
     }
 }
@@ -263,6 +265,10 @@ pub(crate) struct Wish {
     pub(crate) version: Option<(&'static str, &'static str)>,
     /// What to do with an API that is there.
     pub(crate) adoption: Adoption,
+    /// How changes reach callers.
+    pub(crate) rollout: Option<Rollout>,
+    /// The revision that callers are to reach.
+    pub(crate) rollback: Option<u32>,
 }
 
 impl Default for Wish {
@@ -280,6 +286,8 @@ impl Default for Wish {
             parts: DesiredParts::new(),
             version: None,
             adoption: Adoption::Refuse,
+            rollout: None,
+            rollback: None,
         }
     }
 }
@@ -352,6 +360,9 @@ impl Wish {
                 parts: self.parts.clone(),
                 own_prefix: "team.".into(),
                 adoption: self.adoption,
+                rollout: self.rollout.clone(),
+                rollback: self.rollback.map(|revision| Rollback { revision }),
+                mandatory: None,
             }),
             policy: Some(DesiredPolicy {
                 api: PolicyText::new(policy(self.policy)),

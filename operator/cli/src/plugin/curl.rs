@@ -186,6 +186,9 @@ mod tests {
             parts: [].into(),
             own_prefix: String::new(),
             adoption: Adoption::Refuse,
+            rollout: None,
+            rollback: None,
+            mandatory: None,
         }
     }
 

@@ -170,6 +170,9 @@ impl Requests {
                 parts: [].into(),
                 own_prefix: String::new(),
                 adoption: Adoption::default(),
+                rollout: None,
+                rollback: None,
+                mandatory: None,
             }),
             policy: Some(DesiredPolicy {
                 api: PolicyText::new(policy.unwrap_or_else(|| nothing.to_owned())),

@@ -247,7 +247,7 @@ fn an_instance_that_is_none_is_refused() {
         files.strip(&run(args).refused())
     };
     insta::assert_snapshot!(refused(&files.path("two.yaml")), @r"apim-operator: two.yaml: one ApimInstance is wanted, and there are 2 documents");
-    insta::assert_snapshot!(refused(&files.path("field.yaml")), @r"apim-operator: field.yaml:1: spec.resourceGrup: unknown field `resourceGrup`, expected one of `subscriptionId`, `resourceGroup`, `serviceName`, `tenantId`, `clientId`, `credentials`, `cloud`, `apiIdPrefix`, `oidcProviderId`, `protocols`, `plugins`, `diagnostics`, `oauth2Servers`, `exposure`, `specification`, `namespaceSelector`, `pathOwnership`, `ownerMay`, `allow`, `grants`");
+    insta::assert_snapshot!(refused(&files.path("field.yaml")), @r"apim-operator: field.yaml:1: spec.resourceGrup: unknown field `resourceGrup`, expected one of `subscriptionId`, `resourceGroup`, `serviceName`, `tenantId`, `clientId`, `credentials`, `cloud`, `apiIdPrefix`, `oidcProviderId`, `protocols`, `plugins`, `diagnostics`, `rollout`, `oauth2Servers`, `exposure`, `specification`, `namespaceSelector`, `pathOwnership`, `ownerMay`, `allow`, `grants`");
     insta::assert_snapshot!(refused(&files.path("type.yaml")), @r"apim-operator: type.yaml:1: spec.exposure.ingressClass: invalid type: sequence, expected a string");
     insta::assert_snapshot!(refused(&files.path("plugin.yaml")), @r"apim-operator: plugin.yaml:1: spec.plugins[1].when: unknown variant `Sometimes`, expected one of `Always`, `UnlessDisabled`, `WhenEnabled`");
     insta::assert_snapshot!(refused(&files.path("missing.yaml")), @r"apim-operator: missing.yaml: No such file or directory (os error 2)");

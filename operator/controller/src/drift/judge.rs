@@ -259,6 +259,8 @@ pub(crate) fn settled(
         return;
     };
     match apim {
+        // What an earlier revision holds is not compared with what is desired.
+        Step::Done if published.api.rollback.is_some() => ctx.drift.uncertain(key),
         Step::Done if apim::reads(published, Some(record)).is_none() => {
             ctx.drift.published(key, published, record);
             if let Some((report, writes)) = ctx.drift.corrected(key) {

@@ -418,6 +418,7 @@ fn merged(before: Observed, later: Observed) -> Observed {
         products,
         parts,
         tags: later.tags,
+        revisions: None,
         rivals: Vec::new(),
     }
 }

@@ -250,6 +250,9 @@ fn desired(number: usize) -> Desired {
             parts: [].into(),
             own_prefix: String::new(),
             adoption: Adoption::Refuse,
+            rollout: None,
+            rollback: None,
+            mandatory: None,
         }),
         policy: Some(DesiredPolicy {
             api: PolicyText::new(POLICY.to_owned()),

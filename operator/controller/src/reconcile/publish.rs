@@ -786,7 +786,15 @@ fn describe(
     if first || before.spec_hash.is_none() && before.policy_hash.is_none() {
         return format!("published {place}{operations}");
     }
+    if let Some(revision) = now.rolled_back {
+        return format!("{place}: callers were led back to revision {revision}");
+    }
     let mut changes = Vec::new();
+    if let (Some(from), Some(to)) = (&before.api_revision, &now.api_revision)
+        && from != to
+    {
+        changes.push(format!("revision {to} released in the place of {from}"));
+    }
     if now.spec_hash != before.spec_hash {
         changes.push(format!("OpenAPI document imported{operations}"));
     }

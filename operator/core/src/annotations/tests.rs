@@ -173,10 +173,22 @@ fn profiles_are_a_list_of_names_each_at_most_once() {
 }
 
 #[test]
-fn reserved_keys_are_refused() {
+fn rollout_and_rollback_are_read() {
+    let rollout = good("rollout", "{strategy: Revision, keep: 5}")
+        .rollout
+        .unwrap();
+    assert_eq!(rollout.keep, Some(5));
+    assert_eq!(good("rollout", "").rollout, None);
+    assert_eq!(good("rollback", "2").rollback.unwrap().revision, 2);
+    assert_eq!(good("rollback", " ").rollback, None);
     assert_eq!(
         problem("rollback", "x"),
-        "rollback]: `rollback` is reserved and has no effect in this version; remove it"
+        "rollback]: `x` is not the number of a revision; write that of the revision that callers are to reach, such \
+         as `3`"
+    );
+    assert_eq!(
+        problem("rollout", "blue-green"),
+        "rollout]: `blue-green` is not a strategy; there are `InPlace` and `Revision`"
     );
 }
 

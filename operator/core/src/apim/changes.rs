@@ -29,7 +29,11 @@ impl Step {
     /// The write that the step makes; none for one that reads.
     #[must_use]
     pub fn call(&self, api: &ApiId) -> Option<ArmCall> {
-        let id = api.as_str();
+        self.call_in(api.as_str())
+    }
+
+    /// The same in a revision, or in the API.
+    fn call_in(&self, id: &str) -> Option<ArmCall> {
         let operation =
             |operation: &str| format!("apis/{id}/operations/{operation}/policies/policy");
         let (method, resource) = match self {
@@ -43,7 +47,14 @@ impl Step {
             Self::PutPart { part } => ("PUT", part.path(id).join("/")),
             Self::RemovePart { part } => ("DELETE", part.path(id).join("/")),
             Self::TakeOver | Self::PatchSettings(_) => ("PATCH", format!("apis/{id}")),
-            Self::ReadBack => return None,
+            Self::StartRevision { revision, .. } => ("PUT", format!("apis/{id};rev={revision}")),
+            Self::InRevision { revision, step } => {
+                let call = step.call_in(&format!("{id};rev={revision}"))?;
+                (call.method, call.resource)
+            }
+            Self::Release { release, .. } => ("PUT", format!("apis/{id}/releases/{release}")),
+            Self::DropRevision { revision } => ("DELETE", format!("apis/{id};rev={revision}")),
+            Self::ReadBack | Self::Verify { .. } => return None,
         };
         Some(ArmCall {
             method,
@@ -228,6 +239,8 @@ pub struct PolicyChange {
 #[must_use]
 pub fn changes(published: Published<'_>, observed: &Observed, steps: &[Step]) -> Changes {
     let Published { api, policy, .. } = published;
+    let steps: Vec<Step> = steps.iter().map(|step| step.inner().clone()).collect();
+    let steps = &steps[..];
     let imports = steps.contains(&Step::Import);
     let touches_settings = imports
         || steps.iter().any(|step| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::parts::ObservedParts;
+use super::revisions::ObservedRevisions;
 use crate::desired::ApiSettings;
 use crate::names::{ProductId, TagId};
 
@@ -50,9 +51,18 @@ pub struct Observed {
     pub parts: ObservedParts,
     /// Whether tags exist, of those that the operator makes and that were asked.
     pub tags: BTreeMap<TagId, bool>,
+    /// Its revisions; read where one may be made or released.
+    pub revisions: Option<ObservedRevisions>,
     /// The other APIs that hold the desired path; read where it is about to be
     /// taken.
     pub rivals: Vec<Rival>,
+}
+
+impl Observed {
+    /// What was read of the revision that is being made.
+    pub(super) fn draft(&self) -> Option<&Self> {
+        self.revisions.as_ref()?.draft.as_deref()
+    }
 }
 
 /// Another API that holds the desired path.

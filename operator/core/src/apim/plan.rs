@@ -9,11 +9,13 @@ use super::observed::{Observed, ObservedApi, ObservedOperation, Reading};
 use super::parts::{self, PartId};
 use super::products;
 use super::record::{AppliedRecord, note_read_back, settings_hash};
+use super::revisions;
 use crate::desired::{Desired, DesiredApi, DesiredPolicy, PolicyText};
 use crate::mark::OwnershipMark;
 use crate::names::{InstanceName, ProductId, TagId, VersionSetId};
 
-/// One step. Each is one ARM write, but for [`Step::ReadBack`].
+/// One step. Each is one ARM write, but for [`Step::ReadBack`] and
+/// [`Step::Verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Our mark, on an API that is taken over: before anything else of it is
@@ -76,6 +78,38 @@ pub enum Step {
     ReadBack,
     /// The settings that differ.
     PatchSettings(Box<SettingsPatch>),
+    /// A new revision, as a copy of another, which callers do not reach.
+    StartRevision {
+        /// Its number.
+        revision: u32,
+        /// The number of the one that is copied.
+        from: String,
+    },
+    /// One of the steps above, in a revision that callers do not reach.
+    InRevision {
+        /// Its number.
+        revision: u32,
+        /// What is done there.
+        step: Box<Step>,
+    },
+    /// A new revision is read and, where that is asked for, called: it is
+    /// released only where it is as it should be.
+    Verify {
+        /// Its number.
+        revision: u32,
+    },
+    /// A revision becomes the one that callers reach.
+    Release {
+        /// Its number.
+        revision: u32,
+        /// The id of what says so.
+        release: String,
+    },
+    /// A revision that callers do not reach is deleted.
+    DropRevision {
+        /// Its number.
+        revision: u32,
+    },
 }
 
 impl Step {
@@ -104,6 +138,24 @@ impl Step {
             Self::Import => "import the OpenAPI document".into(),
             Self::ReadBack => "read the API after the import".into(),
             Self::PatchSettings(patch) => format!("patch {}", patch.fields().join(", ")),
+            Self::StartRevision { revision, from } => {
+                format!("make revision {revision} from revision {from}")
+            }
+            Self::InRevision { revision, step } => {
+                format!("in revision {revision}: {}", step.describe())
+            }
+            Self::Verify { revision } => format!("verify revision {revision}"),
+            Self::Release { revision, .. } => format!("release revision {revision}"),
+            Self::DropRevision { revision } => format!("delete revision {revision}"),
+        }
+    }
+
+    /// What is done, in whichever revision.
+    #[must_use]
+    pub fn inner(&self) -> &Self {
+        match self {
+            Self::InRevision { step, .. } => step,
+            step => step,
         }
     }
 }
@@ -161,6 +213,24 @@ pub enum PlanError {
         /// What its description says.
         whose: String,
     },
+    /// There is no such revision to go back to.
+    #[error("API `{api_id}` has no revision {revision} of this object that callers could be led back to; {}", if there.is_empty() { "there is none but the one that they reach: remove the annotation apim.oda.tmforum.org/rollback".to_owned() } else { format!("there is {}", listed(there)) })]
+    NoRevision {
+        /// The API's id.
+        api_id: String,
+        /// What the annotation asks for.
+        revision: u32,
+        /// Those of the object that callers do not reach.
+        there: Vec<u32>,
+    },
+    /// What the platform made mandatory may not be in that revision.
+    #[error(
+        "revision {revision} was made before what the platform makes mandatory now, which a rollback would take off; change the object instead, and remove the annotation apim.oda.tmforum.org/rollback"
+    )]
+    NotMandatory {
+        /// What the annotation asks for.
+        revision: u32,
+    },
     /// The object is of a type that does not go to API Management.
     #[error("the object has no API in API Management")]
     NoApi,
@@ -212,7 +282,16 @@ pub fn plan(
         .steps()
     };
     match standing {
-        Standing::Ours => update(found, AppliedRecord::of(applied, published)),
+        Standing::Ours => {
+            let mut record = AppliedRecord::of(applied, published);
+            record.see_draft(api, observed);
+            if let (Some(rollback), Some(revisions)) = (&api.rollback, &observed.revisions)
+                && let Some(steps) = revisions::back(api, policy, found, revisions, rollback)?
+            {
+                return Ok(steps);
+            }
+            update(found, record)
+        }
         Standing::IfEqual => {
             let differs = mismatches(api, policy, found, observed);
             if differs.is_empty() {
@@ -364,12 +443,12 @@ fn import_and_unguard(guard: &BTreeSet<String>) -> Vec<Step> {
 }
 
 /// The changes to an API of ours.
-struct Update<'a> {
-    api: &'a DesiredApi,
-    policy: &'a DesiredPolicy,
-    found: &'a ObservedApi,
-    observed: &'a Observed,
-    record: AppliedRecord,
+pub(super) struct Update<'a> {
+    pub(super) api: &'a DesiredApi,
+    pub(super) policy: &'a DesiredPolicy,
+    pub(super) found: &'a ObservedApi,
+    pub(super) observed: &'a Observed,
+    pub(super) record: AppliedRecord,
 }
 
 impl Update<'_> {
@@ -380,10 +459,12 @@ impl Update<'_> {
             &self.observed.parts,
             &self.observed.tags,
         ));
-        if self.record.spec_hash.as_ref() == Some(&self.api.document.hash) {
-            steps.extend(self.without_import());
+        if let (Some(rollout), Some(seen)) = (&self.api.rollout, &self.observed.revisions) {
+            steps.extend(revisions::steps(self, rollout, seen)?);
         } else {
-            steps.extend(self.with_import()?);
+            steps.extend(self.content()?);
+            let left = self.record.draft.as_ref().map(|draft| draft.revision);
+            steps.extend(left.map(|revision| Step::DropRevision { revision }));
         }
         steps.extend(products::steps(
             &self.record.products,
@@ -392,6 +473,15 @@ impl Update<'_> {
         ));
         steps.extend(rest);
         Ok(steps)
+    }
+
+    /// What makes settings, document and policies what they should be.
+    pub(super) fn content(&self) -> Result<Vec<Step>, PlanError> {
+        if self.record.spec_hash.as_ref() == Some(&self.api.document.hash) {
+            Ok(self.without_import())
+        } else {
+            self.with_import()
+        }
     }
 
     /// The order makes protection move without a gap: what is added comes
@@ -559,6 +649,11 @@ impl Update<'_> {
             })
             .map(|made| made.id.clone())
     }
+}
+
+fn listed(numbers: &[u32]) -> String {
+    let all: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    all.join(", ")
 }
 
 fn delete(operation: String) -> Step {

@@ -11,8 +11,10 @@ use super::parts::{self, PartId, PartState, PartStates};
 use super::pending::PendingImport;
 use super::plan::{Published, Step};
 use super::products::{self, Membership, Memberships};
+use super::revisions::Draft;
 use crate::desired::{DesiredApi, DesiredPolicy};
 use crate::names::{ApiId, ContentHash, InstanceName, ProductId};
+use crate::rollout::Rollback;
 
 /// What is known to be in place in API Management for one object.
 ///
@@ -66,6 +68,13 @@ pub struct AppliedRecord {
     /// An import that was accepted and had not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_import: Option<PendingImport>,
+    /// A revision that was being made and had not been released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<Box<Draft>>,
+    /// The revision that callers were led back to; nothing else is known of
+    /// what is in place then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<u32>,
 }
 
 /// Where an API is.
@@ -112,6 +121,8 @@ impl AppliedRecord {
             mandatory_hash: None,
             leaving: Vec::new(),
             pending_import: None,
+            draft: None,
+            rolled_back: None,
         }
     }
 
@@ -180,8 +191,64 @@ impl AppliedRecord {
             && self.settings_hash.as_ref() == Some(&settings_hash(api))
             && self.policy_hash.as_ref() == Some(&policy.api.hash)
             && self.operation_policies.as_ref() == Some(&operation_hashes(policy))
+            && self.draft.is_none()
             && products::covered(&self.products, &api.products)
             && parts::covered(&self.parts, &api.parts)
+    }
+
+    /// Whether callers reach the revision that they are to be led back to.
+    #[must_use]
+    fn is_back_at(&self, rollback: &Rollback, api: &DesiredApi) -> bool {
+        self.rolled_back == Some(rollback.revision)
+            && self.draft.is_none()
+            && self.mandatory_hash == api.mandatory
+    }
+
+    /// What was read says where the revision stands that was being made: it may
+    /// have been released, or be gone.
+    pub(super) fn see_draft(&mut self, api: &DesiredApi, observed: &Observed) {
+        let (Some(draft), Some(found)) = (&self.draft, &observed.api) else {
+            return;
+        };
+        let number = draft.revision;
+        if found.revision == number.to_string() {
+            self.promote();
+            return;
+        }
+        let seen = observed.revisions.as_ref();
+        if !seen.is_some_and(|seen| seen.is_behind(number, &api.mark)) {
+            self.draft = None;
+        }
+    }
+
+    /// Callers reach the revision that was being made.
+    fn promote(&mut self) {
+        let Some(draft) = self.draft.take() else {
+            return;
+        };
+        let known = draft.known;
+        *self = Self {
+            api_revision: Some(draft.revision.to_string()),
+            path: self.path.take(),
+            products: std::mem::take(&mut self.products),
+            parts: std::mem::take(&mut self.parts),
+            leaving: std::mem::take(&mut self.leaving),
+            mandatory_hash: self.mandatory_hash,
+            settings_hash: None,
+            pending_import: None,
+            draft: None,
+            rolled_back: None,
+            ..known
+        };
+    }
+
+    /// Forgets what callers reach: it is not what was desired.
+    fn forget_content(&mut self) {
+        self.spec_hash = None;
+        self.settings_hash = None;
+        self.policy_hash = None;
+        self.operation_policies = None;
+        self.operations = None;
     }
 
     /// Corrects the record by what was read: reads count more than memory.
@@ -191,6 +258,10 @@ impl AppliedRecord {
             *self = self.emptied();
             return;
         };
+        self.see_draft(api, observed);
+        if let (Some(draft), Some(there)) = (&mut self.draft, observed.draft()) {
+            draft.known.learn(published, there);
+        }
         self.api_revision = Some(found.revision.clone());
         self.path = Some(found.settings.path.clone());
         if self.settings_hash.is_none() && difference(api, found).is_empty() {
@@ -222,6 +293,11 @@ impl AppliedRecord {
         self.operation_policies = self.operation_policies.filter(|known| *known == wanted);
         products::certain(&mut self.products, &api.products);
         parts::certain(&mut self.parts, &api.parts);
+        self.rolled_back = None;
+        self.draft = self.draft.map(|draft| {
+            let known = draft.known.certain(published);
+            Box::new(Draft { known, ..*draft })
+        });
         self
     }
 
@@ -259,7 +335,36 @@ impl AppliedRecord {
             Step::PutPart { part } | Step::RemovePart { part } => {
                 self.parts.insert(part.clone(), PartState::Begun);
             }
-            Step::TakeOver | Step::ReadBack | Step::MakeTag { .. } => {}
+            Step::StartRevision { revision, .. } => {
+                self.draft = Some(Box::new(Draft {
+                    revision: *revision,
+                    known: Self {
+                        settings_hash: None,
+                        products: Memberships::new(),
+                        parts: PartStates::new(),
+                        leaving: Vec::new(),
+                        pending_import: None,
+                        draft: None,
+                        ..self.clone()
+                    },
+                }));
+            }
+            Step::InRevision { step, .. } => {
+                if let Some(draft) = &mut self.draft {
+                    draft.known.before(step, api);
+                }
+            }
+            // Which revision callers reach is not known while this fails.
+            Step::Release { .. } if self.draft.is_none() => {
+                self.forget_content();
+                self.rolled_back = None;
+            }
+            Step::TakeOver
+            | Step::ReadBack
+            | Step::MakeTag { .. }
+            | Step::Verify { .. }
+            | Step::Release { .. }
+            | Step::DropRevision { .. } => {}
         }
     }
 
@@ -280,7 +385,21 @@ impl AppliedRecord {
             | Step::ReadBack
             | Step::TakeOver
             | Step::MakeTag { .. }
+            | Step::StartRevision { .. }
+            | Step::Verify { .. }
             | Step::DeleteOperationPolicy { .. } => {}
+            Step::InRevision { step, .. } => {
+                if let Some(draft) = &mut self.draft {
+                    draft.known.after(step, api, policy);
+                }
+            }
+            Step::Release { revision, .. } => {
+                self.promote();
+                self.api_revision = Some(revision.to_string());
+            }
+            Step::DropRevision { revision } => {
+                self.draft.take_if(|draft| draft.revision == *revision);
+            }
             Step::EnterProduct { product } => {
                 self.products.insert(product.clone(), Membership::Known);
             }
@@ -319,6 +438,16 @@ impl AppliedRecord {
 
     /// Adds what is so when every step of a plan has been carried out.
     pub fn complete(&mut self, api: &DesiredApi, policy: &DesiredPolicy) {
+        self.draft = None;
+        self.rolled_back = None;
+        if let Some(rollback) = &api.rollback
+            && self.api_revision.as_deref() == Some(rollback.revision.to_string().as_str())
+        {
+            self.forget_content();
+            self.pending_import = None;
+            self.rolled_back = Some(rollback.revision);
+            return;
+        }
         self.spec_hash = Some(api.document.hash);
         self.settings_hash = Some(settings_hash(api));
         self.path = Some(api.settings.path.clone());
@@ -373,6 +502,31 @@ pub struct Reads {
     pub products: BTreeSet<ProductId>,
     /// These tags and diagnostics of it.
     pub parts: BTreeSet<PartId>,
+    /// Its revisions, with what is to be read of some.
+    pub revisions: Option<Box<RevisionReads>>,
+}
+
+/// What has to be read of an API's revisions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RevisionReads {
+    /// Of the one that was being made.
+    pub draft: Option<(u32, Reads)>,
+    /// Of the one that callers are to be led back to.
+    pub target: Option<(u32, Reads)>,
+}
+
+impl Reads {
+    /// What a revision is told by: its policies.
+    fn of_policies() -> Self {
+        Self {
+            policy: true,
+            operations: true,
+            operation_policies: OperationPolicyReads::Every,
+            products: BTreeSet::new(),
+            parts: BTreeSet::new(),
+            revisions: None,
+        }
+    }
 }
 
 /// What has to be read; none when the record says that all is in place.
@@ -380,9 +534,14 @@ pub struct Reads {
 pub fn reads(published: Published<'_>, applied: Option<&AppliedRecord>) -> Option<Reads> {
     let Published { api, policy, .. } = published;
     let record = AppliedRecord::of(applied, published);
-    if record.covers(api, policy) {
+    let rollback = api.rollback.as_ref();
+    if rollback.map_or_else(
+        || record.covers(api, policy),
+        |rollback| record.is_back_at(rollback, api),
+    ) {
         return None;
     }
+    let revisions = revision_reads(published, &record);
     let import = record.spec_hash.as_ref() != Some(&api.document.hash);
     let own = !policy.operations.is_empty();
     let products = products::unknown(&record.products, &api.products);
@@ -394,6 +553,7 @@ pub fn reads(published: Published<'_>, applied: Option<&AppliedRecord>) -> Optio
             operation_policies: OperationPolicyReads::Every,
             products,
             parts,
+            revisions,
         });
     };
     let changed = changed_operations(known, policy);
@@ -403,7 +563,37 @@ pub fn reads(published: Published<'_>, applied: Option<&AppliedRecord>) -> Optio
         operation_policies: OperationPolicyReads::Listed(changed),
         products,
         parts,
+        revisions,
     })
+}
+
+/// What has to be read of revisions, where the API has or gets any.
+fn revision_reads(published: Published<'_>, record: &AppliedRecord) -> Option<Box<RevisionReads>> {
+    let Published { api, .. } = published;
+    let draft = record.draft.as_deref();
+    if api.rollout.is_none() && api.rollback.is_none() && draft.is_none() {
+        return None;
+    }
+    let draft = draft.map(|draft| {
+        let reads = reads_of_draft(published, &draft.known);
+        (draft.revision, reads)
+    });
+    let mandatory = api.rollback.as_ref().filter(|_| api.mandatory.is_some());
+    let target = mandatory.map(|rollback| (rollback.revision, Reads::of_policies()));
+    Some(Box::new(RevisionReads { draft, target }))
+}
+
+fn reads_of_draft(published: Published<'_>, known: &AppliedRecord) -> Reads {
+    let Published { api, policy, .. } = published;
+    let Some(there) = &known.operation_policies else {
+        return Reads::of_policies();
+    };
+    Reads {
+        policy: known.policy_hash.as_ref() != Some(&policy.api.hash),
+        operations: known.spec_hash.as_ref() != Some(&api.document.hash),
+        operation_policies: OperationPolicyReads::Listed(changed_operations(there, policy)),
+        ..Reads::of_policies()
+    }
 }
 
 /// Operations whose document is not, or not with the same hash, on both sides.
@@ -448,6 +638,12 @@ pub fn confirmation(published: Published<'_>, claimed: &AppliedRecord) -> Reads 
             .chain(api.parts.keys())
             .cloned()
             .collect(),
+        revisions: claimed.draft.as_ref().map(|draft| {
+            Box::new(RevisionReads {
+                draft: Some((draft.revision, Reads::of_policies())),
+                target: None,
+            })
+        }),
     }
 }
 
@@ -477,6 +673,16 @@ pub fn confirmed(
     record.path = Some(found.settings.path.clone());
     // A claim that costs reads at most, and whose end is looked at.
     record.pending_import.clone_from(&claimed.pending_import);
+    // What was written there is written once more.
+    record.draft = claimed.draft.as_ref().map(|draft| {
+        let known = AppliedRecord {
+            pending_import: draft.known.pending_import.clone(),
+            ..AppliedRecord::unknown(record.instance.clone(), record.api_id.clone())
+        };
+        let revision = draft.revision;
+        Box::new(Draft { revision, known })
+    });
+    record.see_draft(api, observed);
     if difference(api, found).is_empty() {
         record.settings_hash = Some(settings_hash(api));
     }

@@ -4,5 +4,6 @@ mod adoption;
 mod changes;
 mod lists;
 mod model;
+mod revisions;
 mod safety;
 mod versions;

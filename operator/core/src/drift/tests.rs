@@ -80,6 +80,9 @@ pub(super) fn desired() -> Desired {
             parts: [].into(),
             own_prefix: String::new(),
             adoption: Adoption::Refuse,
+            rollout: None,
+            rollback: None,
+            mandatory: None,
         }),
         policy: Some(DesiredPolicy {
             api: PolicyText::new(POLICY.to_owned()),

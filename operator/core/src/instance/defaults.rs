@@ -5,6 +5,7 @@ use super::spec::{Allow, ApimInstanceSpec, Cloud, ExposureSpec, SpecificationSet
 use super::{Instance, InstanceContext, InstanceDefaults, LabelSelector};
 use crate::names::InstanceName;
 use crate::problem::Problem;
+use crate::rollout::RolloutSpec;
 
 /// What the vault's secrets say: `apim-service-name`, `resource-group`,
 /// `subscription-id`, `aad-tenant-id` and `aad-client-id`, as for the original
@@ -94,6 +95,7 @@ fn bare(settings: ImplicitSettings) -> ApimInstanceSpec {
         cloud: Cloud::default(),
         api_id_prefix: String::new(),
         diagnostics: Vec::new(),
+        rollout: RolloutSpec::default(),
         oauth2_servers: Vec::new(),
         oidc_provider_id: "AzureAD".to_owned(),
         protocols: vec!["https".to_owned()],

@@ -14,6 +14,7 @@ use crate::diagnostics::DiagnosticSpec;
 use crate::exposed_api::Segment;
 use crate::exposure::Way;
 use crate::oauth2::OAuth2ServerSpec;
+use crate::rollout::RolloutSpec;
 
 mod protection;
 
@@ -62,6 +63,9 @@ pub struct ApimInstanceSpec {
     /// tokens never are. Absent: what the service itself logs of all its APIs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<DiagnosticSpec>,
+    /// How changes reach the callers of APIs whose objects do not say it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rollout: RolloutSpec,
     /// OAuth 2.0 servers that the developer portal's console gets tokens from:
     /// the operator makes them in API Management.
     #[serde(

@@ -120,6 +120,8 @@ reasons! {
     Rendered,
     /// API Management has everything.
     Synced,
+    /// Callers were led back to an earlier revision.
+    RolledBack,
     /// It is being written.
     Progressing,
     /// It has not been reached yet.

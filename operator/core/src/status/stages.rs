@@ -177,16 +177,26 @@ pub(super) fn stages(observation: &Observation<'_>) -> Stages {
             overall: None,
             exposure: exposed(validated, desired, observation.facts, exposure),
             policy: Stage::of(policy, Reason::Rendered, "the policy is rendered"),
-            apim: Stage::of(
-                apim,
-                Reason::Synced,
-                "API Management has the API and its policy",
-            ),
+            apim: synced(desired, apim),
             url: validated.url(),
             paused: validated.annotations().paused,
             deleting: false,
         },
     }
+}
+
+fn synced(desired: &Desired, step: &Step) -> Stage {
+    let rollback = desired.api.as_ref().and_then(|api| api.rollback.as_ref());
+    if let Some(rollback) = rollback {
+        let message = format!(
+            "callers reach revision {}, as the annotation `rollback` says; what else the object says has no effect \
+             until that is removed",
+            rollback.revision
+        );
+        return Stage::of(step, Reason::RolledBack, &message);
+    }
+    let message = "API Management has the API and its policy";
+    Stage::of(step, Reason::Synced, message)
 }
 
 fn exposed(
@@ -360,7 +370,16 @@ impl Stages {
         } else {
             ""
         };
-        let message = format!("published at {url}{asks}{warned}{paused}");
+        let back = match observation.outcome {
+            Outcome::Built { desired, .. } => {
+                desired.api.as_ref().and_then(|api| api.rollback.as_ref())
+            }
+            _ => None,
+        };
+        let back = back.map_or_else(String::new, |back| {
+            format!("; led back to revision {}", back.revision)
+        });
+        let message = format!("published at {url}{asks}{warned}{paused}{back}");
         condition(conditions::READY, true, Reason::Published, &message)
     }
 

@@ -275,6 +275,10 @@ impl Stage<'_> {
         let (Some(&"apis"), Some(id)) = (parts.first(), parts.get(1)) else {
             return Some("nobody wants anything there".to_owned());
         };
+        let (id, revision) = match id.split_once(";rev=") {
+            Some((id, number)) => (id, Some(number)),
+            None => (*id, None),
+        };
         let Some(slot) = self.slot_of(id) else {
             return Some("no object has such an API".to_owned());
         };
@@ -294,7 +298,26 @@ impl Stage<'_> {
             known.map(|(_, stamp)| *stamp)
         };
         let value = call.body["properties"]["value"].as_str();
+        let mut body = call.body.clone();
+        // All revisions have the path that the current one has.
+        if let (Some(_), Some(sent)) = (revision, body["properties"].as_object_mut()) {
+            sent.remove("path");
+        }
+        let staged = states.iter().any(|wanted| wanted.revisions);
+        let about_revisions = revision.is_some() || parts.get(2) == Some(&"releases");
+        if about_revisions && !staged {
+            return Some("nobody wanted revisions".to_owned());
+        }
         match (call.method.as_str(), &parts[2..]) {
+            ("DELETE", []) if revision.is_some() => None,
+            ("PUT", ["releases", release]) => {
+                let number = release.split('-').nth(1).unwrap_or_default();
+                let of = format!("/apis/{id};rev={number}");
+                let named = call.body["properties"]["apiId"]
+                    .as_str()
+                    .unwrap_or_default();
+                (!named.ends_with(&of)).then(|| format!("it releases {named}"))
+            }
             ("DELETE", []) => {
                 let gone = known.iter().any(|wanted| {
                     wanted.as_ref().is_none_or(|wanted| {
@@ -303,7 +326,7 @@ impl Stage<'_> {
                 });
                 (!gone).then(|| "its object is wanted".to_owned())
             }
-            ("PUT", []) if value.is_some() => self.imports(slot, &states, &call.body),
+            ("PUT", []) if value.is_some() => self.imports(slot, &states, &body),
             // What stays behind its object is nobody's.
             ("PATCH", [])
                 if slot.kept
@@ -312,7 +335,7 @@ impl Stage<'_> {
             {
                 None
             }
-            ("PUT" | "PATCH", []) => self.sets(slot, &states, &call.body),
+            ("PUT" | "PATCH", []) => self.sets(slot, &states, &body),
             ("PUT", ["policies", _]) => {
                 let facts = PolicyFacts::read(value.unwrap_or_default());
                 let wanted = states

@@ -40,6 +40,8 @@ pub enum Change {
     Adoption(Adoption),
     /// Its policy needs a named value, or needs none any more.
     Value(Option<u8>),
+    /// Its changes come as new revisions, or in place.
+    Revisions(bool),
 }
 
 pub(super) fn operations(draw: &mut Draw) -> u8 {
@@ -110,7 +112,7 @@ impl Change {
     /// Some change.
     #[must_use]
     pub fn draw(draw: &mut Draw) -> Self {
-        match draw.below(33) {
+        match draw.below(35) {
             0..=2 => Self::Path(u8::try_from(draw.below(u32::from(SHARED) + 2)).unwrap_or(0)),
             3..=7 => Self::operations(draw),
             8..=11 => Self::limit(draw),
@@ -125,6 +127,7 @@ impl Change {
             28 => Self::Drift(drift(draw)),
             29 | 30 => Self::Adoption(adoption(draw)),
             31 => Self::Value(value(draw)),
+            32 | 33 => Self::Revisions(draw.chance(60)),
             _ => Self::Retry,
         }
     }
@@ -148,6 +151,7 @@ impl Change {
             Self::Drift(_) => "drift",
             Self::Adoption(_) => "adoption",
             Self::Value(_) => "named value",
+            Self::Revisions(_) => "revisions",
         }
     }
 }

@@ -98,6 +98,28 @@ pub(super) fn is_import(request: &Request) -> bool {
     }) || request.flag("import")
 }
 
+/// Whether ARM may answer before it is done: imports, and revisions that are
+/// copied from another.
+pub(super) fn takes_long(request: &Request) -> bool {
+    let copies = serde_json::from_slice::<Value>(&request.body)
+        .is_ok_and(|body| body["properties"]["sourceApiId"].is_string());
+    copies || is_import(request)
+}
+
+/// What all revisions of an API share, with its name in a refusal. That it
+/// cannot be changed in one that is not current is in Microsoft's article on
+/// revisions; the refusal was recorded for the path.
+const SHARED: [(&str, &str); 8] = [
+    ("path", "Path"),
+    ("displayName", "DisplayName"),
+    ("description", "Description"),
+    ("subscriptionRequired", "SubscriptionRequired"),
+    ("protocols", "Protocols"),
+    ("apiVersion", "ApiVersion"),
+    ("apiVersionDescription", "ApiVersionDescription"),
+    ("apiVersionSetId", "ApiVersionSetId"),
+];
+
 impl Service {
     /// `GET apis`.
     pub(super) fn list_apis(&self, request: &Request) -> Result<Reply, ArmError> {
@@ -252,30 +274,38 @@ impl Service {
                 schemas: base.map(|base| base.schemas.clone()).unwrap_or_default(),
             },
         };
-        let path = revision.entity.properties.get("path").cloned();
+        let revision = self.with_shared(api, number, revision);
+        let properties = revision.entity.properties.clone();
         let family = self.families.get_or_insert_with(api.key(), || Family {
             name: api.base.clone(),
             current: number,
             revisions: BTreeMap::new(),
             tags: BTreeSet::new(),
             diagnostics: BTreeMap::new(),
+            releases: BTreeMap::new(),
         });
         family.revisions.insert(number, revision);
         if sent.get("isCurrent") == Some(&Value::Bool(true)) {
             family.current = number;
         }
-        // All revisions share one path.
-        if number == family.current
-            && let Some(path) = path
-        {
+        if number == family.current {
             for revision in family.revisions.values_mut() {
-                revision
-                    .entity
-                    .properties
-                    .insert("path".to_owned(), path.clone());
+                share(&properties, &mut revision.entity.properties);
             }
         }
         number
+    }
+
+    /// A revision that is not current has what all share from the one that is.
+    fn with_shared(&self, api: &ApiRef, number: u32, mut revision: Revision) -> Revision {
+        let current = self
+            .family(api)
+            .filter(|family| family.current != number)
+            .and_then(|family| family.revisions.get(&family.current));
+        if let Some(current) = current {
+            share(&current.entity.properties, &mut revision.entity.properties);
+        }
+        revision
     }
 
     /// `PATCH apis/{id}`.
@@ -367,6 +397,7 @@ impl Service {
                 "The displayName field is required.",
             ));
         }
+        self.check_shared(api, sent, &mut problems);
         check_urls(sent, &mut problems);
         check_authentication_mix(sent, &mut problems);
         self.check_references(sent, &mut problems);
@@ -386,6 +417,56 @@ impl Service {
             Ok(())
         } else {
             Err(ArmError::validation(problems))
+        }
+    }
+
+    /// A revision that is not current keeps what all revisions share.
+    fn check_shared(&self, api: &ApiRef, sent: &Properties, problems: &mut Vec<Detail>) {
+        let Some(family) = self.family(api) else {
+            return;
+        };
+        if family.number(api) == family.current || sent.get("isCurrent") == Some(&true.into()) {
+            return;
+        }
+        let Some(current) = family.revisions.get(&family.current) else {
+            return;
+        };
+        for (name, shown) in SHARED {
+            let Some(value) = sent.get(name) else {
+                continue;
+            };
+            let there = current.entity.properties.get(name);
+            let is_same = match (name, stored(name, value)) {
+                ("protocols", Some(value)) => {
+                    let all = |value: &Value| -> BTreeSet<String> {
+                        let texts = value.as_array().into_iter().flatten();
+                        texts
+                            .filter_map(Value::as_str)
+                            .map(str::to_lowercase)
+                            .collect()
+                    };
+                    there.is_some_and(|there| all(there) == all(&value))
+                }
+                ("apiVersionSetId", Some(value)) => {
+                    let last = |value: &Value| {
+                        let id = value.as_str().unwrap_or_default();
+                        id.rsplit('/').next().unwrap_or_default().to_lowercase()
+                    };
+                    there.is_some_and(|there| last(there) == last(&value))
+                }
+                (_, value) => {
+                    let nothing = |value: Option<&Value>| {
+                        value.is_none_or(|value| value.is_null() || value == "")
+                    };
+                    value.as_ref() == there || nothing(value.as_ref()) && nothing(there)
+                }
+            };
+            if !is_same {
+                problems.push(Detail::new(
+                    name,
+                    &format!("Can't change property {shown} for non-current revision"),
+                ));
+            }
         }
     }
 
@@ -443,17 +524,6 @@ impl Service {
 
     /// A path belongs to one API, compared without case, or to one version set.
     fn path_problem(&self, api: &ApiRef, path: &str, sent: &Properties) -> Option<Detail> {
-        if let Some(family) = self.family(api)
-            && family.number(api) != family.current
-        {
-            let current = family.revisions.get(&family.current)?;
-            if current.entity.text("path") != Some(path) {
-                return Some(Detail::new(
-                    "path",
-                    "Can't change property Path for non-current revision",
-                ));
-            }
-        }
         let last_part = |id: &str| id.rsplit('/').next().map(str::to_lowercase);
         let own_set = sent
             .get("apiVersionSetId")
@@ -497,6 +567,16 @@ impl Service {
             }
         }
         None
+    }
+}
+
+/// Gives a revision what another has of that which all share.
+fn share(from: &Properties, to: &mut Properties) {
+    for (name, _) in SHARED {
+        match from.get(name) {
+            Some(value) => to.insert(name.to_owned(), value.clone()),
+            None => to.remove(name),
+        };
     }
 }
 

@@ -600,6 +600,16 @@ pub(super) static TAG_CONTRACT_PROPERTIES: Contract = Contract {
     fields: &[required("displayName", text(1, 160))],
 };
 
+pub(super) static API_RELEASE_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "ApiReleaseContractProperties",
+    fields: &[
+        optional("apiId", text(0, ANY)),
+        read_only("createdDateTime", text(0, ANY)),
+        read_only("updatedDateTime", text(0, ANY)),
+        optional("notes", text(0, ANY)),
+    ],
+};
+
 pub(super) static DIAGNOSTIC_CONTRACT_PROPERTIES: Contract = Contract {
     name: "DiagnosticContractProperties",
     fields: &[

@@ -89,6 +89,8 @@ impl Service {
             Target::ApiTag(api, id) => self.get_api_tag(request, api, id),
             Target::ApiDiagnostics(api) => self.list_diagnostics(request, api),
             Target::ApiDiagnostic(api, id) => self.get_diagnostic(api, id),
+            Target::Releases(api) => self.list_releases(request, api),
+            Target::Release(api, id) => self.get_release(api, id),
             Target::TagLinks(id, links) => self.list_tag_links(request, id, links),
             Target::Group(id) => self.get_group(id),
             Target::Gateways => self.list_gateways(request),
@@ -247,6 +249,8 @@ impl Service {
             Target::ApiTag(api, id) => self.write_api_tag(request, api, id),
             Target::ApiDiagnostic(api, id) if delete => self.delete_diagnostic(request, api, id),
             Target::ApiDiagnostic(api, id) => self.write_diagnostic(request, api, id, patch),
+            Target::Release(api, id) if delete => self.delete_release(request, api, id),
+            Target::Release(api, id) => self.write_release(request, api, id, patch),
             Target::Group(id) if !delete => self.put_group(request, id),
             Target::Gateway(id) if delete => self.delete_gateway(request, id),
             Target::Gateway(id) => self.write_gateway(request, id, patch),
@@ -262,7 +266,7 @@ fn may_take_long(request: &Request, target: &Target) -> bool {
     match target {
         Target::Api(_) => {
             request.method == Method::DELETE
-                || request.method == Method::PUT && super::api::is_import(request)
+                || request.method == Method::PUT && super::api::takes_long(request)
         }
         Target::Schema(..) => request.method == Method::PUT,
         Target::Entity(kind, _) => {
@@ -293,6 +297,7 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::GatewayApis(_)
         | Target::ApiTags(_)
         | Target::ApiDiagnostics(_)
+        | Target::Releases(_)
         | Target::TagLinks(..)
         | Target::Unmade(_) => "GET",
         Target::ProductApi(..) | Target::ProductGroup(..) | Target::GatewayApi(..) => {
@@ -311,6 +316,7 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::Product(_)
         | Target::Subscription(_)
         | Target::ApiDiagnostic(..)
+        | Target::Release(..)
         | Target::Gateway(_) => "GET,HEAD,PUT,PATCH,DELETE",
         Target::Action(..) | Target::SubscriptionAction(..) | Target::GatewayAction(..) => "POST",
     }

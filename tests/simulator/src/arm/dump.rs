@@ -42,6 +42,9 @@ pub(crate) fn service(service: &Service) -> Value {
             if !family.tags.is_empty() {
                 body["tags"] = json!(family.tags);
             }
+            if !family.releases.is_empty() {
+                body["releases"] = family.releases.values().map(shown).collect();
+            }
             if !family.diagnostics.is_empty() {
                 body["diagnostics"] = family.diagnostics.values().map(shown).collect();
             }

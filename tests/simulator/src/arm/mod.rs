@@ -21,6 +21,7 @@ mod operations;
 pub(crate) mod path;
 mod policy;
 pub(crate) mod product;
+mod release;
 mod request;
 pub(crate) mod schema;
 mod self_hosted;

@@ -216,6 +216,8 @@ pub(crate) enum Target {
     ApiTag(ApiRef, String),
     ApiDiagnostics(ApiRef),
     ApiDiagnostic(ApiRef, String),
+    Releases(ApiRef),
+    Release(ApiRef, String),
     /// What a tag is on: `apiLinks`, `operationLinks` or `productLinks`.
     TagLinks(String, &'static str),
     Group(String),
@@ -236,7 +238,7 @@ const UNMADE: [&str; 1] = ["loggers"];
 const LINKS: [&str; 3] = ["apiLinks", "operationLinks", "productLinks"];
 
 /// Kinds that exist below a service (or an API) and are not simulated.
-const OTHER_KINDS: [&str; 55] = [
+const OTHER_KINDS: [&str; 54] = [
     "allPolicies",
     "apisByTags",
     "applynetworkconfigurationupdates",
@@ -287,7 +289,6 @@ const OTHER_KINDS: [&str; 55] = [
     "workspaces",
     "attachments",
     "operationsByTags",
-    "releases",
     "resolvers",
     "tagDescriptions",
     "wikis",
@@ -419,6 +420,8 @@ impl Target {
             [t, id] if is(t, "tags") => Ok(Self::ApiTag(api, (*id).to_owned())),
             [d] if is(d, "diagnostics") => Ok(Self::ApiDiagnostics(api)),
             [d, id] if is(d, "diagnostics") => Ok(Self::ApiDiagnostic(api, (*id).to_owned())),
+            [r] if is(r, "releases") => Ok(Self::Releases(api)),
+            [r, id] if is(r, "releases") => Ok(Self::Release(api, (*id).to_owned())),
             [p] if is(p, "policies") => Ok(Self::Policies(Scope::Api(api))),
             [p, id] if is(p, "policies") => Ok(Self::Policy(Scope::Api(api), (*id).to_owned())),
             [.., kind] => Err(unknown(
@@ -444,6 +447,8 @@ impl Target {
             | Self::ApiTag(api, _)
             | Self::ApiDiagnostics(api)
             | Self::ApiDiagnostic(api, _)
+            | Self::Releases(api)
+            | Self::Release(api, _)
             | Self::Policies(Scope::Api(api) | Scope::Operation(api, _))
             | Self::Policy(Scope::Api(api) | Scope::Operation(api, _), _) => Some(api),
             _ => None,
@@ -477,6 +482,7 @@ impl Target {
             }
             Self::ApiTags(_) | Self::ApiTag(..) => "/apis/tags",
             Self::ApiDiagnostics(_) | Self::ApiDiagnostic(..) => "/apis/diagnostics",
+            Self::Releases(_) | Self::Release(..) => "/apis/releases",
             Self::TagLinks(_, links) => {
                 return format!("Microsoft.ApiManagement/service/tags/{links}");
             }
@@ -555,7 +561,7 @@ mod tests {
             Target::parse(&["Tags".to_owned()]).expect("a list"),
             Target::Entities(Kind::Tag)
         );
-        assert_eq!(status("apis/a/releases/1"), 501);
+        assert_eq!(status("apis/a/issues/1"), 501);
         assert_eq!(status("gizmos/1"), 404);
     }
 

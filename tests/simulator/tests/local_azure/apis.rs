@@ -273,7 +273,12 @@ async fn a_revision_copies_its_source_and_is_deleted_alone_or_with_all() {
     let source = format!("{}/apis/a", azure.service);
     let revision =
         json!({ "path": "a", "sourceApiId": source, "apiRevisionDescription": "second" });
-    let created = azure.put("apis/a;rev=2", revision).await.expect(201).json();
+    let accepted = azure.put("apis/a;rev=2", revision).await.expect(201);
+    azure
+        .follow(accepted.header("azure-asyncoperation"))
+        .await
+        .expect(200);
+    let created = azure.follow(accepted.header("location")).await.json();
     assert_eq!(created["name"], "a;rev=2");
     assert_eq!(created["properties"]["apiRevision"], "2");
     assert_eq!(created["properties"]["displayName"], "a");
@@ -323,6 +328,109 @@ async fn a_revision_copies_its_source_and_is_deleted_alone_or_with_all() {
         .delete("apis/a?deleteRevisions=true")
         .await
         .expect(204);
+}
+
+/// Makes revision 2 of an API `a`, which has a policy and an operation more.
+async fn with_two_revisions() -> Azure {
+    let azure = Azure::start().await;
+    azure.api("a", "a").await;
+    let source = format!("{}/apis/a", azure.service);
+    let revision =
+        json!({ "path": "a", "sourceApiId": source, "serviceUrl": "https://two.example" });
+    let accepted = azure.put("apis/a;rev=2", revision).await.expect(201);
+    azure
+        .follow(accepted.header("azure-asyncoperation"))
+        .await
+        .expect(200);
+    azure
+}
+
+#[tokio::test]
+async fn a_release_makes_its_revision_current_once_and_keeps_its_notes() {
+    let azure = with_two_revisions().await;
+    let current = async || azure.get("apis/a").await.json()["properties"]["serviceUrl"].clone();
+    let of = |number: u8| json!({ "apiId": format!("{}/apis/a;rev={number}", azure.service), "notes": "go" });
+    assert_ne!(current().await, "https://two.example");
+    let released = azure.put("apis/a/releases/first", of(2)).await.expect(201);
+    let released = released.json();
+    assert_eq!(
+        released["type"],
+        "Microsoft.ApiManagement/service/apis/releases"
+    );
+    assert_eq!(released["properties"]["notes"], "go");
+    assert!(released["properties"]["createdDateTime"].is_string());
+    assert_eq!(current().await, "https://two.example");
+    azure.put("apis/a/releases/back", of(1)).await.expect(201);
+    assert_ne!(current().await, "https://two.example");
+    // One that is there takes other notes, and releases nothing again.
+    azure.put("apis/a/releases/first", of(2)).await.expect(200);
+    assert_ne!(current().await, "https://two.example");
+    assert_eq!(
+        azure.put("apis/a/releases/first", of(1)).await.detail(),
+        (
+            "apiId".into(),
+            "Can't change property ApiId of a release.".into()
+        )
+    );
+    let list = azure.get("apis/a/releases").await.json();
+    let names: Vec<&Value> = list["value"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| &one["name"])
+        .collect();
+    assert_eq!(names, ["back", "first"]);
+
+    for (body, told) in [
+        (json!({}), "The apiId field is required.".to_owned()),
+        (
+            of(3),
+            format!(
+                "Api with id '{}/apis/a;rev=3' could not be found.",
+                azure.service
+            ),
+        ),
+        (
+            json!({ "apiId": "/apis/other" }),
+            "Api with id '/apis/other' could not be found.".to_owned(),
+        ),
+    ] {
+        let refused = azure.put("apis/a/releases/new", body).await;
+        assert_eq!(refused.detail(), ("apiId".to_owned(), told));
+    }
+    // The revision that callers reach is not deleted, a release may be.
+    assert_eq!(azure.delete("apis/a;rev=1").await.detail().0, "apiId");
+    azure.delete("apis/a/releases/back").await.expect(200);
+    azure.delete("apis/a/releases/back").await.expect(204);
+    assert_ne!(current().await, "https://two.example");
+}
+
+#[tokio::test]
+async fn what_all_revisions_share_is_changed_in_the_current_one_and_shows_in_all() {
+    let azure = with_two_revisions().await;
+    for (field, value, shown) in [
+        ("displayName", json!("b"), "DisplayName"),
+        ("description", json!("new"), "Description"),
+        ("protocols", json!(["http"]), "Protocols"),
+        ("subscriptionRequired", json!(false), "SubscriptionRequired"),
+        ("path", json!("b"), "Path"),
+    ] {
+        let body = Some(json!({ "properties": { field: value } }));
+        let refused = azure.arm(Method::PATCH, "apis/a;rev=2", body.clone()).await;
+        let told = format!("Can't change property {shown} for non-current revision");
+        assert_eq!(refused.detail(), (field.to_owned(), told));
+        azure.arm(Method::PATCH, "apis/a", body).await.expect(200);
+        let there = azure.get("apis/a;rev=2").await.json();
+        assert_eq!(there["properties"][field], value);
+    }
+    // What a revision has of its own.
+    let body = Some(json!({ "properties": { "serviceUrl": "https://three.example" } }));
+    azure
+        .arm(Method::PATCH, "apis/a;rev=2", body)
+        .await
+        .expect(200);
+    let current = azure.get("apis/a").await.json();
+    assert_ne!(current["properties"]["serviceUrl"], "https://three.example");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ fn reviewed(from: &Wish, to: &Desired) -> Changes {
         operation_policies: OperationPolicyReads::Every,
         products: [].into(),
         parts: [].into(),
+        revisions: None,
     };
     changes(published, &model.observe(&everything), &steps)
 }

@@ -146,6 +146,9 @@ impl Wish {
                 parts: self.parts(),
                 own_prefix: String::new(),
                 adoption: Adoption::default(),
+                rollout: None,
+                rollback: None,
+                mandatory: None,
             }),
             policy: Some(DesiredPolicy {
                 api: PolicyText::new(api_policy(self.policy)),
@@ -245,6 +248,7 @@ impl Model {
                 })
                 .collect(),
             tags: BTreeMap::new(),
+            revisions: None,
             rivals: Vec::new(),
         }
     }
@@ -291,6 +295,11 @@ impl Model {
         let held = self.api.as_mut().unwrap();
         match step {
             Step::CreateWithoutOperations | Step::MakeTag { .. } => {}
+            Step::StartRevision { .. }
+            | Step::InRevision { .. }
+            | Step::Verify { .. }
+            | Step::Release { .. }
+            | Step::DropRevision { .. } => panic!("one revision alone has no {step:?}"),
             Step::TakeOver => held.mark.clone_from(&api.mark),
             Step::PutPolicy { guard } => {
                 held.policy = Some(policy_text(policy, guard).unwrap().text);

@@ -12,7 +12,7 @@ fn operation() -> impl Strategy<Value = u8> {
     (0..4_u8, any::<bool>()).prop_map(|(template, renamed)| template + if renamed { 10 } else { 0 })
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
+pub(super) fn wish() -> impl Strategy<Value = Wish> {
     (
         0..3_u8,
         // At most one operation for each of four templates.
