@@ -73,7 +73,10 @@ impl Applier {
                     return Ok(Released::Unmarked);
                 };
                 let revision = format!("{id};rev={}", revision.number);
-                client.patch_api(&revision, &unmarked, None).await
+                let etag = client.reader().api_etag(&revision).await.map_err(failed)?;
+                client
+                    .patch_api(&revision, &unmarked, etag.as_deref())
+                    .await
             };
             match patched {
                 Ok(_) => taken = true,

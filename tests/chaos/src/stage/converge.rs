@@ -118,9 +118,12 @@ impl Stage<'_> {
         let unsettled: Vec<String> = unsettled.map(|slot| slot.name.clone()).collect();
         for call in journal {
             use apim_simulator::CallKind::{Delete, Write};
+            // Of the API, or of a revision of it.
             let waits = unsettled.iter().any(|name| {
+                let api = format!("/apis/{}.{name}", self.namespace);
                 call.path
-                    .contains(&format!("/apis/{}.{name}/", self.namespace))
+                    .split_once(&api)
+                    .is_some_and(|(_, rest)| rest.starts_with(['/', ';']))
             });
             let refused = call.done.is_none_or(|status| status >= 400);
             if matches!(call.kind, Write | Delete) && !own(&call.path) && !(waits && refused) {
