@@ -12,6 +12,7 @@ pub mod apply;
 pub mod arm;
 pub mod backends;
 mod bucket;
+mod certificates;
 pub mod classify;
 pub mod cloud;
 #[cfg(feature = "defects")]
@@ -49,6 +50,7 @@ pub use apply::{Applied, Applier, ApplyError, Follow, Progress, Silent, Writes};
 pub use arm::{ArmClient, ArmOptions, ArmReader, Pages, Parts, ServiceRef};
 pub use backends::{Backend, BackendOutcome, BackendThere};
 pub use bucket::{Bucket, BucketSize, Buckets, Lane, Limits};
+pub use certificates::CertificateThere;
 pub use cloud::CloudSettings;
 pub use delete::{Deleted, Released};
 pub use error::{ArmError, Cause, ErrorDetail, ErrorParts, Missing};

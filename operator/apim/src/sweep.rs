@@ -19,6 +19,7 @@ use operator_core::tier::Resource;
 use tokio::time::Instant;
 
 use crate::arm::{ArmReader, Pages};
+use crate::certificates::CertificateThere;
 use crate::error::ArmError;
 use crate::models::Counted;
 use crate::oauth2::OAuth2There;
@@ -223,6 +224,15 @@ impl Sweeper {
     /// The service itself.
     pub async fn service(&self) -> Result<ServiceInfo, ArmError> {
         self.prompt(self.reader.service()).await
+    }
+
+    /// The certificates of the service.
+    pub async fn certificates(&self) -> Result<Vec<CertificateThere>, ArmError> {
+        match self.prompt(self.reader.certificates()).await {
+            // What a tier lacks has no list there.
+            Err(error) if error.is_absent() || error.class == ErrorClass::Invalid => Ok(Vec::new()),
+            other => other,
+        }
     }
 
     /// An OpenID provider.

@@ -1,10 +1,12 @@
 //! Metrics: controller-runtime's names for what every operator has, and our
 //! own for calls to Azure and to plugins. No label holds an object's name.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -83,6 +85,12 @@ struct ResourceLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabels {
+    instance: String,
+    certificate: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LoadLabels {
     plugin: String,
     result: &'static str,
@@ -144,6 +152,9 @@ pub struct Metrics {
     rotation_seconds: Family<InstanceLabels, Gauge<f64, AtomicU64>>,
     resources: Family<ResourceLabels, Gauge>,
     resource_limits: Family<ResourceLabels, Gauge>,
+    certificates: Family<CertificateLabels, Gauge>,
+    /// Of which the line above tells: what is gone is not told of for ever.
+    certificates_told: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 fn histogram() -> Histogram {
@@ -193,6 +204,7 @@ impl Metrics {
         let sweep_seconds = Family::<InstanceLabels, Gauge<f64, AtomicU64>>::default();
         let rotation_seconds = Family::<InstanceLabels, Gauge<f64, AtomicU64>>::default();
         let resources = Family::<ResourceLabels, Gauge>::default();
+        let certificates = Family::<CertificateLabels, Gauge>::default();
         let resource_limits = Family::<ResourceLabels, Gauge>::default();
         // The encoder appends `_total` to counters.
         registry.register(
@@ -326,6 +338,11 @@ impl Metrics {
             resources.clone(),
         );
         registry.register(
+            "apim_operator_certificate_expiry_timestamp_seconds",
+            "When a certificate of an APIM service ends, in Unix time",
+            certificates.clone(),
+        );
+        registry.register(
             "apim_operator_service_resource_limit",
             "What its tier allows of it",
             resource_limits.clone(),
@@ -360,6 +377,8 @@ impl Metrics {
             rotation_seconds,
             resources,
             resource_limits,
+            certificates,
+            certificates_told: Mutex::default(),
         }
     }
 
@@ -416,6 +435,27 @@ impl Metrics {
         self.resource_limits
             .get_or_create(&labels)
             .set(number(limit));
+    }
+
+    /// When the certificates of a service end, in Unix time; others it has none.
+    pub fn certificates(&self, instance: &str, all: impl Iterator<Item = (String, i64)>) {
+        let labels = |certificate: &str| CertificateLabels {
+            instance: instance.to_owned(),
+            certificate: certificate.to_owned(),
+        };
+        let mut told = self.certificates_told.lock();
+        let told = told.entry(instance.to_owned()).or_default();
+        let mut gone = std::mem::take(told);
+        for (certificate, at) in all {
+            self.certificates
+                .get_or_create(&labels(&certificate))
+                .set(at);
+            gone.remove(&certificate);
+            told.insert(certificate);
+        }
+        for certificate in gone {
+            self.certificates.remove(&labels(&certificate));
+        }
     }
 
     /// Counts an attempt to get a plugin.

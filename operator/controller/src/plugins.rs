@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use operator_core::certificates;
 use operator_core::chain::{
     self, Catalog, ChainedPlugin, Listing, PluginInfo, Reading, Readings, Rendered, SpecRequest,
 };
@@ -347,10 +348,11 @@ impl Plugins {
             .api
             .as_ref()
             .and_then(|api| api.document.operations.as_deref());
-        let sku = validated
+        let context = validated
             .instance_with_context()
-            .map_or("", |(_, context)| &context.sku);
-        chain::render(
+            .map(|(_, context)| context);
+        let sku = context.map_or("", |context| &context.sku);
+        let mut rendered = chain::render(
             validated.chain(),
             generated,
             operations,
@@ -361,7 +363,11 @@ impl Plugins {
         .map_err(|problems| RenderError {
             reason: Reason::InvalidPolicy,
             problems,
-        })
+        })?;
+        let ending = context.map_or(&[][..], |context| &context.ending);
+        let warnings = certificates::warnings(&rendered.certificates, ending);
+        rendered.warnings.extend(warnings);
+        Ok(rendered)
     }
 
     fn generate(

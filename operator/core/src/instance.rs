@@ -21,6 +21,7 @@ pub use selector::LabelSelector;
 pub use spec::{ApimInstanceSpec, Fetch, When};
 
 use crate::annotations::nearest::{listed, shown};
+use crate::certificates::Ending;
 use crate::names::{InstanceName, PluginName};
 use crate::policy::{Grants, ReferenceKind};
 use crate::policy_plugin::parse_duration;
@@ -125,6 +126,8 @@ pub struct InstanceContext {
     pub addresses: Vec<String>,
     /// Where self-hosted gateways get their configuration, if that is known.
     pub configuration_endpoint: Option<String>,
+    /// Its certificates that end soon.
+    pub ending: Vec<Ending>,
 }
 
 impl InstanceContext {

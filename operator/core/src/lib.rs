@@ -13,6 +13,7 @@ pub mod annotations;
 pub mod apim;
 pub mod backend;
 pub mod build;
+pub mod certificates;
 pub mod chain;
 pub mod class;
 pub mod component;

@@ -291,6 +291,7 @@ impl Api {
                 addresses: Vec::new(),
                 developer_portal: None,
                 configuration_endpoint: None,
+                ending: Vec::new(),
             }),
             cluster: "00000000-0000-0000-0000-000000000000".to_owned(),
         })

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use operator_apim::ArmError;
 use operator_apim::sweep::Sweeper;
+use operator_apim::{ArmError, CertificateThere};
 use operator_core::drift::Kind;
 use operator_core::drift::schedule::{self, Cycle, Sizes};
 use operator_core::names::{InstanceName, ObjectKey};
@@ -207,8 +207,18 @@ async fn look_at_instance(
             return false;
         }
     };
+    let certificates = match sweeper.certificates().await {
+        Ok(certificates) => certificates,
+        Err(error) => {
+            tracing::debug!(instance = %name, %error, "the certificates could not be read");
+            return false;
+        }
+    };
+    parts
+        .metrics
+        .certificates(name.as_str(), ends(&certificates));
     let sku = service.sku.clone();
-    let changed = context(service) != connection.context;
+    let changed = context(service, &certificates) != connection.context;
     // Somebody else's provider is left alone, whatever it says.
     let ours = provider
         .as_ref()
@@ -239,6 +249,12 @@ async fn look_at_instance(
         return true;
     }
     usage(parts, name, connection, sweeper, progress).await
+}
+
+/// By id, in Unix time.
+fn ends(certificates: &[CertificateThere]) -> impl Iterator<Item = (String, i64)> {
+    let end = |one: &CertificateThere| Some((one.id.clone(), one.expires?.as_second()));
+    certificates.iter().filter_map(end)
 }
 
 /// Whether an OAuth 2.0 server of ours is gone, or is not as it should be.

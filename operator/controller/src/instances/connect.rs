@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use operator_apim::{
-    Applier, ArmClient, ArmError, Azure, Cause, CloudSettings, Credentials, OAuth2Server,
-    OidcOutcome, OidcProvider, OpenGate, ServiceInfo, ServiceRef,
+    Applier, ArmClient, ArmError, Azure, Cause, CertificateThere, CloudSettings, Credentials,
+    OAuth2Server, OidcOutcome, OidcProvider, OpenGate, ServiceInfo, ServiceRef,
 };
+use operator_core::certificates::Ending;
 use operator_core::instance::spec::Cloud;
 use operator_core::instance::{ApimInstanceSpec, Instance, InstanceContext};
 use operator_core::mark::OwnershipMark;
@@ -84,7 +86,10 @@ impl Instances {
             .service()
             .await
             .map_err(|error| unreachable(&error, &instance.spec))?;
-        let context = context(info);
+        // A look at the instance reads them again; that they cannot be had now
+        // is no reason not to publish.
+        let certificates = reader.certificates().await.unwrap_or_default();
+        let context = context(info, &certificates);
         Ok(Reached { context, reader })
     }
 
@@ -177,7 +182,9 @@ impl Instances {
 }
 
 /// What a service says of itself, as far as it matters to its APIs.
-pub(crate) fn context(info: ServiceInfo) -> InstanceContext {
+pub(crate) fn context(info: ServiceInfo, certificates: &[CertificateThere]) -> InstanceContext {
+    let now = Timestamp::now();
+    let ending = |one: &CertificateThere| Ending::of(&one.id, &one.thumbprint, one.expires?, now);
     let (gateway_url, published_at) = published_at(info.network, &info.gateway_url, &info.hosts);
     InstanceContext {
         sku: info.sku,
@@ -187,6 +194,7 @@ pub(crate) fn context(info: ServiceInfo) -> InstanceContext {
         addresses: info.addresses,
         developer_portal: info.developer_portal_url,
         configuration_endpoint: info.configuration_endpoint,
+        ending: certificates.iter().filter_map(ending).collect(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! From what the plugins of a chain made to the policy documents of an API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Chain, ChainedPlugin};
 use crate::apim::guard::guarded;
 use crate::desired::{DesiredPolicy, Operation, Origins, PluginUse, PolicyText};
 use crate::policy::{
-    self, Contribution, Documents, Generated, Grants, OwnValues, PolicyError, Sends, Standing,
-    Target, Tier,
+    self, Contribution, Documents, Generated, Grants, OwnValues, PolicyError, ReferenceKind, Sends,
+    Standing, Target, Tier,
 };
 use crate::problem::Problem;
 
@@ -21,6 +21,8 @@ pub struct Rendered {
     /// What stands around the secrets of profiles, by their ids: of several
     /// places the one that asks most of them.
     pub standings: BTreeMap<String, Standing>,
+    /// The certificates of API Management that the documents name.
+    pub certificates: BTreeSet<String>,
 }
 
 /// Composes and prints the documents. `generated` holds what each plugin of
@@ -101,7 +103,17 @@ pub fn render(
         },
         warnings,
         standings: standings(chain, &documents),
+        certificates: certificates(&documents),
     })
+}
+
+/// The certificates that documents name, by id or thumbprint.
+fn certificates(documents: &Documents) -> BTreeSet<String> {
+    let references = documents
+        .iter()
+        .flat_map(|(_, document)| policy::references(document));
+    let certificates = references.filter(|one| one.kind == ReferenceKind::Certificate);
+    certificates.filter_map(|one| one.name).collect()
 }
 
 /// What stands around the secrets of profiles.

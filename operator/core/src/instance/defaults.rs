@@ -70,6 +70,7 @@ pub fn example(defaults: &InstanceDefaults) -> Result<(Instance, InstanceContext
         addresses: vec!["192.0.2.1".to_owned()],
         developer_portal: None,
         configuration_endpoint: Some("example.configuration.azure-api.net".to_owned()),
+        ending: Vec::new(),
     };
     Ok((named("example", spec, defaults)?, context))
 }

@@ -205,6 +205,7 @@ impl World {
                 addresses: vec!["20.0.0.7".into()],
                 developer_portal: None,
                 configuration_endpoint: None,
+                ending: Vec::new(),
             }),
         }
     }
