@@ -88,7 +88,7 @@ pub(crate) enum Command {
     /// settings field by field, operations, policies statement by statement
     /// with the plugin that made them.
     Plan(Box<PlanArgs>),
-    /// List, and delete, APIs that this cluster left in API Management.
+    /// List, and delete, what this cluster left in API Management.
     Orphans(Box<OrphansArgs>),
     /// Take over what the original Azure operator left: its objects, its APIs,
     /// its Ingresses.
@@ -424,7 +424,7 @@ Examples:
   apim-operator orphans -o json
   apim-operator orphans --delete shop.catalog --delete shop.orders")]
 pub(crate) struct OrphansArgs {
-    /// Delete this API, named by its id as the list has it. May be repeated.
+    /// Delete this, named by its id as the list has it. May be repeated.
     #[arg(long, value_name = "ID")]
     pub(crate) delete: Vec<String>,
 

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::bail;
-use operator_controller::orphans::{Orphan, Orphans};
+use operator_controller::orphans::{Orphan, Orphans, What};
 use serde_json::json;
 
 use crate::args::{ListOutput, OrphansArgs};
@@ -31,9 +31,9 @@ pub(crate) fn orphans(args: &OrphansArgs) -> anyhow::Result<Done> {
         }
         let mut fine = true;
         for id in &args.delete {
-            let named: Vec<&Orphan> = found.list().iter().filter(|o| o.api_id == *id).collect();
+            let named: Vec<&Orphan> = found.list().iter().filter(|o| o.id() == *id).collect();
             if named.is_empty() {
-                let known: Vec<&str> = found.list().iter().map(|o| o.api_id.as_str()).collect();
+                let known: Vec<String> = found.list().iter().map(Orphan::id).collect();
                 bail!(
                     "`{id}` is no orphan of this cluster; nothing was deleted for it (orphans: {})",
                     if known.is_empty() {
@@ -57,6 +57,14 @@ pub(crate) fn orphans(args: &OrphansArgs) -> anyhow::Result<Done> {
     })
 }
 
+/// The path of an API; a backend has none.
+fn path_of(orphan: &Orphan) -> String {
+    match &orphan.what {
+        What::Api { path, .. } => format!("/{path}"),
+        What::Backend { .. } => "-".to_owned(),
+    }
+}
+
 fn print(output: ListOutput, orphans: &[Orphan]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match output {
@@ -70,24 +78,23 @@ fn print(output: ListOutput, orphans: &[Orphan]) -> anyhow::Result<()> {
                 orphans.iter().map(of).max().unwrap_or_default().max(least)
             };
             let instance = width(&|o| o.instance.len(), "INSTANCE".len());
-            let id = width(&|o| o.api_id.len(), "API".len());
-            let path = width(&|o| o.path.len() + 1, "PATH".len());
+            let id = width(&|o| o.id().len(), "ID".len());
+            let path = width(&|o| path_of(o).len(), "PATH".len());
             writeln!(
                 out,
                 "{:instance$}  {:id$}  {:path$}  MADE FOR",
-                "INSTANCE", "API", "PATH"
+                "INSTANCE", "ID", "PATH"
             )?;
             for orphan in orphans {
                 writeln!(
                     out,
                     "{:instance$}  {:id$}  {:path$}  {}{}",
                     orphan.instance,
-                    orphan.api_id,
-                    format!("/{}", orphan.path),
+                    orphan.id(),
+                    path_of(orphan),
                     orphan.owner,
                     orphan
-                        .published_as
-                        .as_ref()
+                        .published_as()
                         .map_or_else(String::new, |there| format!(
                             " (which is published as {there})"
                         )),

@@ -1,10 +1,10 @@
-//! What this cluster left behind in API Management: APIs that carry its mark
-//! and belong to no object.
+//! What this cluster left behind in API Management: APIs, and backends of APIs,
+//! that carry its mark and belong to no object.
 
 use std::collections::HashMap;
 
 use kube::Client;
-use operator_apim::{Applier, ArmReader, Deleted};
+use operator_apim::{Applier, ArmError, ArmReader, Deleted};
 use operator_core::apim::AppliedRecord;
 use operator_core::mark::OwnershipMark;
 use operator_core::names::{ApiId, InstanceName};
@@ -13,23 +13,60 @@ use serde::Serialize;
 use crate::reconcile::subject::Subject;
 use crate::run::{Ready, RunError, Settings, look};
 
-/// An API without an object.
+/// Something without an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Orphan {
     /// The instance.
     pub instance: String,
-    /// The API's id.
-    pub api_id: String,
-    /// Its path.
-    pub path: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: What,
     /// `<namespace>/<name>` of the object that it was made for.
     pub owner: String,
-    /// Where that object is published instead, if it is there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub published_as: Option<String>,
     #[serde(skip)]
     mark: String,
+}
+
+/// What is left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum What {
+    /// An API.
+    Api {
+        /// Its id.
+        api_id: String,
+        /// Its path.
+        path: String,
+        /// Where its object is published instead, if it is there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        published_as: Option<String>,
+    },
+    /// A backend of an API.
+    Backend {
+        /// Its id.
+        backend_id: String,
+    },
+}
+
+impl Orphan {
+    /// By which it is named: an API by its id, a backend by `backends/<id>`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match &self.what {
+            What::Api { api_id, .. } => api_id.clone(),
+            What::Backend { backend_id } => format!("backends/{backend_id}"),
+        }
+    }
+
+    /// Where its object is published instead, if it is there.
+    #[must_use]
+    pub fn published_as(&self) -> Option<&str> {
+        match &self.what {
+            What::Api { published_as, .. } => published_as.as_deref(),
+            What::Backend { .. } => None,
+        }
+    }
 }
 
 /// The orphans of this cluster.
@@ -93,11 +130,7 @@ impl Orphans {
         &self.troubles
     }
 
-    async fn look(
-        &mut self,
-        instance: &InstanceName,
-        reader: &ArmReader,
-    ) -> Result<(), operator_apim::ArmError> {
+    async fn look(&mut self, instance: &InstanceName, reader: &ArmReader) -> Result<(), ArmError> {
         let cluster = &self.ready.context.cluster;
         let own = OwnershipMark::of_instance(cluster);
         let objects = self.ready.context.objects.state();
@@ -138,13 +171,33 @@ impl Orphans {
                 };
                 self.list.push(Orphan {
                     instance: instance.to_string(),
-                    api_id: listed.id,
-                    path: listed.api.settings.path,
+                    what: What::Api {
+                        api_id: listed.id,
+                        path: listed.api.settings.path,
+                        published_as,
+                    },
                     owner: mark.owner().to_owned(),
-                    published_as,
                     mark: mark.as_str().to_owned(),
                 });
             }
+        }
+        for there in reader.backends().all().await? {
+            let mark = there.description.as_deref().and_then(OwnershipMark::parse);
+            let left = |mark: &OwnershipMark| {
+                mark.cluster() == own.cluster() && !objects.contains_key(mark.as_str())
+            };
+            // Those of an object that is there are its operator's.
+            let Some(mark) = mark.filter(left) else {
+                continue;
+            };
+            self.list.push(Orphan {
+                instance: instance.to_string(),
+                what: What::Backend {
+                    backend_id: there.id,
+                },
+                owner: mark.owner().to_owned(),
+                mark: mark.as_str().to_owned(),
+            });
         }
         Ok(())
     }
@@ -152,7 +205,7 @@ impl Orphans {
     /// Deletes an orphan, if it still is one: object and mark are read again.
     pub async fn delete(&self, orphan: &Orphan) -> Result<(), String> {
         let context = &self.ready.context;
-        if orphan.published_as.is_none()
+        if orphan.published_as().is_none()
             && let Some((namespace, name)) = orphan.owner.split_once('/')
         {
             let there = context.exposed.exists(namespace, name).await;
@@ -163,8 +216,24 @@ impl Orphans {
             }
         }
         let name = InstanceName::parse(&orphan.instance).map_err(|error| error.to_string())?;
-        let id = ApiId::parse(&orphan.api_id).map_err(|error| error.to_string())?;
         let applier: Applier = context.instances.writer(&name).await?;
+        let id = match &orphan.what {
+            What::Api { api_id, .. } => ApiId::parse(api_id).map_err(|error| error.to_string())?,
+            What::Backend { backend_id } => {
+                let client = applier.client();
+                let said = |error: ArmError| error.to_string();
+                let deleted = client.delete_backend(backend_id, &orphan.mark).await;
+                if deleted.map_err(said)? {
+                    return Ok(());
+                }
+                let left = client.reader().backend(backend_id).await;
+                return match left.map_err(said)? {
+                    // That is what was asked for.
+                    None => Ok(()),
+                    Some(_) => Err("it does not carry the mark any more".to_owned()),
+                };
+            }
+        };
         match applier.delete(&id, &orphan.mark).await {
             Ok(Deleted::Gone | Deleted::WasAbsent) => Ok(()),
             Ok(Deleted::NotOurs { .. }) => Err("it does not carry the mark any more".to_owned()),

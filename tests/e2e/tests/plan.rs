@@ -229,8 +229,38 @@ async fn an_orphan_is_listed_and_deleted_only_when_it_is_named() {
     stage.azure.clear_faults();
     stage.azure.clear_journal();
 
+    // A backend that a process which died did not come to delete.
+    let cluster = stage.kubectl(&[
+        "get",
+        "namespace",
+        "kube-system",
+        "-o",
+        "jsonpath={.metadata.uid}",
+    ]);
+    let cluster = cluster.await.unwrap();
+    let mark = |object: &str| format!("apim-operator/1 {} {object}", &cluster.trim()[..8]);
+    for (id, owner) in [("shop-lost", "shop/lost"), ("shop-kept", "shop/kept")] {
+        let backend = json!({"properties": {
+            "url": "https://lost.example", "protocol": "http", "description": mark(owner),
+        }});
+        let path = format!("/backends/{id}");
+        assert_eq!(
+            stage.arm("PUT", &path, Some(&backend)).await.unwrap().0,
+            201
+        );
+    }
+
     let (code, shown, said) = stage.cli(&["orphans"]).await.unwrap();
     assert_eq!(code, 3, "{shown}{said}");
+    assert!(shown.contains("backends/shop-lost"), "{shown}");
+    assert!(!shown.contains("shop-kept"), "{shown}");
+    let delete = ["orphans", "--delete", "backends/shop-lost"];
+    let (code, shown, said) = stage.cli(&delete).await.unwrap();
+    let told = "deleted backends/shop-lost in instance default\n";
+    assert_eq!((code, shown.as_str()), (0, told), "{said}");
+    let gone = stage.arm("GET", "/backends/shop-lost", None).await.unwrap();
+    assert_eq!(gone.0, 404);
+    let (_, shown, _) = stage.cli(&["orphans"]).await.unwrap();
     assert!(
         shown.contains("shop.left") && shown.contains("shop/left"),
         "{shown}"

@@ -8,6 +8,7 @@ use operator_apim::sweep::Sweeper;
 use operator_apim::{ArmError, CertificateThere};
 use operator_core::drift::Kind;
 use operator_core::drift::schedule::{self, Cycle, Sizes};
+use operator_core::instance::InstanceContext;
 use operator_core::names::{InstanceName, ObjectKey};
 use operator_core::pace::Pace;
 use operator_core::tier::{Resource, Usage};
@@ -207,18 +208,24 @@ async fn look_at_instance(
             return false;
         }
     };
-    let certificates = match sweeper.certificates().await {
-        Ok(certificates) => certificates,
+    let sku = service.sku.clone();
+    let now = match sweeper.certificates().await {
+        Ok(certificates) => {
+            parts
+                .metrics
+                .certificates(name.as_str(), ends(&certificates));
+            context(service, &certificates)
+        }
+        // What else has changed is no less seen.
         Err(error) => {
             tracing::debug!(instance = %name, %error, "the certificates could not be read");
-            return false;
+            InstanceContext {
+                ending: connection.context.ending.clone(),
+                ..context(service, &[])
+            }
         }
     };
-    parts
-        .metrics
-        .certificates(name.as_str(), ends(&certificates));
-    let sku = service.sku.clone();
-    let changed = context(service, &certificates) != connection.context;
+    let changed = now != connection.context;
     // Somebody else's provider is left alone, whatever it says.
     let ours = provider
         .as_ref()
