@@ -23,8 +23,10 @@ pub mod parts;
 mod pending;
 mod plan;
 mod products;
+mod reads;
 mod record;
 mod revisions;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -40,12 +42,11 @@ pub use parts::{
     DesiredPart, DesiredParts, ObservedPart, PartChange, PartId, PartState, PartStates,
 };
 pub use pending::{PendingImport, PollShape};
-pub use plan::{PlanError, Published, Step, plan, policy_text, repair};
+pub use plan::{Published, plan, policy_text, repair};
 pub use products::{Membership, Memberships};
-pub use record::{
-    AppliedRecord, Move, OperationPolicyReads, Place, Reads, RevisionReads, confirmation,
-    confirmed, reads, settings_hash,
-};
+pub use reads::{OperationPolicyReads, Reads, RevisionReads, confirmation, confirmed, reads};
+pub use record::{AppliedRecord, Move, Place, settings_hash};
 pub use revisions::{
     Draft, ObservedRevision, ObservedRevisions, differing_in_revision, in_revision,
 };
+pub use step::{PlanError, Step};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::compare::{difference, same_document};
 use super::observed::{Observed, ObservedApi, Reading};
 use super::parts::content_hash;
-use super::plan::PlanError;
+use super::step::PlanError;
 use crate::annotations::Adoption;
 use crate::desired::{DesiredApi, DesiredPolicy};
 use crate::mark::OwnershipMark;

@@ -12,7 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::plan::Step;
+use super::step::Step;
 use crate::diagnostics::DiagnosticKind;
 use crate::names::{ContentHash, InvalidName, TagId, VersionSetId};
 

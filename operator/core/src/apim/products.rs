@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::Step;
+use super::step::Step;
 use crate::names::ProductId;
 
 /// What is known of the API's place in a product.

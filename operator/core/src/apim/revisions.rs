@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::{SettingsPatch, difference, same_document};
 use super::observed::{Observed, ObservedApi, Reading};
-use super::plan::{PlanError, Step, Update};
+use super::plan::Update;
 use super::record::AppliedRecord;
+use super::step::{PlanError, Step};
 use crate::desired::{DesiredApi, DesiredPolicy};
 use crate::rollout::{Rollback, Rollout, notes};
 
