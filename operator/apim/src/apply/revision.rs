@@ -1,7 +1,7 @@
 //! Making revisions, looking at them before callers reach them, and releasing
 //! them.
 
-use operator_core::apim::{self, Reading, Step};
+use operator_core::apim::{self, ObservedApi, Reading, Step};
 use operator_core::rollout::Probe;
 use tokio::time::Instant;
 use url::Url;
@@ -29,6 +29,7 @@ impl Run<'_> {
                 self.draft_etags = Etags::of_api(client.reader().api_etag(&id).await?);
             }
             Step::Release { revision, release } => {
+                self.still_ours().await?;
                 client.release_revision(api, *revision, release).await?;
                 // Those known are of the revision that was current.
                 let etag = client.reader().api_etag(api.id.as_str()).await?;
@@ -43,6 +44,29 @@ impl Run<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Fails where somebody changed the mark, or which revision is current, since
+    /// the plan was made: a release cannot name the state that it replaces, so
+    /// this is read last before it.
+    async fn still_ours(&self) -> Result<(), Failure> {
+        let api = self.published.api;
+        let state = |found: &ObservedApi| {
+            let mark = found.mark.clone().unwrap_or_default();
+            (found.revision.clone(), mark)
+        };
+        let planned = self.current.as_ref().map(state);
+        let found = self.applier.client.reader().api(api.id.as_str()).await?;
+        let found = found.as_ref().map(state);
+        // The mark may have been missing, and this publication have set it.
+        let marked = planned
+            .clone()
+            .map(|(revision, _)| (revision, api.mark.clone()));
+        if found == planned || found == marked {
+            return Ok(());
+        }
+        let mark = found.map(|(_, mark)| mark).unwrap_or_default();
+        Err(ArmError::taken(api.id.as_str(), &mark).into())
     }
 
     /// Sees that a revision is as it should be. Where it is not, it stays

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::parts::ObservedParts;
 use super::revisions::ObservedRevisions;
 use crate::desired::ApiSettings;
+use crate::mark::OwnershipMark;
 use crate::names::{ProductId, TagId};
 
 /// The result of one read, or that it was not made.
@@ -97,10 +98,16 @@ pub struct ObservedApi {
 }
 
 impl ObservedApi {
-    /// Whether the mark stands in any of its revisions.
+    /// Whether the mark stands in any of its revisions, and no other such mark in
+    /// the current one: who put that there has claimed the API since.
     #[must_use]
     pub fn carries(&self, mark: &str) -> bool {
-        self.mark.as_deref() == Some(mark) || self.other_marks.iter().any(|other| other == mark)
+        let current = self.mark.as_deref();
+        if current == Some(mark) {
+            return true;
+        }
+        let is_claimed = current.and_then(OwnershipMark::parse).is_some();
+        !is_claimed && self.other_marks.iter().any(|other| other == mark)
     }
 
     /// Whether nothing is being done to it, as far as it says.

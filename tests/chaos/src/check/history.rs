@@ -87,9 +87,9 @@ impl Stage<'_> {
         asked && !mark.starts_with(&self.mark) && moment.now.as_ref() == Some(&marked)
     }
 
-    /// Whether a policy was written by a publication that was under way when the
-    /// mark went and has not read the API since: a policy's ETag says nothing of
-    /// the API's mark.
+    /// Whether a policy was written, or a revision released, by a publication that
+    /// was under way when the mark went and has not read the API since: a policy's
+    /// ETag says nothing of the API's mark, and a release names no state at all.
     fn is_unaware(&self, moment: &Moment, before: &ApiShape, moments: &[Moment]) -> bool {
         let Some(now) = &moment.now else {
             return false;
@@ -110,8 +110,7 @@ impl Stage<'_> {
                 && other.service == moment.service
                 && other.after <= moment.after
         });
-        let Some(by_hand) = by_hand.filter(|_| policies_alone(before) == policies_alone(now))
-        else {
+        let Some(by_hand) = by_hand else {
             return false;
         };
         let read = format!("/service/{}/apis/{}", moment.service, moment.api);
@@ -119,6 +118,18 @@ impl Stage<'_> {
             since: by_hand.after,
             ..JournalQuery::default()
         });
+        let releases = format!("{read}/releases/");
+        let mut writes = journal.iter().filter(|call| {
+            call.seq > moment.after
+                && !matches!(call.method.as_str(), "GET" | "HEAD")
+                && call.path.contains(&read)
+        });
+        let released = writes
+            .next()
+            .is_some_and(|call| call.path.contains(&releases));
+        if !released && policies_alone(before) != policies_alone(now) {
+            return false;
+        }
         let reads = journal.iter().filter(|call| {
             call.seq <= moment.after && call.method == "GET" && call.path.ends_with(&read)
         });
