@@ -93,12 +93,33 @@ impl Candidate {
             let Some(pause) = self.turn().await else {
                 return;
             };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.changed(&mut changes) => self.look = true,
-                _ = &mut asked => return self.release().await,
+            let due = tokio::time::sleep(pause);
+            tokio::pin!(due);
+            loop {
+                tokio::select! {
+                    () = &mut due => break,
+                    () = self.changed(&mut changes) => {}
+                    _ = &mut asked => return self.release().await,
+                }
+                if !self.is_stale_news().await {
+                    break;
+                }
             }
         }
+    }
+
+    /// Whether a change that the watch told of is nothing to act on. A holder
+    /// hears of its own writes, possibly after the next one: were that a reason
+    /// to write again, each write would be the reason of another.
+    async fn is_stale_news(&mut self) -> bool {
+        self.look = true;
+        if !self.elector.leads(now()) {
+            return false;
+        }
+        let version = |lease: &Option<Lease>| lease.as_ref().and_then(Lease::resource_version);
+        let known = version(&self.lease);
+        self.read().await;
+        !self.look && known.is_some() && version(&self.lease) == known
     }
 
     /// One look and one write, as far as they are due; answers how long to

@@ -23,6 +23,7 @@ impl Stage<'_> {
         wrong.extend(self.unexplained());
         wrong.extend(self.dishonest(&moments));
         wrong.extend(self.cluster_writes());
+        wrong.extend(self.lease_writes());
         wrong.extend(self.told());
         wrong
     }
@@ -507,6 +508,20 @@ impl Stage<'_> {
             }
         }
         wrong
+    }
+
+    /// A Lease is written now and then, not as fast as the API server answers:
+    /// who writes for each echo of a write of its own never ends.
+    fn lease_writes(&self) -> Option<Violation> {
+        const OFTEN: u128 = 20;
+        const BURST: u128 = 100;
+        let writes = self.tap.writes(0);
+        let writes = writes.iter().filter(|write| write.path.contains("/leases"));
+        let (count, time) = (writes.count(), self.began.elapsed());
+        let allowed = time.as_millis() / OFTEN + BURST;
+        let often = u128::try_from(count).unwrap_or_default() > allowed;
+        let text = format!("the Lease was written {count} times in {time:.1?}");
+        often.then(|| Violation::new(rule::REST, text))
     }
 
     /// Secrets in logs, events and status.

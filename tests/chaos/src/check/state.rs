@@ -180,7 +180,7 @@ impl Found<'_> {
         ));
         let verdict = self.world.verdict(self.stage, self.slot, wanted);
         wrong.extend(match verdict {
-            Verdict::Unknown => Vec::new(),
+            Verdict::Unknown => self.still_waits(wanted, &status),
             Verdict::Refused => self.refused(&status),
             Verdict::InCluster => self.in_cluster(&status),
             Verdict::Published => self.published(wanted, &status),
@@ -255,6 +255,19 @@ impl Found<'_> {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// Whether an object waits for what is there by now. A paused one does where
+    /// what the platform made mandatory has changed, and writes its policy then.
+    fn still_waits(&self, wanted: &Wanted, status: &Value) -> Vec<Violation> {
+        let given = |value: &u8| self.stage.values.contains(value);
+        let Some(value) = wanted.value.filter(given) else {
+            return Vec::new();
+        };
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        let waits = conditions.any(|one| one["reason"] == "WaitingForDependency");
+        let text = format!("{} waits for value-{value}, which is there", self.slot.name);
+        Vec::from_iter(waits.then(|| Violation::new(rule::STATUS, text)))
     }
 
     /// An object with a mistake says so and is not called ready.
