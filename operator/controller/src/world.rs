@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
-use operator_core::exposure::{GatewayFacts, ObjectFacts, ObjectKind, RoutedFacts};
+use operator_core::exposure::{GatewayFacts, ObjectFacts, ObjectKind, RoutedFacts, name_of};
 use operator_core::gateway::select::{self, Candidate, Hosted, Reach};
 use operator_core::names::{InstanceName, ObjectKey};
 use parking_lot::RwLock;
@@ -32,6 +32,9 @@ pub(crate) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 #[derive(Debug, Default)]
 struct Inner {
     objects: HashMap<(&'static str, ObjectKey), (Box<Seen>, ObjectKey)>,
+    /// Those of a kind that an ExposedAPI has more than one of: with another
+    /// name than the one that the kind has for it.
+    more: BTreeMap<(&'static str, ObjectKey), BTreeSet<SmolStr>>,
     gateways: BTreeMap<ObjectKey, GatewayFacts>,
     /// The self-hosted gateways.
     hosted: BTreeMap<ObjectKey, Hosted>,
@@ -117,6 +120,7 @@ impl World {
             let facts = RoutedFacts {
                 exists: inner.services.contains(&service),
                 ready: inner.is_ready(&service),
+                service: None,
             };
             (name.to_string(), facts)
         });
@@ -145,8 +149,7 @@ impl World {
         let before = self
             .inner
             .write()
-            .objects
-            .insert((kind.kind, key), (Box::new(seen.clone()), owner.clone()));
+            .put(kind, key, seen.clone(), owner.clone());
         let news = match before {
             Some((before, _)) => before.news(&seen)?,
             None => News::Content,
@@ -165,9 +168,7 @@ impl World {
         if let Some((before, _)) = inner.objects.get(&(kind.kind, key.clone())) {
             expected.facts = before.facts.clone();
         }
-        inner
-            .objects
-            .insert((kind.kind, key), (Box::new(expected), owner));
+        inner.put(kind, key, expected, owner);
     }
 
     /// Records what the operator itself wrote, so that the echo of its own
@@ -190,9 +191,7 @@ impl World {
                     ..before.facts.clone()
                 };
             }
-            inner
-                .objects
-                .insert((kind.kind, key), (Box::new(seen.clone()), owner));
+            inner.put(kind, key, seen.clone(), owner);
         }
         seen
     }
@@ -201,8 +200,29 @@ impl World {
     /// it.
     pub fn object_gone(&self, kind: &ObjectKind, key: &ObjectKey) -> Option<ObjectKey> {
         let mut inner = self.inner.write();
-        let gone = inner.objects.remove(&(kind.kind, key.clone()));
-        gone.map(|(_, owner)| owner)
+        let (_, owner) = inner.objects.remove(&(kind.kind, key.clone()))?;
+        let of = (kind.kind, owner);
+        if let Some(more) = inner.more.get_mut(&of) {
+            more.remove(&key.name);
+            if more.is_empty() {
+                inner.more.remove(&of);
+            }
+        }
+        Some(of.1)
+    }
+
+    /// The names of the objects of a kind that an ExposedAPI has, or had under
+    /// another UID.
+    #[must_use]
+    pub fn objects_of(&self, kind: &ObjectKind, owner: &ObjectKey) -> Vec<String> {
+        let name = name_of(kind, owner);
+        let inner = self.inner.read();
+        let is_there = inner
+            .objects
+            .contains_key(&(kind.kind, owner.beside(&*name)));
+        let more = inner.more.get(&(kind.kind, owner.clone()));
+        let more = more.into_iter().flatten().map(ToString::to_string);
+        is_there.then_some(name).into_iter().chain(more).collect()
     }
 
     /// An object of ours.
@@ -497,6 +517,22 @@ impl World {
 }
 
 impl Inner {
+    /// Records an object and who owns it; what was known of it.
+    fn put(
+        &mut self,
+        kind: &'static ObjectKind,
+        key: ObjectKey,
+        seen: Seen,
+        owner: ObjectKey,
+    ) -> Option<(Box<Seen>, ObjectKey)> {
+        if name_of(kind, &owner) != key.name {
+            let of = (kind.kind, owner.clone());
+            self.more.entry(of).or_default().insert(key.name.clone());
+        }
+        self.objects
+            .insert((kind.kind, key), (Box::new(seen), owner))
+    }
+
     fn forget_implementation(&mut self, key: &ObjectKey) {
         if let Some(service) = self.implementation_of.remove(key) {
             self.implementations.remove(&service, &key.name);

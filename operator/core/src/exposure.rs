@@ -28,7 +28,7 @@ use crate::gateway::select::Reach;
 use crate::instance::Instance;
 use crate::instance::pattern::any_matches;
 use crate::mark;
-use crate::names::ObjectKey;
+use crate::names::{ContentHash, ObjectKey};
 use crate::openapi::Document;
 use crate::status::reasons::Reason;
 
@@ -64,12 +64,14 @@ pub struct ExposureFacts {
 }
 
 /// What is known of a Service that answers a part of an API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RoutedFacts {
     /// Whether it exists.
     pub exists: bool,
     /// Whether it has a ready endpoint.
     pub ready: bool,
+    /// What it is like, where something depends on that.
+    pub service: Option<ServiceFacts>,
 }
 
 impl ExposureFacts {
@@ -208,6 +210,15 @@ fn in_cluster(api: &ExposedApi, service: &str) -> Exposure {
 #[must_use]
 pub fn object_name(key: &ObjectKey) -> String {
     mark::object_name("apim-api-", key)
+}
+
+/// The name of what protects the pods of another Service than the
+/// implementation's, for an object. The digits keep it from being that of
+/// another object.
+#[must_use]
+pub fn routed_name(key: &ObjectKey, service: &str) -> String {
+    let hash = ContentHash::of(format!("{key} {service}")).to_string();
+    format!("apim-api-{service}-{}", &hash[..10])
 }
 
 /// The name of what the operator makes of a kind for an object.

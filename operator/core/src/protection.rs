@@ -23,12 +23,15 @@ use serde_json::{Value, json};
 use crate::annotations::{self, Annotations};
 use crate::desired::{DesiredIngress, DesiredProtection, Exposure};
 use crate::exposed_api::ExposedApi;
-use crate::exposure::{ClusterObject, ExposureFacts, KINDS, ObjectKind, Way, object_name, way};
+use crate::exposure::{
+    ClusterObject, ExposureFacts, KINDS, ObjectKind, ServiceFacts, Way, object_name, routed_name,
+    way,
+};
 use crate::instance::spec::IngressController;
 use crate::instance::{Instance, InstanceContext};
 use crate::problem::Problem;
 use crate::status::reasons::Reason;
-use crate::validate::Finding;
+use crate::validate::{Finding, Routed};
 
 pub(crate) use network_policy::peer;
 
@@ -46,9 +49,20 @@ pub(crate) static PROTECTIONS: [&Protection; 6] = [
 pub(crate) struct Protection {
     /// The kind of the object that it may need.
     kind: &'static ObjectKind,
+    /// What it stands before.
+    before: Before,
     /// The spec of that object, where it is needed; it may also change what
     /// exposes the API.
-    protect: fn(&Guarded<'_>, &mut Exposure) -> Result<Option<Value>, Finding>,
+    protect: fn(&Guarded<'_>, &Target<'_>, &mut Exposure) -> Result<Option<Value>, Finding>,
+}
+
+/// What a protection stands before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// What exposes the API, once.
+    Exposure,
+    /// The pods of each Service that answers a part of the API.
+    Pods,
 }
 
 /// Every kind of object that the operator may make for an API: what exposes it,
@@ -68,11 +82,56 @@ pub(crate) fn reads_service(instance: &Instance) -> bool {
 /// An API that is to be protected.
 pub(crate) struct Guarded<'a> {
     pub(crate) api: &'a ExposedApi,
-    pub(crate) service: &'a str,
+    /// The implementation's Service, and then those of routes.
+    pub(crate) targets: Vec<Target<'a>>,
     pub(crate) annotations: &'a Annotations,
     pub(crate) instance: &'a Instance,
     pub(crate) context: Option<&'a InstanceContext>,
     pub(crate) facts: &'a ExposureFacts,
+}
+
+/// A Service whose pods are protected.
+pub(crate) struct Target<'a> {
+    service: &'a str,
+    /// Where requests of the API come in.
+    ports: BTreeSet<u16>,
+    facts: Option<&'a ServiceFacts>,
+    /// What names it.
+    place: &'static str,
+    /// The name of the objects.
+    name: String,
+}
+
+/// The Services behind an API.
+pub(crate) fn targets<'a>(
+    api: &'a ExposedApi,
+    implementation: &'a str,
+    routed: &'a Routed,
+    facts: &'a ExposureFacts,
+) -> Vec<Target<'a>> {
+    let mut targets = vec![Target {
+        service: implementation,
+        ports: [api.port].into(),
+        facts: facts.service.as_ref(),
+        place: "spec.implementation",
+        name: object_name(&api.key),
+    }];
+    for to in &routed.destinations {
+        let known = targets.iter_mut().find(|one| one.service == to.service);
+        if let Some(known) = known {
+            known.ports.insert(to.port);
+            continue;
+        }
+        let facts = facts.routed.get(&to.service);
+        targets.push(Target {
+            service: &to.service,
+            ports: [to.port].into(),
+            facts: facts.and_then(|facts| facts.service.as_ref()),
+            place: routed.place,
+            name: routed_name(&api.key, &to.service),
+        });
+    }
+    targets
 }
 
 /// The objects that protect what is exposed.
@@ -87,15 +146,21 @@ pub(crate) fn protect(
     let mut made = Vec::new();
     let mut findings = Vec::new();
     for protection in PROTECTIONS {
-        match (protection.protect)(guarded, exposure) {
-            Ok(Some(spec)) => made.push(DesiredProtection {
-                kind: protection.kind,
-                name: object_name(&guarded.api.key),
-                spec,
-            }),
-            Ok(None) => {}
-            Err(finding) if findings.contains(&finding) => {}
-            Err(finding) => findings.push(finding),
+        let targets = match protection.before {
+            Before::Exposure => 1,
+            Before::Pods => guarded.targets.len(),
+        };
+        for target in guarded.targets.iter().take(targets) {
+            match (protection.protect)(guarded, target, exposure) {
+                Ok(Some(spec)) => made.push(DesiredProtection {
+                    kind: protection.kind,
+                    name: target.name.clone(),
+                    spec,
+                }),
+                Ok(None) => {}
+                Err(finding) if findings.contains(&finding) => {}
+                Err(finding) => findings.push(finding),
+            }
         }
     }
     if findings.is_empty() {
@@ -127,8 +192,8 @@ impl ClusterObject for DesiredProtection {
 /// The pods of an implementation.
 struct Pods {
     labels: BTreeMap<String, String>,
-    /// Where they listen: a number, or a name of theirs.
-    port: Value,
+    /// Where they listen: numbers, or names of theirs.
+    ports: Vec<Value>,
 }
 
 impl Guarded<'_> {
@@ -150,20 +215,20 @@ impl Guarded<'_> {
         Finding::invalid(Reason::InvalidInstance, Problem::new(path, message))
     }
 
-    fn pods(&self, setting: &str) -> Result<Pods, Finding> {
-        let service = self.service;
-        let Some(known) = &self.facts.service else {
+    fn pods(&self, target: &Target<'_>, setting: &str) -> Result<Pods, Finding> {
+        let (service, place) = (target.service, target.place);
+        let Some(known) = target.facts else {
             if self.facts.assumed_origin.is_some() {
                 // Without a cluster there is nothing to look at.
                 return Ok(Pods {
                     labels: BTreeMap::new(),
-                    port: json!(self.api.port),
+                    ports: target.ports.iter().map(|port| json!(port)).collect(),
                 });
             }
             return Err(Finding::waiting(
                 Reason::NoService,
                 Problem::new(
-                    "spec.implementation",
+                    place,
                     format!(
                         "Service `{service}` does not exist in this namespace; `exposure.{setting}` protects its pods"
                     ),
@@ -174,7 +239,7 @@ impl Guarded<'_> {
             return Err(Finding::invalid(
                 Reason::InvalidSpec,
                 Problem::new(
-                    "spec.implementation",
+                    place,
                     format!(
                         "Service `{service}` selects no pods, and `exposure.{setting}` of instance `{}` protects pods; \
                          give the Service a selector",
@@ -183,10 +248,13 @@ impl Guarded<'_> {
                 ),
             ));
         }
-        let port = known.ports.iter().find(|port| port.port == self.api.port);
+        let port_of_pods = |at: &u16| {
+            let port = known.ports.iter().find(|port| port.port == *at);
+            port.map_or_else(|| json!(at), |port| port.target.clone())
+        };
         Ok(Pods {
             labels: known.selector.clone(),
-            port: port.map_or_else(|| json!(self.api.port), |port| port.target.clone()),
+            ports: target.ports.iter().map(port_of_pods).collect(),
         })
     }
 

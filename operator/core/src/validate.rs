@@ -20,6 +20,7 @@ use std::sync::Arc;
 pub use document::{DocumentFacts, DocumentNeed};
 pub use inquiry::{Inquiry, Platform, inquire};
 pub use rejection::{Finding, Rejection};
+pub(crate) use routed::Routed;
 pub(crate) use versioned::Versioned;
 
 use crate::about::About;
@@ -225,7 +226,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         &mut exposure,
         &mut findings,
     );
-    let protections = match protected(input, api_in_cluster, &mut exposure) {
+    let protections = match protected(input, api_in_cluster, &routed, &mut exposure) {
         Ok(protections) => protections,
         Err(found) => {
             findings.extend(found);
@@ -246,7 +247,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
     }
     let mut warnings = api.warnings.clone();
     warnings.extend(inquiry.warnings.iter().cloned());
-    warnings.extend(routed.warnings);
+    warnings.extend(routed.warnings.iter().cloned());
     warnings.extend(read.iter().flat_map(|read| of_document(read, &chain)));
     warnings.extend(chain.warnings.iter().cloned());
     let publication = match (published, id, read) {
@@ -276,7 +277,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         exposure,
         protections,
         backend_url,
-        services: routed.services,
+        services: routed.services(),
         backends,
         sends,
         gateway: input.exposure.gateway.clone().filter(|_| published),
@@ -377,6 +378,7 @@ fn exposed(
 fn protected(
     input: &Dereferenced,
     api: &ExposedApi,
+    routed: &Routed,
     exposure: &mut Exposure,
 ) -> Result<Vec<DesiredProtection>, Vec<Finding>> {
     let inquiry = &input.inquiry;
@@ -384,7 +386,7 @@ fn protected(
         (Implementation::Service(service), Some(instance)) if inquiry.in_api_management() => {
             let guarded = Guarded {
                 api,
-                service,
+                targets: protection::targets(api, service, routed, &input.exposure),
                 annotations: &inquiry.annotations,
                 instance,
                 context: input.context.as_ref(),

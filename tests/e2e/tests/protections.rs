@@ -13,7 +13,8 @@ use e2e::{PATIENCE, Stage, exposed_api};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::Client;
 use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch,
+    PatchParams, PostParams,
 };
 use serde_json::{Value, json};
 use test_harness::wait_for;
@@ -194,6 +195,108 @@ async fn what_is_exposed_is_open_to_whom_the_settings_name_as_long_as_they_do() 
     for left in [&policies, &peers] {
         assert!(left.get_opt(NAME).await.unwrap().is_none());
     }
+}
+
+/// What a NetworkPolicy is for: the pods, and the ports that it opens.
+fn guards(policy: &DynamicObject) -> String {
+    let spec = &policy.data["spec"];
+    let ports = spec["ingress"][0]["ports"].as_array().unwrap();
+    let ports: Vec<String> = ports.iter().map(|one| one["port"].to_string()).collect();
+    let app = spec["podSelector"]["matchLabels"]["app"].as_str().unwrap();
+    format!("{app} at {}", ports.join(", "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pods_of_routes_are_protected_as_long_as_routes_lead_there() {
+    let test = "the_pods_of_routes_are_protected_as_long_as_routes_lead_there";
+    let protection = json!({"networkPolicy": {"from": [{"namespace": "ingress-nginx"}]}});
+    let stage = Stage::builder()
+        .instance(json!({"exposure": {"protection": protection}, "ownerMay": ["routes"]}))
+        .without_operator()
+        .start(test)
+        .await;
+    let Some(mut stage) = stage else {
+        return;
+    };
+    stage.allow("rbac-exposures.yaml").await.unwrap();
+    stage.start_operator().await.unwrap();
+    let annotation = "apim.oda.tmforum.org/routes";
+    let lead_to = |routes: &Value| json!({"metadata": {"annotations": {annotation: routes}}});
+    let routed = |routes: &str| {
+        let mut object = exposed_api("catalog", |_| ());
+        object["metadata"]["annotations"][annotation] = json!(routes);
+        object
+    };
+    let orders = "[{paths: [/orders], implementation: orders, port: 80}]";
+    stage.apply(&routed(orders)).await.unwrap();
+    // Nothing is exposed before all of it is protected.
+    let status = stage
+        .until_reason("catalog", "Ready", "NoService")
+        .await
+        .unwrap();
+    let told = message(&status, "Ready");
+    assert!(
+        told.contains("Service `orders` does not exist in this namespace; `exposure.protection.networkPolicy` protects its pods"),
+        "{told}"
+    );
+    assert!(stage.ingresses().get_opt(INGRESS).await.unwrap().is_none());
+    let service = |app: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "orders", "namespace": "shop"},
+            "spec": {"selector": {"app": app}, "ports": [{"port": 80, "targetPort": 9000}]},
+        })
+    };
+    stage.apply(&service("orders")).await.unwrap();
+    stage.set_ready("orders", true).await.unwrap();
+    stage.until_ready("catalog").await.unwrap();
+    let policies = stage.objects(NETWORKING, "NetworkPolicy");
+    let all = async || {
+        let all = policies.list(&ListParams::default()).await.unwrap();
+        let mut all: Vec<String> = all.items.iter().map(guards).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(all().await, ["catalog at 8080", "orders at 9000"]);
+    let of_orders = policies.list(&ListParams::default()).await.unwrap().items;
+    let mut of_orders = of_orders.into_iter().map(|one| one.metadata.name.unwrap());
+    let name = of_orders.find(|name| name != NAME).unwrap();
+    assert!(name.starts_with("apim-api-orders-"), "{name}");
+
+    // Its pods are others: they are followed.
+    stage.apply(&service("orders-v2")).await.unwrap();
+    wait_for(&policies, &name, "for other pods", PATIENCE, |object| {
+        (guards(object?) == "orders-v2 at 9000").then_some(())
+    })
+    .await
+    .unwrap();
+
+    // By hand: put back, and made anew after a restart of the operator.
+    stage.kill_operator().unwrap();
+    policies
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
+    stage.start_operator().await.unwrap();
+    until_there(&policies, &name).await;
+
+    // What no route leads to is not this API's to protect.
+    stage.until_ready("catalog").await.unwrap();
+    stage
+        .patch("shop", "catalog", &lead_to(&Value::Null))
+        .await
+        .unwrap();
+    until_gone(&policies, &name).await;
+    assert_eq!(all().await, ["catalog at 8080"]);
+
+    // All of it goes with the object.
+    stage
+        .patch("shop", "catalog", &lead_to(&json!(orders)))
+        .await
+        .unwrap();
+    until_there(&policies, &name).await;
+    stage.delete("catalog").await.unwrap();
+    stage.until_gone("catalog").await.unwrap();
+    assert_eq!(all().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,15 +121,16 @@ pub(super) async fn cleanup(ctx: &Context, subject: &Subject) -> Result<End, Err
 /// known: a cluster's view can be behind.
 async fn unexpose(ctx: &Context, subject: &Subject) -> Result<(), exposure::ExposureError> {
     for kind in protection::kinds() {
-        let name = name_of(kind, &subject.key);
-        let known = exposure::made(ctx, subject, kind).is_some();
-        if !known && kind.kind != "Ingress" {
-            continue;
+        let mut names: Vec<_> = exposure::made(ctx, subject, kind).collect();
+        if names.is_empty() && kind.kind == "Ingress" {
+            names.push(name_of(kind, &subject.key));
         }
-        let deleted =
-            exposure::delete(&ctx.client, kind, &subject.key, &name, &subject.meta.uid).await?;
-        if deleted {
-            ctx.metrics.kube_write(kind.kind);
+        for name in names {
+            let deleted =
+                exposure::delete(&ctx.client, kind, &subject.key, &name, &subject.meta.uid).await?;
+            if deleted {
+                ctx.metrics.kube_write(kind.kind);
+            }
         }
     }
     Ok(())

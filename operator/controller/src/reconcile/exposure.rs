@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams
 use operator_core::apim::{AppliedRecord, settings_hash};
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
-use operator_core::exposure::{ClusterObject, ExposureFacts, ExposureObject, ObjectKind, name_of};
+use operator_core::exposure::{ClusterObject, ExposureFacts, ExposureObject, ObjectKind};
 use operator_core::names::ObjectKey;
 use operator_core::protection;
 use operator_core::status::Step;
@@ -230,19 +230,31 @@ pub(crate) fn unused(
     subject: &Subject,
     desired: &Desired,
 ) -> Vec<(&'static ObjectKind, String)> {
-    let exposes = desired.exposure.object().map(<dyn ExposureObject>::kind);
-    let protects = desired.protections.iter().map(ClusterObject::kind);
+    let exposes = desired.exposure.object();
+    let exposes = exposes.map(|object| (object.kind(), object.name()));
+    let protects = desired.protections.iter();
+    let protects = protects.map(|object| (object.kind(), object.name()));
     let needed: Vec<_> = exposes.into_iter().chain(protects).collect();
-    let of_kind = |kind| made(ctx, subject, kind).map(|name| (kind, name));
-    let unused = protection::kinds().filter(|kind| !needed.contains(kind));
-    unused.filter_map(of_kind).collect()
+    let all =
+        protection::kinds().flat_map(|kind| made(ctx, subject, kind).map(move |name| (kind, name)));
+    all.filter(|(kind, name)| !needed.contains(&(*kind, name)))
+        .collect()
 }
 
-/// The name of what was made of a kind for the object, if it is there.
-pub(crate) fn made(ctx: &Context, subject: &Subject, kind: &ObjectKind) -> Option<String> {
-    let name = name_of(kind, &subject.key);
-    let seen = ctx.world.object(kind, &subject.key.namespace, &name)?;
-    (seen.owner_uid.as_deref() == Some(&subject.meta.uid)).then_some(name)
+/// The names of what was made of a kind for the object and is there.
+pub(crate) fn made(
+    ctx: &Context,
+    subject: &Subject,
+    kind: &ObjectKind,
+) -> impl Iterator<Item = String> {
+    let namespace = &subject.key.namespace;
+    let uid = Some(&*subject.meta.uid);
+    let mut names = ctx.world.objects_of(kind, &subject.key);
+    names.retain(|name| {
+        let seen = ctx.world.object(kind, namespace, name);
+        seen.is_some_and(|seen| seen.owner_uid.as_deref() == uid)
+    });
+    names.into_iter()
 }
 
 /// The object as it should be: only what the operator owns.

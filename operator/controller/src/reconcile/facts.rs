@@ -70,6 +70,11 @@ pub(super) async fn all_facts(
     if let (true, Some(service)) = (reads, subject.implementation()) {
         let services: Api<Service> = Api::namespaced(ctx.client.clone(), &subject.key.namespace);
         facts.service = services.get_opt(service).await?.map(of_service);
+        for (name, routed) in &mut facts.routed {
+            if name != service {
+                routed.service = services.get_opt(name).await?.map(of_service);
+            }
+        }
     }
     Ok(facts)
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::settings::network;
-use super::{Guarded, Protection};
+use super::{Before, Guarded, Protection};
 use crate::desired::Exposure;
 use crate::exposure::{ObjectFacts, ObjectKind, Way};
 use crate::instance::spec::IngressController;
@@ -34,7 +34,8 @@ const MIDDLEWARES: &str = "traefik.ingress.kubernetes.io/router.middlewares";
 
 pub(super) static PROTECTION: Protection = Protection {
     kind: &KIND,
-    protect: |guarded, exposure| {
+    before: Before::Exposure,
+    protect: |guarded, _, exposure| {
         let allow_list = &guarded.instance.spec.exposure.protection.allow_list;
         if allow_list.is_none() {
             return Ok(None);

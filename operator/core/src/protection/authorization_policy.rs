@@ -4,8 +4,8 @@
 
 use serde_json::json;
 
-use super::Protection;
 use super::request_authentication::issuers;
+use super::{Before, Protection};
 use crate::exposure::{ObjectFacts, ObjectKind};
 
 static KIND: ObjectKind = ObjectKind {
@@ -23,7 +23,8 @@ static KIND: ObjectKind = ObjectKind {
 
 pub(super) static PROTECTION: Protection = Protection {
     kind: &KIND,
-    protect: |guarded, _| {
+    before: Before::Pods,
+    protect: |guarded, target, _| {
         let protection = &guarded.instance.spec.exposure.protection;
         let principals = protection.istio.iter().flat_map(|mesh| &mesh.principals);
         let principals: Vec<&String> = principals.collect();
@@ -35,7 +36,7 @@ pub(super) static PROTECTION: Protection = Protection {
         } else {
             "protection.istio"
         };
-        let pods = guarded.pods(setting)?;
+        let pods = guarded.pods(target, setting)?;
         let mut source = json!({});
         if !principals.is_empty() {
             source["principals"] = json!(principals);

@@ -8,7 +8,7 @@
 
 use serde_json::json;
 
-use super::Protection;
+use super::{Before, Protection};
 use crate::desired::Exposure;
 use crate::exposure::{ObjectFacts, ObjectKind};
 use crate::instance::spec::IngressController;
@@ -30,7 +30,8 @@ const SETTING: &str = "protection.clientCertificate";
 
 pub(super) static PROTECTION: Protection = Protection {
     kind: &KIND,
-    protect: |guarded, exposure| {
+    before: Before::Exposure,
+    protect: |guarded, _, exposure| {
         let settings = &guarded.instance.spec.exposure.protection.client_certificate;
         let Some(settings) = settings else {
             return Ok(None);

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::Protection;
+use super::{Before, Protection};
 use crate::desired::Exposure;
 use crate::exposure::{ObjectFacts, ObjectKind};
 use crate::instance::spec::Peer;
@@ -24,17 +24,18 @@ static KIND: ObjectKind = ObjectKind {
 
 pub(super) static PROTECTION: Protection = Protection {
     kind: &KIND,
-    protect: |guarded, exposure| {
+    before: Before::Pods,
+    protect: |guarded, target, exposure| {
         let settings = &guarded.instance.spec.exposure.protection.network_policy;
         let Some(settings) = settings else {
             return Ok(None);
         };
-        let pods = guarded.pods("protection.networkPolicy")?;
+        let pods = guarded.pods(target, "protection.networkPolicy")?;
         if let Exposure::Service(service) = exposure {
             // Else it is a node that connects, whoever calls.
             service.keeps_source = settings.from.iter().any(|peer| peer.subnet.is_some());
         }
-        let rules = settings.from.iter().map(|peer| rule(peer, &pods.port));
+        let rules = settings.from.iter().map(|peer| rule(peer, &pods.ports));
         Ok(Some(json!({
             "podSelector": {"matchLabels": pods.labels},
             "policyTypes": ["Ingress"],
@@ -59,9 +60,8 @@ pub(crate) fn peer(peer: &Peer) -> Value {
     }
 }
 
-fn rule(one: &Peer, port: &Value) -> Value {
-    let own = vec![port.clone()];
-    let ports = one.ports.as_ref().unwrap_or(&own).iter();
+fn rule(one: &Peer, own: &Vec<Value>) -> Value {
+    let ports = one.ports.as_ref().unwrap_or(own).iter();
     let ports = ports.map(|port| json!({"port": port, "protocol": "TCP"}));
     json!({"from": [peer(one)], "ports": ports.collect::<Vec<_>>()})
 }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::Protection;
+use super::{Before, Protection};
 use crate::desired::Exposure;
 use crate::exposure::{ObjectFacts, ObjectKind};
 
@@ -22,7 +22,8 @@ static KIND: ObjectKind = ObjectKind {
 
 pub(super) static PROTECTION: Protection = Protection {
     kind: &KIND,
-    protect: |guarded, exposure| {
+    before: Before::Pods,
+    protect: |guarded, target, exposure| {
         let settings = &guarded.instance.spec.exposure.protection.istio;
         let Some(settings) = settings else {
             return Ok(None);
@@ -37,7 +38,7 @@ pub(super) static PROTECTION: Protection = Protection {
         if !settings.strict {
             return Ok(None);
         }
-        let pods = guarded.pods("protection.istio")?;
+        let pods = guarded.pods(target, "protection.istio")?;
         Ok(Some(json!({
             "selector": {"matchLabels": pods.labels},
             "mtls": {"mode": "STRICT"},

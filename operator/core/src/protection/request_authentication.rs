@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use super::Protection;
+use super::{Before, Protection};
 use crate::exposure::{ObjectFacts, ObjectKind};
 use crate::instance::Instance;
 use crate::instance::spec::{IssuerSpec, TokenSpec};
@@ -24,11 +24,12 @@ static KIND: ObjectKind = ObjectKind {
 
 pub(super) static PROTECTION: Protection = Protection {
     kind: &KIND,
-    protect: |guarded, _| {
+    before: Before::Pods,
+    protect: |guarded, target, _| {
         let Some(token) = &guarded.instance.spec.exposure.protection.token else {
             return Ok(None);
         };
-        let pods = guarded.pods("protection.token")?;
+        let pods = guarded.pods(target, "protection.token")?;
         let rules = issuers(guarded.instance, token).into_iter().map(|one| {
             let mut rule = json!({
                 "issuer": one.issuer,

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::build::build;
 use crate::desired::{Desired, Exposure};
-use crate::exposure::{ServiceFacts, ServicePort, ServiceReach};
+use crate::exposure::{RoutedFacts, ServiceFacts, ServicePort, ServiceReach};
 use crate::validate::test_support::{World, instance, meta, spec, try_instance};
 
 fn guarded(exposure: &Value) -> World {
     let settings = json!({
-        "exposure": exposure, "ownerMay": ["exposure", "ingress-*"],
+        "exposure": exposure, "ownerMay": ["exposure", "ingress-*", "routes"],
         "allow": {"ingressAnnotations": ["*"]},
     });
     let mut world = World::with(instance("eu", &settings));
@@ -105,6 +105,57 @@ fn pods_that_are_not_known_cannot_be_protected() {
         "NoService spec.implementation: Service `catalog-svc` does not exist in this namespace; \
          `exposure.protection.networkPolicy` protects its pods"
     );
+}
+
+fn service(app: &str, target: u16) -> ServiceFacts {
+    ServiceFacts {
+        uid: format!("u-{app}"),
+        selector: [("app".to_owned(), app.to_owned())].into(),
+        ports: vec![ServicePort {
+            port: 80,
+            target: json!(target),
+            app_protocol: None,
+        }],
+        reach: ServiceReach::Cluster,
+    }
+}
+
+#[test]
+fn the_pods_of_each_service_behind_an_api_are_protected() {
+    let mut world = guarded(&json!({"protection": {
+        "networkPolicy": {"from": [{"namespace": "edge"}]}, "istio": {"strict": true},
+    }}));
+    world.exposure.routed = ["orders", "items"]
+        .map(|app| {
+            let facts = RoutedFacts {
+                exists: true,
+                ready: true,
+                service: Some(service(app, 9000)),
+            };
+            (app.to_owned(), facts)
+        })
+        .into();
+    let routes = "[{paths: [/orders], implementation: orders, port: 80}, {paths: [/items], implementation: items, port: \
+                  80}, {paths: [/old], implementation: items, port: 81}, {paths: [/admin], implementation: \
+                  catalog-svc, port: 9090}]";
+    let made = |world: &World| {
+        let protections = desired(world, &[("routes", routes)])
+            .protections
+            .into_iter();
+        protections
+            .map(|one| format!("{} {} {}", one.kind.kind, one.name, one.spec))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    insta::assert_snapshot!(made(&world));
+    // Without the routes the others' pods are none of this API's.
+    assert_eq!(desired(&world, &[]).protections.len(), 2);
+    // One that is not there yet is waited for, and named where it is asked for.
+    world.exposure.routed.get_mut("items").unwrap().service = None;
+    let told = refusal(&world, &[("routes", routes)]);
+    let missing = "NoService metadata.annotations[apim.oda.tmforum.org/routes]: Service `items` does not exist in this \
+                   namespace; `exposure.protection.networkPolicy` protects its pods";
+    assert!(told.starts_with(missing), "{told}");
 }
 
 fn behind(controller: &str, protection: &Value) -> World {

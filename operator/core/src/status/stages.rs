@@ -252,7 +252,7 @@ fn exposed(
         );
     }
     for service in &validated.services {
-        let known = facts.routed.get(service).copied().unwrap_or_default();
+        let known = facts.routed.get(service).cloned().unwrap_or_default();
         if !known.exists {
             return waits(
                 Reason::NoService,

@@ -8,18 +8,27 @@ use crate::desired::{DesiredRoute, Exposure};
 use crate::exposed_api::{ExposedApi, Implementation};
 use crate::exposure::{in_cluster_url, way};
 use crate::problem::Problem;
-use crate::protection;
 use crate::routes::{Destination, Placed, Routing, place};
 use crate::status::reasons::Reason;
 
 /// What comes of the routes besides rules of what exposes the API.
 #[derive(Debug, Default)]
-pub(super) struct Routed {
-    /// The Services that they lead to.
-    pub(super) services: BTreeSet<String>,
+pub(crate) struct Routed {
+    /// Where they lead.
+    pub(crate) destinations: BTreeSet<Destination>,
+    /// What says so.
+    pub(crate) place: &'static str,
     /// Where API Management sends the requests of single operations.
     pub(super) operations: BTreeMap<String, (Destination, String)>,
     pub(super) warnings: Vec<Problem>,
+}
+
+impl Routed {
+    /// The Services that they lead to.
+    pub(super) fn services(&self) -> BTreeSet<String> {
+        let services = self.destinations.iter();
+        services.map(|one| one.service.clone()).collect()
+    }
 }
 
 /// Puts the routes where the exposure has a place for them.
@@ -84,13 +93,6 @@ fn in_place(
             ));
         }
     };
-    if protection::reads_service(instance) {
-        return refuse(format!(
-            "leads to several Services, and instance `{}` protects the pods of `spec.implementation` alone \
-             (`exposure.protection.networkPolicy`, `istio` or `token`); publish each Service by an ExposedAPI of its own",
-            instance.name
-        ));
-    }
     // Why there is no document has been said.
     let Some(read) = read else {
         return Ok(Routed::default());
@@ -122,9 +124,10 @@ fn in_place(
     let placed = place(routing, by_path)
         .map_err(|problems| problems.into_iter().flat_map(invalid).collect::<Vec<_>>())?;
     warnings.extend(placed.warnings.iter().cloned());
-    let services = routes.iter().map(|one| one.destination.service.clone());
+    let destinations = routes.iter().map(|one| one.destination.clone());
     Ok(Routed {
-        services: services.collect(),
+        destinations: destinations.collect(),
+        place: at,
         operations: put(placed, api, exposure),
         warnings,
     })
