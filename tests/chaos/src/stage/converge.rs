@@ -127,6 +127,9 @@ impl Stage<'_> {
             .collect();
         for call in journal {
             use apim_simulator::CallKind::{Delete, Write};
+            if !matches!(call.kind, Write | Delete) {
+                continue;
+            }
             // Of the API, or of a revision of it.
             let waits = unsettled.iter().any(|name| {
                 let api = format!("/apis/{}.{name}", self.namespace);
@@ -140,11 +143,7 @@ impl Stage<'_> {
             if let (Some(at), false) = (may_follow, refused) {
                 follows.remove(at);
             }
-            if matches!(call.kind, Write | Delete)
-                && !own(&call.path)
-                && !(waits && refused)
-                && may_follow.is_none()
-            {
+            if !own(&call.path) && !(waits && refused) && may_follow.is_none() {
                 let text = format!(
                     "with nothing to do, Azure was asked {} {}: {}",
                     call.method, call.path, call.body
