@@ -1,10 +1,10 @@
 //! Backends: where requests go, as an entity that a policy names. They carry our
 //! mark as their description; one of somebody else is left alone.
 
-use operator_core::backend::{Breaker, DesiredBackend};
+use operator_core::backend::{Breaker, DesiredBackend, PoolMember};
 use operator_core::policy::canonical::duration_seconds;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arm::{ArmClient, ArmReader, Pages, WriteVerb, absent, encode};
 use crate::error::ArmError;
@@ -19,7 +19,9 @@ pub struct Backend {
     pub mark: String,
     title: String,
     url: String,
-    breaker: Breaker,
+    breaker: Option<Breaker>,
+    certificate: Option<String>,
+    pool: Vec<PoolMember>,
 }
 
 /// A backend as it is.
@@ -45,6 +47,8 @@ pub enum BackendOutcome {
     Changed(Vec<&'static str>),
     /// It is somebody else's, and was left alone; what its description says.
     Foreign(Option<String>),
+    /// The certificate that it is to be shown is not there: nothing was written.
+    NoCertificate(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -55,6 +59,32 @@ struct Properties {
     url: Option<String>,
     protocol: Option<String>,
     circuit_breaker: Option<BreakerBody>,
+    credentials: Option<CredentialsBody>,
+    pool: Option<PoolBody>,
+}
+
+/// What it is told or shown. Headers and parameters are nothing to compare: they
+/// are no words of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct CredentialsBody {
+    certificate_ids: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+struct PoolBody {
+    services: Option<Vec<MemberBody>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct MemberBody {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
@@ -102,6 +132,11 @@ const RULE: &str = "failures";
 
 fn segments(id: &str) -> [&str; 2] {
     ["backends", id]
+}
+
+/// The last segment of an id, which has no case.
+fn last(id: &str) -> String {
+    id.rsplit('/').next().unwrap_or_default().to_lowercase()
 }
 
 fn what(id: &str) -> String {
@@ -166,17 +201,25 @@ impl Backend {
             title: desired.title.clone(),
             url: url.to_owned(),
             breaker: desired.breaker.clone(),
+            certificate: desired.certificate.clone(),
+            pool: desired.pool.clone(),
         }
     }
 
-    fn rule(&self) -> RuleBody {
+    /// The certificate that it is to be shown.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    fn rule(breaker: &Breaker) -> RuleBody {
         let Breaker {
             failures,
             interval,
             trip,
             status_codes,
             accept_retry_after,
-        } = &self.breaker;
+        } = breaker;
         let ranges = status_codes.iter();
         let ranges = ranges.map(|(min, max)| RangeBody {
             min: *min,
@@ -194,6 +237,36 @@ impl Backend {
         }
     }
 
+    /// What is sent. `service` is the id of the service, which ids of other things
+    /// begin with.
+    fn body(&self, service: &str) -> Value {
+        // Address and protocol are a must for a pool, too (ARM specification
+        // 2024-05-01), which sends nothing there.
+        let mut properties = json!({
+            "title": self.title,
+            "description": self.mark,
+            "url": self.url,
+            "protocol": "http",
+        });
+        if let Some(breaker) = &self.breaker {
+            properties["circuitBreaker"] = json!({"rules": [Self::rule(breaker)]});
+        }
+        if let Some(id) = &self.certificate {
+            let id = format!("{service}/certificates/{id}");
+            properties["credentials"] = json!({"certificateIds": [id]});
+        }
+        if !self.pool.is_empty() {
+            let services = self.pool.iter().map(|one| MemberBody {
+                id: format!("{service}/backends/{}", one.backend),
+                weight: one.weight,
+                priority: one.priority,
+            });
+            properties["type"] = "Pool".into();
+            properties["pool"] = json!({"services": services.collect::<Vec<_>>()});
+        }
+        json!({"properties": properties})
+    }
+
     /// In which fields what is there differs.
     #[must_use]
     pub fn differs(&self, there: &BackendThere) -> Vec<&'static str> {
@@ -203,14 +276,29 @@ impl Backend {
             url,
             protocol,
             circuit_breaker,
+            credentials,
+            pool,
         } = &there.properties;
         let rules = circuit_breaker
             .as_ref()
             .and_then(|body| body.rules.as_ref());
-        let same_rule = rules.is_some_and(|rules| match &rules[..] {
-            [one] => Rule::from(one) == Rule::from(&self.rule()),
+        let rules = rules.map_or(&[][..], |rules| &rules[..]);
+        let same_rule = match (rules, &self.breaker) {
+            ([], None) => true,
+            ([one], Some(breaker)) => Rule::from(one) == Rule::from(&Self::rule(breaker)),
             _ => false,
-        });
+        };
+        let shown = credentials
+            .as_ref()
+            .and_then(|body| body.certificate_ids.as_ref());
+        let shown = shown.into_iter().flatten().map(|id| last(id));
+        let same_certificate = shown.eq(self.certificate.as_deref().map(str::to_lowercase));
+        let members = pool.as_ref().and_then(|body| body.services.as_ref());
+        let members = members.into_iter().flatten();
+        let members = members.map(|one| (last(&one.id), one.weight, one.priority));
+        let wanted = self.pool.iter();
+        let same_pool =
+            members.eq(wanted.map(|one| (one.backend.to_lowercase(), one.weight, one.priority)));
         let same = |there: &Option<String>, wanted: &str| there.as_deref() == Some(wanted);
         let fields = [
             ("description", same(description, &self.mark)),
@@ -218,6 +306,8 @@ impl Backend {
             ("url", same(url, &self.url)),
             ("protocol", same(protocol, "http")),
             ("circuitBreaker", same_rule),
+            ("credentials", same_certificate),
+            ("pool", same_pool),
         ];
         let differing = fields.into_iter().filter(|(_, same)| !same);
         differing.map(|(field, _)| field).collect()
@@ -259,15 +349,14 @@ impl ArmClient {
             },
             None => (None, BackendOutcome::Made),
         };
+        if let Some(certificate) = &wanted.certificate
+            && !self.reader().has_certificate(certificate).await?
+        {
+            return Ok(BackendOutcome::NoCertificate(certificate.clone()));
+        }
         let id = &wanted.id;
         let mut put = self.call(WriteVerb::Put, &segments(id), &[], KIND, what(id));
-        put.body = Some(encode(&json!({"properties": {
-            "title": wanted.title,
-            "description": wanted.mark,
-            "url": wanted.url,
-            "protocol": "http",
-            "circuitBreaker": {"rules": [wanted.rule()]},
-        }})));
+        put.body = Some(encode(&wanted.body(self.reader().service_path())));
         put.if_match = etag;
         self.run(&put).await?;
         Ok(outcome)

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::arm::ArmReader;
+use crate::arm::{ArmReader, absent};
 use crate::error::ArmError;
 
 /// A certificate, as far as it matters here.
@@ -48,6 +48,13 @@ impl From<Listed> for CertificateThere {
 }
 
 impl ArmReader {
+    /// Whether the certificate is there.
+    pub async fn has_certificate(&self, id: &str) -> Result<bool, ArmError> {
+        let segments = ["certificates", id];
+        let call = self.get(&segments, &[], "certificate", format!("certificate {id}"));
+        Ok(absent(self.read(&call).await)?.is_some())
+    }
+
     /// All certificates of the service.
     pub async fn certificates(&self) -> Result<Vec<CertificateThere>, ArmError> {
         let call = self.get(&["certificates"], &[], "certificates", "the certificates");

@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use operator_apim::{ArmClient, ArmError, ArmReader, Backend, BackendOutcome};
 use operator_core::annotations::Drift;
 use operator_core::apim::{ArmCall, Published};
+use operator_core::backend::DesiredBackend;
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
 use operator_core::mark::OwnershipMark;
@@ -69,6 +70,29 @@ fn needed(desired: &Desired) -> Vec<(Backend, Drift)> {
         .collect()
 }
 
+fn foreign(instance: &InstanceName, id: &str, whose: Option<String>) -> Step {
+    Step::Failed {
+        reason: Reason::NotOurs,
+        class: ErrorClass::Invalid,
+        message: format!(
+            "instance `{instance}` has a backend `{id}` that is not this object's (its description is `{}`); delete it \
+             there, or rename the object",
+            whose.unwrap_or_default()
+        ),
+    }
+}
+
+fn no_certificate(instance: &InstanceName, certificate: &str) -> Step {
+    Step::Failed {
+        reason: Reason::WaitingForDependency,
+        class: ErrorClass::Waiting,
+        message: format!(
+            "ApimInstance/{instance} spec.exposure.backendCertificate: the service has no certificate `{certificate}`; \
+             put it there, best from a key vault, and it is used at the next look"
+        ),
+    }
+}
+
 impl Backends {
     /// Starts to look after them.
     #[must_use]
@@ -87,29 +111,60 @@ impl Backends {
         this
     }
 
-    /// The writes that are needed. Only reads.
+    /// The writes that are needed before the policy that names them, or what
+    /// stands in their way. Only reads.
     pub(crate) async fn planned(
         &self,
         reader: &ArmReader,
+        instance: &InstanceName,
         desired: &Desired,
-    ) -> Result<Vec<ArmCall>, ArmError> {
+    ) -> Result<Result<Vec<ArmCall>, Step>, ArmError> {
         let mut calls = Vec::new();
         for (backend, _) in needed(desired) {
             let there = reader.backend(&backend.id).await?;
-            let purpose = match &there {
+            let purpose = match there {
                 None => "make the backend".to_owned(),
-                Some(there) => match backend.differs(there) {
+                Some(there) if !there.carries(&backend.mark) => {
+                    return Ok(Err(foreign(instance, &backend.id, there.description)));
+                }
+                Some(there) => match backend.differs(&there) {
                     fields if fields.is_empty() => continue,
                     fields => format!("change the backend: {}", fields.join(", ")),
                 },
             };
+            if let Some(certificate) = backend.certificate()
+                && !reader.has_certificate(certificate).await?
+            {
+                return Ok(Err(no_certificate(instance, certificate)));
+            }
             calls.push(ArmCall {
                 method: "PUT",
                 resource: format!("backends/{}", backend.id),
                 purpose,
             });
         }
-        Ok(calls)
+        Ok(Ok(calls))
+    }
+
+    /// What goes of an object's, once no policy names it any more. Only reads.
+    pub(crate) async fn leaving(
+        &self,
+        reader: &ArmReader,
+        instance: &InstanceName,
+        mark: &str,
+        stay: &[DesiredBackend],
+    ) -> Result<Vec<ArmCall>, ArmError> {
+        if !self.ledger.lock().is_listed(instance) {
+            self.list(instance, reader).await?;
+        }
+        let mut all = self.ledger.lock().of(instance, mark).unwrap_or_default();
+        all.retain(|id| stay.iter().all(|wanted| wanted.id != *id));
+        let calls = all.into_iter().map(|id| ArmCall {
+            method: "DELETE",
+            resource: format!("backends/{id}"),
+            purpose: "delete the backend, which no policy names any more".to_owned(),
+        });
+        Ok(calls.collect())
     }
 
     /// Sees that what a policy names is there before the policy is.
@@ -133,15 +188,10 @@ impl Backends {
             let id = backend.id.clone();
             match client.ensure_backend(&backend).await {
                 Ok(BackendOutcome::Foreign(whose)) => {
-                    return Err(Step::Failed {
-                        reason: Reason::NotOurs,
-                        class: ErrorClass::Invalid,
-                        message: format!(
-                            "instance `{instance}` has a backend `{id}` that is not this object's (its description is \
-                             `{}`); delete it there, or rename the object",
-                            whose.unwrap_or_default()
-                        ),
-                    });
+                    return Err(foreign(instance, &id, whose));
+                }
+                Ok(BackendOutcome::NoCertificate(certificate)) => {
+                    return Err(no_certificate(instance, &certificate));
                 }
                 Ok(outcome) => {
                     if outcome != BackendOutcome::InPlace {

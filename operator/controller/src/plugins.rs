@@ -365,8 +365,13 @@ impl Plugins {
             problems,
         })?;
         let ending = context.map_or(&[][..], |context| &context.ending);
-        let warnings = certificates::warnings(&rendered.certificates, ending);
-        rendered.warnings.extend(warnings);
+        let shown = desired.backends.iter();
+        let shown = shown.filter_map(|one| one.certificate.clone()).collect();
+        let named = (&rendered.certificates, certificates::Use::Policy);
+        for (names, used) in [named, (&shown, certificates::Use::Backend)] {
+            let warnings = certificates::warnings(names, used, ending);
+            rendered.warnings.extend(warnings);
+        }
         Ok(rendered)
     }
 

@@ -1,19 +1,24 @@
 //! Backends of API Management: where requests of an API go, as an entity of
-//! their own, where a circuit breaker asks for one.
+//! their own, where a circuit breaker, a certificate or a pool asks for one.
 //!
 //! An API needs none by itself: it has a service URL. With
-//! `exposure.circuitBreaker` of its instance it gets one, and one more for each
-//! Service to which API Management itself sends single operations.
+//! `exposure.circuitBreaker` or `exposure.backendCertificate` of its instance it
+//! gets one, and one more for each Service to which API Management itself sends
+//! single operations. With `exposure.backendPool` it gets a pool, and one for each
+//! member.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
+use url::Url;
 
 use crate::annotations::Drift;
 use crate::annotations::nearest::shown;
 use crate::desired::DesiredApi;
-use crate::instance::spec::{CircuitBreakerSpec, ExposureSpec};
+use crate::exposed_api::ApiPath;
+use crate::exposure::below;
+use crate::instance::spec::{CircuitBreakerSpec, ExposureSpec, PoolMemberSpec};
 use crate::mark;
 use crate::names::ObjectKey;
 use crate::policy::{SendTo, Sends};
@@ -34,8 +39,15 @@ pub struct DesiredBackend {
     /// Where requests go; absent: where those of the API go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// When it is given up for a while.
-    pub breaker: Breaker,
+    /// When it is given up for a while; absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
+    /// The certificate that it is shown, by its id; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Those among which requests are shared, if it is a pool.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pool: Vec<PoolMember>,
     /// What happens where somebody else changes it.
     #[serde(skip)]
     pub drift: Drift,
@@ -47,6 +59,20 @@ impl DesiredBackend {
     pub fn url<'a>(&'a self, api: &'a DesiredApi) -> Option<&'a str> {
         self.url.as_deref().or(api.service_url.as_deref())
     }
+}
+
+/// One of the backends of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolMember {
+    /// Its id.
+    pub backend: String,
+    /// Its share among those of one priority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u8>,
+    /// The lower, the sooner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
 }
 
 /// When a backend is given up for a while.
@@ -69,6 +95,13 @@ pub struct Breaker {
 const MAX_SECONDS: u64 = 86_400;
 /// The most ranges of status codes (ARM specification 2024-05-01).
 const MAX_RANGES: usize = 10;
+/// The most backends in a pool:
+/// <https://learn.microsoft.com/azure/api-management/backends>.
+const MAX_MEMBERS: usize = 30;
+/// The highest weight and priority (ARM specification 2024-05-01).
+const MAX_SHARE: u8 = 100;
+/// The longest id (ARM specification 2024-05-01).
+const MAX_ID: usize = 80;
 
 impl Breaker {
     /// Of settings that make sense.
@@ -144,15 +177,76 @@ fn range(text: &str) -> Result<(u16, u16), String> {
 
 /// Every problem of the settings.
 pub(crate) fn check(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
-    let Some(spec) = &exposure.circuit_breaker else {
-        return;
-    };
-    let found = Breaker::of(spec).err().into_iter().flatten();
+    let breaker = exposure.circuit_breaker.as_ref();
+    let found = breaker.and_then(|spec| Breaker::of(spec).err());
+    let found = found.into_iter().flatten();
     problems.extend(
         found.map(|(field, message)| {
             Problem::new(format!("exposure.circuitBreaker.{field}"), message)
         }),
     );
+    if let Some(id) = &exposure.backend_certificate
+        && (id.is_empty() || id.len() > MAX_ID || id.contains(['/', '*', '#', '&', '+', ':']))
+    {
+        let message = format!(
+            "`{}` is no id of a certificate of API Management: at most {MAX_ID} characters, without `*#&+:/`",
+            shown(id)
+        );
+        problems.push(Problem::new("exposure.backendCertificate", message));
+    }
+    check_pool(&exposure.backend_pool, problems);
+}
+
+fn check_pool(pool: &[PoolMemberSpec], problems: &mut Vec<Problem>) {
+    const FIELD: &str = "exposure.backendPool";
+    if pool.is_empty() {
+        return;
+    }
+    if !(2..=MAX_MEMBERS).contains(&pool.len()) {
+        let message = format!(
+            "has {} entries; write 2 to {MAX_MEMBERS}, or leave it out",
+            pool.len()
+        );
+        problems.push(Problem::new(FIELD, message));
+    }
+    let here = pool.iter().filter(|one| one.origin.is_none()).count();
+    if here != 1 {
+        let message = format!(
+            "has {here} entries without `origin`; write one, which is this cluster, such as `- priority: 1`"
+        );
+        problems.push(Problem::new(FIELD, message));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, one) in pool.iter().enumerate() {
+        let at = |field: &str| format!("{FIELD}[{index}].{field}");
+        if let Some(origin) = &one.origin {
+            let url = Url::parse(origin).ok();
+            let is_origin = url.as_ref().is_some_and(|url| {
+                ["http", "https"].contains(&url.scheme())
+                    && url.path() == "/"
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            });
+            if !is_origin {
+                let message = format!(
+                    "`{}` is no scheme and host, such as `https://west.example.com`",
+                    shown(origin)
+                );
+                problems.push(Problem::new(at("origin"), message));
+            } else if !seen.insert(url) {
+                let message = format!("`{}` is there twice", shown(origin));
+                problems.push(Problem::new(at("origin"), message));
+            }
+        }
+        for (field, share) in [("weight", one.weight), ("priority", one.priority)] {
+            if let Some(share) = share.filter(|share| *share > MAX_SHARE) {
+                let message = format!("`{share}` is no number from 0 to {MAX_SHARE}");
+                problems.push(Problem::new(at(field), message));
+            }
+        }
+    }
 }
 
 /// What backends are made of.
@@ -162,14 +256,24 @@ pub(crate) struct Parts<'a> {
     pub(crate) mark: &'a str,
     pub(crate) drift: Drift,
     pub(crate) exposure: &'a ExposureSpec,
+    /// Where the API is, below the origin of any place.
+    pub(crate) path: &'a ApiPath,
+    /// Whether what answers is no Service of this cluster.
+    pub(crate) is_external: bool,
     /// Single operations that go elsewhere, with the URL.
     pub(crate) operations: &'a BTreeMap<String, (Destination, String)>,
 }
 
-/// The backends of an API, and what of it goes where.
+/// The backends of an API, each before those that name it, and what of it goes
+/// where.
 pub(crate) fn backends(parts: &Parts<'_>) -> (Vec<DesiredBackend>, Sends) {
     let breaker = parts.exposure.circuit_breaker.as_ref();
-    let Some(breaker) = breaker.and_then(|spec| Breaker::of(spec).ok()) else {
+    let breaker = breaker.and_then(|spec| Breaker::of(spec).ok());
+    let certificate = &parts.exposure.backend_certificate;
+    // What is outside of the cluster says itself where it is.
+    let pool = &parts.exposure.backend_pool[..];
+    let pool = if parts.is_external { &[] } else { pool };
+    if breaker.is_none() && certificate.is_none() && pool.is_empty() {
         let operations = parts.operations.iter();
         let urls = operations.map(|(id, (_, url))| (id.clone(), SendTo::Url(url.clone())));
         let sends = Sends {
@@ -177,26 +281,46 @@ pub(crate) fn backends(parts: &Parts<'_>) -> (Vec<DesiredBackend>, Sends) {
             operations: urls.collect(),
         };
         return (Vec::new(), sends);
-    };
-    let backend = |to: Option<&(Destination, String)>| DesiredBackend {
-        id: mark::backend_id(parts.prefix, parts.key, to.map(|(to, _)| to.to_string())),
+    }
+    let backend = |to: Option<&str>, url: Option<String>| DesiredBackend {
+        id: mark::backend_id(parts.prefix, parts.key, to.map(str::to_owned)),
         mark: parts.mark.to_owned(),
         title: match to {
-            Some((to, _)) => format!("{} {to}", parts.key).chars().take(300).collect(),
+            Some(to) => format!("{} {to}", parts.key).chars().take(300).collect(),
             None => parts.key.to_string().chars().take(300).collect(),
         },
-        url: to.map(|(_, url)| url.clone()),
+        url,
         breaker: breaker.clone(),
+        certificate: certificate.clone(),
+        pool: Vec::new(),
         drift: parts.drift,
     };
-    let whole = backend(None);
+    let mut all: Vec<DesiredBackend> = Vec::new();
+    let mut whole = backend(None, None);
+    for member in pool {
+        let one = match &member.origin {
+            Some(origin) => backend(Some(origin), Some(below(origin, parts.path))),
+            None => backend(Some("this cluster"), None),
+        };
+        whole.pool.push(PoolMember {
+            backend: one.id.clone(),
+            weight: member.weight,
+            priority: member.priority,
+        });
+        all.push(one);
+    }
+    if !pool.is_empty() {
+        // Its members are given up, and shown a certificate, one by one.
+        (whole.breaker, whole.certificate) = (None, None);
+    }
     let mut sends = Sends {
         api: Some(SendTo::Backend(whole.id.clone())),
         operations: BTreeMap::new(),
     };
-    let mut all = vec![whole];
-    for (id, to) in parts.operations {
-        let one = backend(Some(to));
+    all.push(whole);
+    for (id, (to, url)) in parts.operations {
+        // Of this cluster alone: that is what the route says.
+        let one = backend(Some(&to.to_string()), Some(url.clone()));
         let send = SendTo::Backend(one.id.clone());
         sends.operations.insert(id.clone(), send);
         if !all.contains(&one) {
@@ -256,6 +380,48 @@ mod tests {
             .validate(&meta(&[("routes", routes)]), &spec(&json!({})))
             .unwrap();
         assert_ne!(build(&validated).hash(), desired.hash());
+    }
+
+    #[test]
+    fn a_pool_has_a_backend_for_each_place_and_what_is_elsewhere_has_none() {
+        let settings = json!({
+            "ownerMay": ["routes", "exposure"], "allow": {"backendHosts": ["*"]},
+            "exposure": {
+                "way": "in-cluster", "backendCertificate": "edge",
+                "backendPool": [{"priority": 1, "weight": 3}, {"origin": "https://west.example", "priority": 2}],
+            },
+        });
+        let mut world = World::with(instance("eu", &settings));
+        let routes = "[{operations: [listItems], implementation: items, port: 81}]";
+        let validated = world
+            .validate(&meta(&[("routes", routes)]), &spec(&json!({})))
+            .unwrap();
+        let desired = build(&validated);
+        let shown =
+            json!({"backends": desired.backends, "sends": format!("{:?}", validated.sends())});
+        insta::assert_json_snapshot!(shown);
+        let elsewhere = meta(&[("exposure", "external")]);
+        world.exposure.assumed_origin = Some("https://elsewhere.example".into());
+        let validated = world.validate(&elsewhere, &spec(&json!({}))).unwrap();
+        let alone = build(&validated).backends;
+        assert_eq!(alone.len(), 1);
+        assert_eq!(alone[0].certificate.as_deref(), Some("edge"));
+    }
+
+    #[test]
+    fn a_pool_that_makes_no_sense_is_told_with_its_fields() {
+        let told = |exposure: &serde_json::Value| {
+            let settings = json!({"exposure": exposure});
+            let problems = try_instance("eu", &settings).unwrap_err();
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        };
+        let wrong = json!({"backendCertificate": "a/b", "backendPool": [
+            {"origin": "https://west.example/x"}, {"origin": "https://east.example"},
+            {"origin": "https://east.example/", "weight": 101}, {"origin": "west"},
+        ]});
+        insta::assert_snapshot!(told(&wrong));
+        insta::assert_snapshot!(told(&json!({"backendPool": [{}]})));
     }
 
     #[test]

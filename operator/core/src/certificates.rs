@@ -42,32 +42,46 @@ impl Ending {
             .any(|one| one.eq_ignore_ascii_case(name))
     }
 
-    fn warning(&self) -> Problem {
+    fn warning(&self, used: Use) -> Problem {
+        let (place, who) = match used {
+            Use::Policy => ("policy", "the policy names"),
+            Use::Backend => ("backend", "its backend is shown"),
+        };
         let (id, at) = (&self.id, self.at.strftime("%Y-%m-%d %H:%M UTC"));
         let message = if self.is_over {
             format!(
-                "certificate `{id}`, which the policy names, ended on {at}, and calls that need it fail; have the \
+                "certificate `{id}`, which {who}, ended on {at}, and calls that need it fail; have the \
                  platform team put a new one in its place in API Management or its key vault"
             )
         } else {
             format!(
-                "certificate `{id}`, which the policy names, ends on {at}; have the platform team put a new one in its \
+                "certificate `{id}`, which {who}, ends on {at}; have the platform team put a new one in its \
                  place in API Management or its key vault before that"
             )
         };
-        Problem::new("policy", message)
+        Problem::new(place, message)
     }
 }
 
-/// What the owner should know of the certificates that a policy names.
+/// What a certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// A policy names it.
+    Policy,
+    /// The backend is shown it.
+    Backend,
+}
+
+/// What the owner should know of the certificates that are used for an API.
 pub fn warnings<'a>(
     named: &'a BTreeSet<String>,
+    used: Use,
     ending: &'a [Ending],
 ) -> impl Iterator<Item = Problem> + 'a {
     ending
         .iter()
         .filter(|one| named.iter().any(|name| one.is(name)))
-        .map(Ending::warning)
+        .map(move |one| one.warning(used))
 }
 
 #[cfg(test)]
@@ -85,7 +99,9 @@ mod tests {
         ];
         let told = |named: &str| -> Vec<String> {
             let named = [named.to_owned()].into();
-            warnings(&named, &all).map(|one| one.to_string()).collect()
+            warnings(&named, Use::Policy, &all)
+                .map(|one| one.to_string())
+                .collect()
         };
         assert_eq!(
             told("Tomorrow"),

@@ -265,7 +265,8 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
         }
         _ => None,
     };
-    let (backends, sends) = backends(publication.as_ref(), inquiry, &routed.operations);
+    let place = (path, matches!(exposure, Exposure::External { .. }));
+    let (backends, sends) = backends(publication.as_ref(), inquiry, place, &routed.operations);
     Ok(ValidatedApi {
         api: api.clone(),
         annotations: inquiry.annotations.clone(),
@@ -428,6 +429,7 @@ fn no_breaker(context: Option<&InstanceContext>, inquiry: &Inquiry) -> Option<Fi
 fn backends(
     publication: Option<&Publication>,
     inquiry: &Inquiry,
+    (path, is_external): (&ApiPath, bool),
     operations: &BTreeMap<String, (Destination, String)>,
 ) -> (Vec<DesiredBackend>, Sends) {
     let (Some(publication), Some(instance)) = (publication, &inquiry.instance) else {
@@ -439,6 +441,8 @@ fn backends(
         mark: publication.mark.as_str(),
         drift: inquiry.annotations.drift,
         exposure: &instance.spec.exposure,
+        path,
+        is_external,
         operations,
     })
 }

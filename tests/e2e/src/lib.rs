@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod canvas;
+mod certificate;
 mod documents;
 pub mod gateways;
 mod greeting;
@@ -21,6 +22,7 @@ pub mod rights;
 pub mod routes;
 mod stage;
 
+pub use certificate::certificate_ending_in;
 pub use documents::Documents;
 pub use greeting::greeting;
 pub use journal::{Publishing, assert_protected, step_of};

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test has no better way to fail")]
 
 use apim_simulator::CallKind;
-use e2e::{PATIENCE, Stage, StageBuilder, exposed_api};
+use e2e::{PATIENCE, Stage, StageBuilder, certificate_ending_in, exposed_api};
 use serde_json::{Value, json};
 use test_harness::wait_until;
 
@@ -184,6 +184,114 @@ async fn a_circuit_breaker_makes_a_backend_that_lives_as_long_as_it_is_named() {
         stage.until_gone(name).await.unwrap();
     }
     assert_eq!(there(&stage).await, ["shop.taken"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_waited_for_and_a_pool_has_a_backend_for_each_place() {
+    let test = "a_certificate_is_waited_for_and_a_pool_has_a_backend_for_each_place";
+    let settings = json!({
+        "backendCertificate": "edge",
+        "backendPool": [{"priority": 1}, {"origin": "https://west.example", "priority": 2, "weight": 5}],
+    });
+    let stage = with(&settings).environment("APIM_OPERATOR_DRIFT_INTERVAL", "500ms");
+    let Some(mut stage) = stage.start(test).await else {
+        return;
+    };
+    stage.apply(&api("catalog")).await.unwrap();
+    let status = stage
+        .until_reason("catalog", "Ready", "WaitingForDependency")
+        .await
+        .unwrap();
+    assert!(
+        message(&status).contains(
+            "spec.exposure.backendCertificate: the service has no certificate `edge`; put it there"
+        ),
+        "{status}"
+    );
+    assert!(stage.api("shop.catalog").await.unwrap().is_none());
+    let body = certificate_ending_in(24 * 10).unwrap();
+    let made = stage.arm("PUT", "/certificates/edge", Some(&body)).await;
+    assert_eq!(made.unwrap().0, 201);
+    let status = stage.until_ready("catalog").await.unwrap();
+    assert!(
+        status["warnings"]
+            .to_string()
+            .contains("backend: certificate `edge`, which its backend is shown, ends on "),
+        "{status}"
+    );
+    let ids = there(&stage).await;
+    let [pool, members @ ..] = &ids[..] else {
+        panic!("{ids:?}");
+    };
+    assert_eq!((&**pool, members.len()), ("shop.catalog", 2));
+    let service_url = stage.api("shop.catalog").await.unwrap().unwrap()["serviceUrl"].clone();
+    let path = service_url.as_str().unwrap().split('/').skip(3);
+    let path = path.collect::<Vec<_>>().join("/");
+    let elsewhere = json!(format!("https://west.example/{path}"));
+    let whole = backend(&stage, pool).await;
+    assert_eq!(whole["type"], "Pool");
+    let mut shares = Vec::new();
+    for one in whole["pool"]["services"].as_array().unwrap() {
+        let (_, id) = one["id"].as_str().unwrap().rsplit_once('/').unwrap();
+        assert!(members.iter().any(|member| member == id), "{id}");
+        let member = backend(&stage, id).await;
+        let shown = member["credentials"]["certificateIds"][0].as_str().unwrap();
+        assert!(
+            shown.ends_with("/service/apim-local/certificates/edge"),
+            "{shown}"
+        );
+        shares.push((
+            member["url"].clone(),
+            one["priority"].clone(),
+            one["weight"].clone(),
+        ));
+    }
+    assert_eq!(
+        shares,
+        [
+            (service_url, json!(1), Value::Null),
+            (elsewhere, json!(2), json!(5)),
+        ]
+    );
+
+    // In the portal: put back.
+    let cut = json!({"properties": {"credentials": {"certificateIds": []}}});
+    let path = format!("/backends/{}", members[0]);
+    let patched = stage.arm("PATCH", &path, Some(&cut)).await.unwrap();
+    assert_eq!(patched.0, 200, "{}", patched.1);
+    wait_until("shown again", PATIENCE, async || {
+        let member = backend(&stage, &members[0]).await;
+        let ids = member["credentials"]["certificateIds"].to_string();
+        if ids.contains("certificates/edge") {
+            Ok(())
+        } else {
+            Err(ids)
+        }
+    })
+    .await
+    .unwrap();
+
+    // Without the settings all of it goes, the pool before its members, as
+    // planned.
+    stage.kill_operator().unwrap();
+    let mut instance = stage.instance_manifest();
+    instance["spec"]["exposure"] = exposure(&json!({}));
+    stage.apply(&instance).await.unwrap();
+    let (code, planned, said) = stage.cli(&["plan", "-n", "shop"]).await.unwrap();
+    assert_eq!(code, 3, "{planned}{said}");
+    let deletes = |text: &str| -> Vec<String> {
+        let lines = text
+            .lines()
+            .filter_map(|line| line.split_once("DELETE backends/"));
+        lines
+            .map(|(_, id)| id.split([':', ' ']).next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(deletes(&planned), ids, "{planned}");
+    stage.start_operator().await.unwrap();
+    until_there(&stage, &[]).await;
+    assert_eq!(deletes(&writes(&stage).join("\n")), ids);
+    stage.until_ready("catalog").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

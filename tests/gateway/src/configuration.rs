@@ -223,6 +223,22 @@ pub struct Backend {
     pub headers: Vec<(String, String)>,
     /// Query parameters that are set on what is sent there.
     pub query: Vec<(String, String)>,
+    /// The id of the certificate that it is shown.
+    pub certificate: Option<String>,
+    /// Those among which requests are shared, if it is a pool.
+    pub pool: Vec<PoolMember>,
+}
+
+/// A backend in a pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolMember {
+    /// Its id.
+    pub backend: String,
+    /// Its share among those of one priority.
+    pub weight: Option<u32>,
+    /// The lower, the sooner.
+    pub priority: Option<u32>,
 }
 
 /// A subscription.

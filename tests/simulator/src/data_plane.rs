@@ -421,6 +421,23 @@ fn representations(all: Option<&Value>) -> Vec<gateway::Representation> {
         .collect()
 }
 
+/// The last segment of an id.
+pub(crate) fn last(id: &str) -> String {
+    id.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn members(pool: &Entity) -> Vec<gateway::PoolMember> {
+    let pool = pool.properties.get("pool").map(|pool| &pool["services"]);
+    let members = pool.and_then(Value::as_array).into_iter().flatten();
+    let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let members = members.map(|one| gateway::PoolMember {
+        backend: one["id"].as_str().map(last).unwrap_or_default(),
+        weight: number(&one["weight"]),
+        priority: number(&one["priority"]),
+    });
+    members.collect()
+}
+
 fn backend(entity: &Entity) -> gateway::Backend {
     let credentials = entity
         .properties
@@ -454,5 +471,7 @@ fn backend(entity: &Entity) -> gateway::Backend {
         url: text(entity, "url"),
         headers,
         query: lists("query"),
+        certificate: credentials["certificateIds"][0].as_str().map(last),
+        pool: members(entity),
     }
 }

@@ -118,6 +118,11 @@ impl ArmReader {
         self.wire.trusts(url)
     }
 
+    /// The id of the service, which begins the ids of what is in it.
+    pub(crate) fn service_path(&self) -> &str {
+        self.wire.base.path()
+    }
+
     /// Whether a URL lies below the service itself, so that a token may go there
     /// also when it is only said to come from the service.
     pub(crate) fn is_below(&self, url: &Url) -> bool {

@@ -146,6 +146,11 @@ impl Backends {
                     "backend `{id}` lost this object's mark, its description, and is left alone"
                 )
             }
+            Ok(BackendOutcome::NoCertificate(certificate)) => {
+                format!(
+                    "others changed backend `{id}`, and the service has no certificate `{certificate}` to put it back with"
+                )
+            }
             Err(error) => {
                 tracing::warn!(%instance, id, %error, "a backend could not be looked at");
                 return false;

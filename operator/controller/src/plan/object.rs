@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use operator_apim::ArmError;
 use operator_apim::apply::Failure;
 use operator_core::annotations::{self, DeletionPolicy};
-use operator_core::apim::{AppliedRecord, ArmCall, Move, Place, Published};
+use operator_core::apim::{AppliedRecord, ArmCall, Move, Place, PlanError, Published};
 use operator_core::build::build;
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
+use operator_core::mark::OwnershipMark;
 use operator_core::protection;
 use operator_core::status::reasons::Reason;
 use operator_core::status::{Step, summary};
@@ -95,8 +97,12 @@ async fn change(
             changes: Vec::new(),
         });
     }
-    if let Err(failure) = azure(ctx, &desired, claim.clone(), &mut plan).await {
-        return Ok(refused(plan, &failure));
+    match azure(ctx, subject, &desired, claim.clone(), &mut plan).await {
+        Ok(()) => {}
+        Err(Stop::Failure(failure)) => return Ok(refused(plan, &failure)),
+        Err(Stop::Refused(result, reason, message)) => {
+            return Ok(plan.without(result, reason, message));
+        }
     }
     if let Some(object) = desired.exposure.object() {
         let address = format!("http://<address that the {} will get>", object.kind().kind);
@@ -116,13 +122,40 @@ async fn change(
     Ok(plan)
 }
 
+/// Why there is no plan of the writes to Azure.
+enum Stop {
+    Failure(Failure),
+    Refused(PlanResult, Reason, String),
+}
+
+impl From<ArmError> for Stop {
+    fn from(error: ArmError) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+impl From<PlanError> for Stop {
+    fn from(error: PlanError) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
 /// The writes to Azure.
 async fn azure(
     ctx: &Context,
+    subject: &Subject,
     desired: &Desired,
     claim: Claim,
     plan: &mut ObjectPlan,
-) -> Result<(), Failure> {
+) -> Result<(), Stop> {
+    let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
+    let mark = mark.as_str();
     let removal = |place: &Place| ArmCall {
         method: "DELETE",
         resource: format!("apis/{}", place.api_id),
@@ -130,8 +163,16 @@ async fn azure(
     };
     let Some(instance) = desired.instance.as_ref().filter(|_| desired.api.is_some()) else {
         // It is not published any more.
-        let places = claim.record.iter().flat_map(AppliedRecord::places);
-        plan.azure.extend(places.map(|place| removal(&place)));
+        for place in claim.record.iter().flat_map(AppliedRecord::places) {
+            plan.azure.push(removal(&place));
+            let instance = &place.instance;
+            if let Some(reader) = ctx.instances.reader(instance) {
+                let backends = ctx
+                    .backends
+                    .leaving(&reader, instance, mark, &desired.backends);
+                plan.azure.extend(backends.await?);
+            }
+        }
         return Ok(());
     };
     let published = Published::of(desired)?;
@@ -140,8 +181,19 @@ async fn azure(
     };
     plan.azure
         .extend(ctx.named_values.planned(&reader, desired).await?);
-    plan.azure
-        .extend(ctx.backends.planned(&reader, desired).await?);
+    match ctx.backends.planned(&reader, instance, desired).await? {
+        Ok(calls) => plan.azure.extend(calls),
+        Err(Step::Failed {
+            reason, message, ..
+        }) => {
+            let result = match reason {
+                Reason::WaitingForDependency => PlanResult::Waiting,
+                _ => PlanResult::Refused,
+            };
+            return Err(Stop::Refused(result, reason, message));
+        }
+        Err(_) => {}
+    }
     let Claim {
         mut record,
         mut believed,
@@ -157,12 +209,14 @@ async fn azure(
             Move::Refused(anew) => {
                 let (id, mark) = (known.api_id.as_str(), &published.api.mark);
                 if reader.carries(id, mark).await? {
-                    plan.result = PlanResult::Refused;
-                    plan.reason = Some(Reason::Conflict);
-                    plan.message = Some(format!(
+                    let message = format!(
                         "the API is published as `{id}`, and its id is not changed while it is"
+                    );
+                    return Err(Stop::Refused(
+                        PlanResult::Refused,
+                        Reason::Conflict,
+                        message,
                     ));
-                    return Ok(());
                 }
                 record = Some(*anew);
                 believed = false;
@@ -176,6 +230,10 @@ async fn azure(
     plan.azure.extend(review.calls);
     plan.changes = review.changes;
     plan.azure.extend(leaving.iter().map(removal));
+    let backends = ctx
+        .backends
+        .leaving(&reader, instance, mark, &desired.backends);
+    plan.azure.extend(backends.await?);
     Ok(())
 }
 
@@ -243,7 +301,6 @@ fn deletion(ctx: &Context, subject: &Subject, mut plan: ObjectPlan) -> ObjectPla
 }
 
 fn refused(plan: ObjectPlan, failure: &Failure) -> ObjectPlan {
-    use operator_core::apim::PlanError;
     let (result, reason) = match failure {
         Failure::Plan(PlanError::PathTaken { .. }) => (PlanResult::Waiting, Reason::PathConflict),
         Failure::Plan(

@@ -271,6 +271,14 @@ pub struct ExposureSpec {
     /// API then has a backend of its own there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreakerSpec>,
+    /// The certificate that API Management shows to backends, by its id there;
+    /// absent: none. Each API then has a backend of its own there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend_certificate: Option<String>,
+    /// The places that answer for the same APIs, this cluster among them; empty:
+    /// this cluster alone. Each API then has a pool of backends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backend_pool: Vec<PoolMemberSpec>,
     /// How far the APIs of each segment are published.
     #[serde(skip_serializing_if = "is_default")]
     pub segments: Segments,
@@ -307,6 +315,24 @@ impl Default for CircuitBreakerSpec {
             accept_retry_after: false,
         }
     }
+}
+
+/// A place that answers for the APIs of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PoolMemberSpec {
+    /// Where APIs are reached below their paths, such as
+    /// `https://west.example.com`; absent: this cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Its share of the requests among those of the same priority, from 0 to 100;
+    /// absent: the same for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u8>,
+    /// From 0 to 100: those of a higher number get requests only while none of a
+    /// lower one takes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
 }
 
 /// What HTTPRoutes are like.
@@ -435,6 +461,8 @@ impl Default for ExposureSpec {
             node_port: NodePortSpec::default(),
             protection: ProtectionSpec::default(),
             circuit_breaker: None,
+            backend_certificate: None,
+            backend_pool: Vec::new(),
             segments: Segments::default(),
             service_monitor: None,
         }

@@ -114,25 +114,25 @@ impl Stage<'_> {
         let Some(by_hand) = by_hand else {
             return false;
         };
-        let read = format!("/service/{}/apis/{}", moment.service, moment.api);
+        let path = format!("/service/{}/apis/{}", moment.service, moment.api);
         let journal = self.azure.simulator.journal(&JournalQuery {
             since: by_hand.after,
             ..JournalQuery::default()
         });
-        let releases = format!("{read}/releases/");
+        let releases = format!("{path}/releases/");
         let mut writes = journal.iter().filter(|call| {
             call.seq > moment.after
                 && !matches!(call.method.as_str(), "GET" | "HEAD")
-                && call.path.contains(&read)
+                && call.path.contains(&path)
         });
-        let released = writes
+        let is_release = writes
             .next()
             .is_some_and(|call| call.path.contains(&releases));
-        if !released && policies_alone(before) != policies_alone(now) {
+        if !is_release && policies_alone(before) != policies_alone(now) {
             return false;
         }
         let reads = journal.iter().filter(|call| {
-            call.seq <= moment.after && call.method == "GET" && call.path.ends_with(&read)
+            call.seq <= moment.after && call.method == "GET" && call.path.ends_with(&path)
         });
         reads.count() == 0
     }

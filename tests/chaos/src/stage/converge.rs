@@ -143,7 +143,8 @@ impl Stage<'_> {
             if let (Some(at), false) = (may_follow, refused) {
                 follows.remove(at);
             }
-            if !own(&call.path) && !(waits && refused) && may_follow.is_none() {
+            let expected = own(&call.path) || waits && refused || may_follow.is_some();
+            if !expected {
                 let text = format!(
                     "with nothing to do, Azure was asked {} {}: {}",
                     call.method, call.path, call.body

@@ -101,7 +101,7 @@ fn found(
 }
 
 /// The certificate of an id, which is compared without case as all of them are.
-fn by_id(service: &configuration::Service, id: &str) -> Result<ClientIdentity, String> {
+pub(super) fn by_id(service: &configuration::Service, id: &str) -> Result<ClientIdentity, String> {
     let mut all = service.certificates.iter();
     let found = all.find(|(known, _)| known.eq_ignore_ascii_case(id.trim()));
     identity(found, || {

@@ -1,15 +1,18 @@
 //! `set-backend-service`:
 //! <https://learn.microsoft.com/azure/api-management/set-backend-service-policy>.
 
+use super::authentication_certificate::by_id;
 use super::not_executed::stand_in;
 use super::{Flow, Policy};
 use crate::compile::{CompileError, Compiler, Reader, Value};
+use crate::configuration::{self, Backend, PoolMember};
 use crate::error::PolicyError;
 use crate::exchange::Exchange;
 use crate::target::{Base, parameter};
 use async_trait::async_trait;
 use policy_document::Element;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 enum SetBackendService {
     Url(Value<String>),
@@ -51,6 +54,32 @@ fn invalid(message: String) -> PolicyError {
     PolicyError::internal("BackendInvalid", message)
 }
 
+fn find(service: &configuration::Service, id: &str) -> Option<Backend> {
+    let mut all = service.backends.iter();
+    let found = all.find(|(known, _)| known.eq_ignore_ascii_case(id.trim()));
+    found.map(|(_, backend)| backend.clone())
+}
+
+/// The member of a pool whose turn it is: of the first priority, by their
+/// shares. None is ever given up here. That a member without a priority comes
+/// first, and one without a weight has one share, is inferred.
+fn member(pool: &[PoolMember]) -> &str {
+    static TURN: AtomicU64 = AtomicU64::new(0);
+    let priority = |one: &PoolMember| one.priority.unwrap_or_default();
+    let first = pool.iter().map(priority).min().unwrap_or_default();
+    let share = |one: &PoolMember| u64::from(one.weight.unwrap_or(1));
+    let first = pool.iter().filter(|one| priority(one) == first);
+    let all: u64 = first.clone().map(share).sum();
+    let mut turn = TURN.fetch_add(1, Ordering::Relaxed) % all.max(1);
+    for one in first.clone() {
+        if turn < share(one) {
+            return &one.backend;
+        }
+        turn -= share(one);
+    }
+    first.map(|one| &*one.backend).next().unwrap_or_default()
+}
+
 #[async_trait]
 impl Policy for SetBackendService {
     async fn run(&self, exchange: &mut Exchange) -> Result<Flow, PolicyError> {
@@ -58,16 +87,20 @@ impl Policy for SetBackendService {
             Self::Url(url) => exchange.get(url).await?,
             Self::Backend(id) => {
                 let id = exchange.get(id).await?;
-                let backend = exchange
-                    .service
-                    .configuration
-                    .backends
-                    .iter()
-                    .find(|(known, _)| known.eq_ignore_ascii_case(id.trim()))
-                    .map(|(_, backend)| backend.clone())
-                    .ok_or_else(|| {
-                        invalid(format!("Backend with id '{id}' could not be found."))
+                let service = &exchange.service.configuration;
+                let missing =
+                    |id: &str| invalid(format!("Backend with id '{id}' could not be found."));
+                let mut backend = find(service, &id).ok_or_else(|| missing(&id))?;
+                if !backend.pool.is_empty() {
+                    let id = member(&backend.pool).to_owned();
+                    backend = find(service, &id).ok_or_else(|| missing(&id))?;
+                }
+                if let Some(id) = &backend.certificate {
+                    let identity = by_id(service, id).map_err(|why| {
+                        PolicyError::internal("ClientCertificateNotAvailable", why)
                     })?;
+                    exchange.identity = Some(identity);
+                }
                 for (name, value) in backend.headers {
                     exchange.context.request.headers.set(name, vec![value]);
                 }

@@ -2,7 +2,7 @@
 
 use crate::certificates::{Authority, authority, issued};
 use crate::stage::{Backend, LOOPBACK, Stage, inbound, operation, reply_json};
-use apim_gateway::configuration::{Api, Certificate, Service};
+use apim_gateway::configuration::{Api, Backend as NamedBackend, Certificate, Service};
 use apim_gateway::{ManagedIdentity, Options, PfxError, Scope, Trust, check_policy};
 use bytes::Bytes;
 use futures::future::join_all;
@@ -216,6 +216,29 @@ async fn a_backend_that_demands_a_certificate_lets_in_who_shows_one_that_it_trus
         let named = stage.get_with(&[("x-as", "partner")]).await;
         let open = expected.is_some() || policies.contains("X-As");
         assert_eq!(named.status, if open { 200 } else { 500 }, "{policies}");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_is_shown_the_certificate_of_its_entity() {
+    let ours = authority("ours");
+    let backend = TlsBackend::start(&ours).await;
+    for (certificate, expected) in [("Partner", (200, "partner")), ("other", (500, ""))] {
+        let partner = held(&ours, "partner");
+        let edge = NamedBackend {
+            url: backend.url.clone(),
+            certificate: Some(certificate.to_owned()),
+            ..NamedBackend::default()
+        };
+        let policies = inbound("<set-backend-service backend-id=\"edge\" />");
+        let stage = stage(&ours, &backend, &policies, |service| {
+            service.certificates.insert("partner".to_owned(), partner);
+            service.backends.insert("edge".to_owned(), edge);
+        })
+        .await;
+        let answer = stage.item().await;
+        assert_eq!(answer.status, expected.0, "{certificate}");
+        assert!(answer.body.contains(expected.1), "{}", answer.body);
     }
 }
 

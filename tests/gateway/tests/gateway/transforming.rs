@@ -1,7 +1,7 @@
 //! Policies that change requests and responses, and those that end them.
 
 use crate::stage::{Backend, Stage, inbound, reply};
-use apim_gateway::configuration::Backend as NamedBackend;
+use apim_gateway::configuration::{Backend as NamedBackend, PoolMember};
 
 #[tokio::test]
 async fn headers_are_set_appended_skipped_and_deleted() {
@@ -184,6 +184,7 @@ async fn the_backend_is_the_one_that_a_policy_names() {
                 url,
                 headers: vec![("X-Api-Key".to_owned(), "s3cret".to_owned())],
                 query: vec![("code".to_owned(), "1".to_owned())],
+                ..NamedBackend::default()
             };
             service.backends.insert("Orders".to_owned(), backend);
         },
@@ -192,6 +193,54 @@ async fn the_backend_is_the_one_that_a_policy_names() {
     assert_eq!(named.item().await.body, "other");
     assert_eq!(other.last().header("x-api-key"), Some("s3cret"));
     assert_eq!(other.last().target, "/items/7?code=1");
+}
+
+#[tokio::test]
+async fn a_pool_shares_requests_among_those_of_its_first_priority() {
+    let [large, small, spare] = [
+        Backend::ok().await,
+        Backend::ok().await,
+        Backend::ok().await,
+    ];
+    let members = [
+        (&large, "large", 3, 1),
+        (&small, "small", 1, 1),
+        (&spare, "spare", 9, 2),
+    ];
+    let members = members.map(|(backend, id, weight, priority)| {
+        let member = PoolMember {
+            backend: id.to_uppercase(),
+            weight: Some(weight),
+            priority: Some(priority),
+        };
+        (id, backend.url.clone(), member)
+    });
+    let stage = Stage::with(
+        Backend::ok().await,
+        &inbound("<set-backend-service backend-id=\"all\" />"),
+        move |service| {
+            let pool = members.iter().map(|(_, _, member)| member.clone());
+            let all = NamedBackend {
+                url: "http://nobody.invalid".to_owned(),
+                pool: pool.collect(),
+                ..NamedBackend::default()
+            };
+            service.backends.insert("all".to_owned(), all);
+            for (id, url, _) in members {
+                let one = NamedBackend {
+                    url,
+                    ..NamedBackend::default()
+                };
+                service.backends.insert(id.to_owned(), one);
+            }
+        },
+    )
+    .await;
+    for _ in 0..8 {
+        assert_eq!(stage.item().await.status, 200);
+    }
+    let took = [&large, &small, &spare].map(|one| one.seen().len());
+    assert_eq!(took, [6, 2, 0]);
 }
 
 #[tokio::test]

@@ -292,6 +292,13 @@ impl Service {
                 &format!("Property '{name}' cannot be deleted because it is used in {user}."),
             )]));
         }
+        if kind == Kind::Backend
+            && let Some(pool) = self.pool_of(id)
+        {
+            // Inferred, as for what else is in use.
+            let text = format!("Backend '{id}' cannot be deleted because pool '{pool}' has it.");
+            return Err(ArmError::validation(vec![Detail::new("pool", &text)]));
+        }
         if kind == Kind::ApiVersionSet
             && let Some(problem) = version_set::used(self, &old.name)
         {
@@ -348,7 +355,10 @@ impl Service {
     ) -> Result<(), ArmError> {
         let mut problems = Vec::new();
         match kind {
-            Kind::Backend => check_backend(fields, &mut problems),
+            Kind::Backend => {
+                check_backend(fields, &mut problems);
+                self.check_named(id, fields, &mut problems);
+            }
             Kind::NamedValue => {
                 self.check_named_value(id, fields, &mut problems);
                 fields.entry("secret").or_insert(false.into());
@@ -406,6 +416,63 @@ impl Service {
             Ok(())
         } else {
             Err(ArmError::validation(problems))
+        }
+    }
+
+    /// The first pool that has a backend.
+    fn pool_of(&self, id: &str) -> Option<String> {
+        let mut all = self.entities.get(&Kind::Backend)?.values();
+        let pool = all.find(|one| {
+            let members = one.properties.get("pool").map(|pool| &pool["services"]);
+            let mut members = members.and_then(Value::as_array).into_iter().flatten();
+            members.any(|member| {
+                let member = member["id"].as_str().unwrap_or_default();
+                data_plane::last(member).eq_ignore_ascii_case(id)
+            })
+        });
+        pool.map(|pool| pool.name.clone())
+    }
+
+    /// What a backend names must be there. That it is looked at, and in which
+    /// words it is said, is inferred.
+    fn check_named(&self, id: &str, fields: &Properties, problems: &mut Vec<Detail>) {
+        let own = format!("{}/", self.id()).to_lowercase();
+        let named = |field: &str, list: &str| {
+            let list = fields.get(field).map(|value| value[list].clone());
+            let list = list.and_then(|list| list.as_array().cloned());
+            list.unwrap_or_default()
+        };
+        let mut is_there = |kind: Kind, field: &str, named: &str| {
+            let below = named.to_lowercase();
+            let below = below
+                .strip_prefix(&own)
+                .and_then(|rest| rest.split_once('/'));
+            let there = below.filter(|(segment, _)| segment.eq_ignore_ascii_case(kind.segment()));
+            let there = there.and_then(|(_, id)| self.entity(kind, id));
+            if there.is_none() {
+                let text = format!("'{named}' could not be found.");
+                problems.push(Detail::new(field, &text));
+            }
+            there
+        };
+        for certificate in named("credentials", "certificateIds") {
+            let certificate = certificate.as_str().unwrap_or_default();
+            is_there(Kind::Certificate, "certificateIds", certificate);
+        }
+        let members = named("pool", "services");
+        let mut pools = 0;
+        for member in &members {
+            let member = member["id"].as_str().unwrap_or_default();
+            let there = is_there(Kind::Backend, "pool", member);
+            pools += usize::from(there.is_some_and(|one| one.text("type") == Some("Pool")));
+        }
+        let is_pool = fields.get("type").and_then(Value::as_str) == Some("Pool");
+        if is_pool == members.is_empty() {
+            let text = format!("Backend '{id}' of type Pool must have services, and no other.");
+            problems.push(Detail::new("pool", &text));
+        }
+        if pools > 0 {
+            problems.push(Detail::new("pool", "A pool cannot contain pools."));
         }
     }
 

@@ -1,7 +1,7 @@
 use super::support::Azure;
 use apim_simulator::{LroMode, LroSettings, SimulatorConfig};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 async fn synchronous() -> Azure {
     let lro = LroSettings {
@@ -178,6 +178,49 @@ async fn a_fragment_is_checked_and_its_etag_has_the_other_byte_order() {
             .0,
         "id"
     );
+}
+
+#[tokio::test]
+async fn a_pool_has_backends_that_are_there_and_keeps_them() {
+    let azure = synchronous().await;
+    let single = || json!({ "url": "https://b", "protocol": "http" });
+    azure.put("backends/west", single()).await.expect(201);
+    let service = azure
+        .put("backends/east", single())
+        .await
+        .expect(201)
+        .json();
+    let id = |id: &str| {
+        service["id"]
+            .as_str()
+            .unwrap()
+            .replace("/backends/east", id)
+    };
+    let pool = |kind: &str, members: &[&str]| {
+        let services: Vec<Value> = members.iter().map(|one| json!({ "id": id(one) })).collect();
+        json!({ "url": "https://b", "protocol": "http", "type": kind, "pool": { "services": services } })
+    };
+    let both = ["/backends/west", "/backends/EAST"];
+    azure
+        .put("backends/all", pool("Pool", &both))
+        .await
+        .expect(201);
+    for wrong in [
+        pool("Pool", &["/backends/north"]),
+        pool("Pool", &["/backends/all"]),
+        pool("Single", &both),
+        json!({ "url": "https://b", "protocol": "http", "type": "Pool" }),
+    ] {
+        let refused = azure.put("backends/other", wrong).await;
+        assert_eq!(refused.detail().0, "pool");
+    }
+    let mut shows = single();
+    shows["credentials"] = json!({ "certificateIds": [id("/certificates/edge")] });
+    let refused = azure.put("backends/other", shows).await;
+    assert_eq!(refused.detail().0, "certificateIds");
+    assert_eq!(azure.delete("backends/east").await.detail().0, "pool");
+    azure.delete("backends/all").await.expect(200);
+    azure.delete("backends/east").await.expect(200);
 }
 
 #[tokio::test]
