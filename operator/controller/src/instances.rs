@@ -91,7 +91,21 @@ enum State {
     Connecting,
     Reached(Reached),
     Ready(Arc<Connection>),
-    Failed(String),
+    Failed {
+        message: String,
+        /// It failed for a replica that stood by: one that leads asks anew, and
+        /// until then nothing is concluded from it.
+        standing_by: bool,
+    },
+}
+
+impl State {
+    fn failed(message: impl ToString, standing_by: bool) -> Self {
+        Self::Failed {
+            message: message.to_string(),
+            standing_by,
+        }
+    }
 }
 
 struct Entry {
@@ -115,7 +129,7 @@ impl Entry {
     fn note(&self) -> Option<String> {
         let network = match &self.state {
             State::Ready(connection) => connection.context.network.note(),
-            State::Connecting | State::Reached(_) | State::Failed(_) => None,
+            State::Connecting | State::Reached(_) | State::Failed { .. } => None,
         };
         let near = (!self.near.is_empty()).then(|| {
             format!(
@@ -227,7 +241,7 @@ impl Instances {
     pub fn connection(&self, name: &InstanceName) -> Option<Arc<Connection>> {
         match &self.entries.read().get(name.as_str())?.state {
             State::Ready(connection) => Some(Arc::clone(connection)),
-            State::Connecting | State::Reached(_) | State::Failed(_) => None,
+            State::Connecting | State::Reached(_) | State::Failed { .. } => None,
         }
     }
 
@@ -237,7 +251,7 @@ impl Instances {
         match &self.entries.read().get(name.as_str())?.state {
             State::Ready(connection) => Some(connection.applier.client().reader().clone()),
             State::Reached(reached) => Some(reached.reader.clone()),
-            State::Connecting | State::Failed(_) => None,
+            State::Connecting | State::Failed { .. } => None,
         }
     }
 
@@ -247,7 +261,7 @@ impl Instances {
         match &self.entries.read().get(name.as_str())?.state {
             State::Ready(connection) => Some(connection.context.clone()),
             State::Reached(reached) => Some(reached.context.clone()),
-            State::Connecting | State::Failed(_) => None,
+            State::Connecting | State::Failed { .. } => None,
         }
     }
 
@@ -266,14 +280,18 @@ impl Instances {
     }
 
     /// Whether an instance is being connected for the first time since the
-    /// operator started or its settings changed. When that has ended, well or
-    /// badly, all objects are reconciled.
+    /// operator started, its settings changed, or this replica began to lead after
+    /// it had failed. When that has ended, well or badly, all objects are
+    /// reconciled.
     #[must_use]
     pub fn is_connecting(&self) -> bool {
-        self.entries
-            .read()
-            .values()
-            .any(|entry| matches!(entry.state, State::Connecting))
+        let leads = self.leadership.leads();
+        let entries = self.entries.read();
+        entries.values().any(|entry| match entry.state {
+            State::Connecting => true,
+            State::Failed { standing_by, .. } => standing_by && leads,
+            State::Reached(_) | State::Ready(_) => false,
+        })
     }
 
     /// Waits until no instance is being connected for the first time.
@@ -287,7 +305,7 @@ impl Instances {
     pub fn troubles(&self) -> Vec<String> {
         let entries = self.entries.read();
         let trouble = |(name, entry): (&String, &Entry)| match &entry.state {
-            State::Failed(message) => Some(format!("instance `{name}`: {message}")),
+            State::Failed { message, .. } => Some(format!("instance `{name}`: {message}")),
             State::Connecting | State::Reached(_) | State::Ready(_) => None,
         };
         entries.iter().filter_map(trouble).collect()
@@ -372,7 +390,10 @@ impl Instances {
                     this.leadership.until_leading().await;
                     this.report(&mut told, Err(&trouble)).await;
                 };
-                (State::Failed(message), tokio::spawn(task).abort_handle())
+                (
+                    State::failed(message, false),
+                    tokio::spawn(task).abort_handle(),
+                )
             }
         };
         let entry = Entry {
@@ -442,7 +463,7 @@ impl Instances {
             let name = instance.name.as_str();
             let state = match &outcome {
                 Ok((_, connection)) => State::Ready(Arc::clone(connection)),
-                Err(trouble) => State::Failed(trouble.to_string()),
+                Err(trouble) => State::failed(trouble, !leads),
             };
             let known = self
                 .entries
@@ -507,7 +528,7 @@ impl Instances {
     async fn look(&self, instance: &Instance) {
         let state = match self.reach(instance).await {
             Ok(reached) => State::Reached(reached),
-            Err(trouble) => State::Failed(trouble.to_string()),
+            Err(trouble) => State::failed(trouble, false),
         };
         if let Some(entry) = self.entries.write().get_mut(instance.name.as_str()) {
             entry.state = state;
@@ -534,7 +555,7 @@ impl Instances {
                         "the instance `default` cannot be read: {trouble}; tried again in {pause:?}"
                     );
                     if let Some(entry) = self.entries.write().get_mut(DEFAULT) {
-                        entry.state = State::Failed(trouble.to_string());
+                        entry.state = State::failed(trouble, !self.leadership.leads());
                     }
                     self.triggers.all("KeyVault");
                 }

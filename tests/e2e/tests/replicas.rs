@@ -283,6 +283,62 @@ async fn what_a_remote_clock_wrote_into_the_lease_counts_for_nothing() {
     assert_eq!(holder(&stage).await, ("second".to_owned(), 1));
 }
 
+/// When the condition was last another one.
+fn ready_since(status: &Value) -> Value {
+    let mut all = status["conditions"].as_array().unwrap().iter();
+    let ready = all.find(|condition| condition["type"] == "Ready").unwrap();
+    assert_eq!(ready["status"], "True", "{status}");
+    ready["lastTransitionTime"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_while_a_replica_stood_by_makes_nothing_unready_when_it_takes_over() {
+    let test = "what_failed_while_a_replica_stood_by_makes_nothing_unready_when_it_takes_over";
+    let Some(stage) = stage(test).await else {
+        return;
+    };
+    let mut first = stage.replica("first", &election()).await.unwrap();
+    first.until_leading().await.unwrap();
+    stage.apply(&exposed_api("catalog", |_| ())).await.unwrap();
+    let before = ready_since(&stage.until_ready("catalog").await.unwrap());
+
+    // Azure does not answer the second, and then late.
+    let service = FaultSpec {
+        verb: Some("GET".to_owned()),
+        path: Some(r"/service/apim-local\?".to_owned()),
+        ..FaultSpec::default()
+    };
+    let refused = FaultSpec {
+        status: Some(503),
+        ..service.clone()
+    };
+    let refused = stage.strike(refused).unwrap();
+    let second = stage.replica("second", &election()).await.unwrap();
+    let failed = async || {
+        let log = second.process.log().unwrap();
+        if log.contains("cannot be used") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    };
+    test_harness::wait_until("a failure of the second", PATIENCE, failed)
+        .await
+        .unwrap();
+    stage.azure.remove_fault(refused);
+    let late = FaultSpec {
+        delay_ms: Some(1500),
+        ..service
+    };
+    stage.strike(late).unwrap();
+    let terminated = first.process.terminate(Duration::from_secs(30)).await;
+    assert_eq!(terminated.unwrap().status.code(), Some(0));
+    second.until_leading().await.unwrap();
+    stage.settled().await.unwrap();
+    let status = stage.status("catalog").await.unwrap();
+    assert_eq!(ready_since(&status), before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_asked_to_stop_in_the_middle_of_an_import_finishes_it_first() {
     let test = "a_replica_asked_to_stop_in_the_middle_of_an_import_finishes_it_first";

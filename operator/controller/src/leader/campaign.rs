@@ -119,7 +119,9 @@ impl Candidate {
         let version = |lease: &Option<Lease>| lease.as_ref().and_then(Lease::resource_version);
         let known = version(&self.lease);
         self.read().await;
-        !self.look && known.is_some() && version(&self.lease) == known
+        // Where it could not be read, the time to write comes before long, and
+        // has to be enough for that.
+        self.look || known.is_some() && version(&self.lease) == known
     }
 
     /// One look and one write, as far as they are due; answers how long to
