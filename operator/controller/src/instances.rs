@@ -100,7 +100,7 @@ enum State {
 }
 
 impl State {
-    fn failed(message: impl ToString, standing_by: bool) -> Self {
+    fn failed(message: &dyn std::fmt::Display, standing_by: bool) -> Self {
         Self::Failed {
             message: message.to_string(),
             standing_by,
@@ -391,7 +391,7 @@ impl Instances {
                     this.report(&mut told, Err(&trouble)).await;
                 };
                 (
-                    State::failed(message, false),
+                    State::failed(&message, false),
                     tokio::spawn(task).abort_handle(),
                 )
             }
@@ -528,7 +528,7 @@ impl Instances {
     async fn look(&self, instance: &Instance) {
         let state = match self.reach(instance).await {
             Ok(reached) => State::Reached(reached),
-            Err(trouble) => State::failed(trouble, false),
+            Err(trouble) => State::failed(&trouble, false),
         };
         if let Some(entry) = self.entries.write().get_mut(instance.name.as_str()) {
             entry.state = state;
@@ -555,7 +555,7 @@ impl Instances {
                         "the instance `default` cannot be read: {trouble}; tried again in {pause:?}"
                     );
                     if let Some(entry) = self.entries.write().get_mut(DEFAULT) {
-                        entry.state = State::failed(trouble, !self.leadership.leads());
+                        entry.state = State::failed(&trouble, !self.leadership.leads());
                     }
                     self.triggers.all("KeyVault");
                 }

@@ -161,6 +161,25 @@ async fn one_of_two_replicas_writes_and_hands_over_in_under_two_seconds() {
     );
 }
 
+/// Makes a process stand still, and waits until all of its threads do: one that
+/// still ran could go on with what comes next.
+async fn stand_still(replica: &Replica) {
+    replica.process.signal(Signal::STOP);
+    let tasks = format!("/proc/{}/task", replica.process.id());
+    let is_still = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+        // Behind the name, which is in brackets.
+        stat.rsplit_once(')')
+            .is_none_or(|(_, rest)| rest.starts_with(" T"))
+    };
+    test_harness::wait_until("a process that stands still", PATIENCE, async || {
+        let still = std::fs::read_dir(&tasks).unwrap().all(is_still);
+        still.then_some(()).ok_or("it runs")
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_stood_still_writes_nothing_when_it_wakes() {
     let test = "a_leader_that_stood_still_writes_nothing_when_it_wakes";
@@ -180,7 +199,7 @@ async fn a_leader_that_stood_still_writes_nothing_when_it_wakes() {
     let fault = stage.azure.fault(hold).unwrap();
     stage.apply(&exposed_api("catalog", |_| ())).await.unwrap();
     assert!(stage.azure.wait_for_held(1, PATIENCE).await);
-    first.process.signal(Signal::STOP);
+    stand_still(&first).await;
     assert!(stage.azure.release(fault));
     let stood = Instant::now();
     second.until_leading().await.unwrap();
@@ -193,7 +212,13 @@ async fn a_leader_that_stood_still_writes_nothing_when_it_wakes() {
     stage.settled().await.unwrap();
     let before: Vec<String> = stage.journal().iter().map(path_of).collect();
     let imports = |calls: &[Write]| calls.iter().filter(|w| w.1 == " (import)").count();
-    assert_eq!(imports(&stage.writes("shop.catalog")), 1);
+    let writes = stage.writes("shop.catalog");
+    assert_eq!(
+        imports(&writes),
+        1,
+        "{writes:?}\n{}",
+        second.process.log().unwrap()
+    );
 
     first.process.signal(Signal::CONT);
     assert_eq!(first.until_ended().await.unwrap(), Some(1));
