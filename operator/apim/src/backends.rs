@@ -82,9 +82,9 @@ struct PoolBody {
 struct MemberBody {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    weight: Option<u8>,
+    weight: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    priority: Option<u8>,
+    priority: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]

@@ -69,10 +69,10 @@ pub struct PoolMember {
     pub backend: String,
     /// Its share among those of one priority.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u8>,
+    pub weight: Option<u32>,
     /// The lower, the sooner.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u8>,
+    pub priority: Option<u32>,
 }
 
 /// When a backend is given up for a while.
@@ -99,7 +99,7 @@ const MAX_RANGES: usize = 10;
 /// <https://learn.microsoft.com/azure/api-management/backends>.
 const MAX_MEMBERS: usize = 30;
 /// The highest weight and priority (ARM specification 2024-05-01).
-const MAX_SHARE: u8 = 100;
+const MAX_SHARE: u32 = 100;
 /// The longest id (ARM specification 2024-05-01).
 const MAX_ID: usize = 80;
 
@@ -335,6 +335,7 @@ mod tests {
     use serde_json::json;
 
     use crate::build::build;
+    use crate::desired::Desired;
     use crate::status;
     use crate::validate::test_support::{World, instance, meta, spec, try_instance};
 
@@ -351,13 +352,9 @@ mod tests {
         insta::assert_snapshot!(problems(&json!({"interval": "PT1M", "statusCodes": []})));
     }
 
-    #[test]
-    fn a_circuit_breaker_gives_an_api_a_backend_and_each_service_of_its_routes_one() {
-        let settings = json!({
-            "ownerMay": ["routes"], "apiIdPrefix": "eu-",
-            "exposure": {"way": "in-cluster", "circuitBreaker": {"statusCodes": ["429", "500-599"], "acceptRetryAfter": true}},
-        });
-        let world = World::with(instance("eu", &settings));
+    /// An API of which one operation goes to another Service, and what of it goes
+    /// where.
+    fn routed(world: &World) -> (Desired, serde_json::Value) {
         let routes = "[{operations: [listItems], implementation: items, port: 81}]";
         let validated = world
             .validate(&meta(&[("routes", routes)]), &spec(&json!({})))
@@ -365,6 +362,17 @@ mod tests {
         let desired = build(&validated);
         let shown =
             json!({"backends": desired.backends, "sends": format!("{:?}", validated.sends())});
+        (desired, shown)
+    }
+
+    #[test]
+    fn a_circuit_breaker_gives_an_api_a_backend_and_each_service_of_its_routes_one() {
+        let settings = json!({
+            "ownerMay": ["routes"], "apiIdPrefix": "eu-",
+            "exposure": {"way": "in-cluster", "circuitBreaker": {"statusCodes": ["429", "500-599"], "acceptRetryAfter": true}},
+        });
+        let world = World::with(instance("eu", &settings));
+        let (desired, shown) = routed(&world);
         insta::assert_json_snapshot!(shown);
         let api = desired.api.as_ref().unwrap();
         assert_eq!(
@@ -375,11 +383,8 @@ mod tests {
         let other = json!({"exposure": {"circuitBreaker": {"failures": 9}}});
         let mut settings = settings;
         crate::config::merge(&mut settings, &other);
-        let world = World::with(instance("eu", &settings));
-        let validated = world
-            .validate(&meta(&[("routes", routes)]), &spec(&json!({})))
-            .unwrap();
-        assert_ne!(build(&validated).hash(), desired.hash());
+        let (changed, _) = routed(&World::with(instance("eu", &settings)));
+        assert_ne!(changed.hash(), desired.hash());
     }
 
     #[test]
@@ -392,13 +397,7 @@ mod tests {
             },
         });
         let mut world = World::with(instance("eu", &settings));
-        let routes = "[{operations: [listItems], implementation: items, port: 81}]";
-        let validated = world
-            .validate(&meta(&[("routes", routes)]), &spec(&json!({})))
-            .unwrap();
-        let desired = build(&validated);
-        let shown =
-            json!({"backends": desired.backends, "sends": format!("{:?}", validated.sends())});
+        let (_, shown) = routed(&world);
         insta::assert_json_snapshot!(shown);
         let elsewhere = meta(&[("exposure", "external")]);
         world.exposure.assumed_origin = Some("https://elsewhere.example".into());
@@ -418,7 +417,7 @@ mod tests {
         };
         let wrong = json!({"backendCertificate": "a/b", "backendPool": [
             {"origin": "https://west.example/x"}, {"origin": "https://east.example"},
-            {"origin": "https://east.example/", "weight": 101}, {"origin": "west"},
+            {"origin": "https://east.example/", "weight": 300}, {"origin": "west"},
         ]});
         insta::assert_snapshot!(told(&wrong));
         insta::assert_snapshot!(told(&json!({"backendPool": [{}]})));

@@ -328,11 +328,11 @@ pub struct PoolMemberSpec {
     /// Its share of the requests among those of the same priority, from 0 to 100;
     /// absent: the same for all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u8>,
+    pub weight: Option<u32>,
     /// From 0 to 100: those of a higher number get requests only while none of a
     /// lower one takes them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u8>,
+    pub priority: Option<u32>,
 }
 
 /// What HTTPRoutes are like.
