@@ -2,16 +2,30 @@
 
 use std::collections::BTreeSet;
 
-use operator_core::apim::SettingsPatch;
+use operator_core::apim::{ArmCall, SettingsPatch};
 use operator_core::class::ErrorClass;
 use operator_core::names::{ApiId, VersionSetId};
 
 use crate::apply::{Applier, ApplyError, Failure};
+use crate::arm::ArmReader;
 use crate::error::ArmError;
 use crate::reads::Revision;
 
 /// How often the API is read again when somebody wrote in between.
 const ROUNDS: u32 = 3;
+
+/// What an API may have that does not go with it.
+#[derive(Debug, Clone, Default)]
+pub struct Leftovers {
+    /// What the ids of the namespace's own tags begin with, where the API can
+    /// have any: those go that nobody else has.
+    pub own_tags: Option<String>,
+    /// Version sets that it can be in, beside the one that it says: those go
+    /// that no other API is in.
+    pub sets: BTreeSet<VersionSetId>,
+    /// Whether it can have a page in the developer portal.
+    pub page: bool,
+}
 
 /// What a deletion found and did. After each of these, nothing of the object
 /// is left in the service.
@@ -92,20 +106,21 @@ impl Applier {
     /// Deletes the API with all its revisions, if it carries the mark. It is
     /// read before, always.
     pub async fn delete(&self, api_id: &ApiId, mark: &str) -> Result<Deleted, ApplyError> {
-        let sets = BTreeSet::new();
-        self.delete_with_parts(api_id, mark, None, sets).await
+        self.delete_whole(api_id, mark, Leftovers::default()).await
     }
 
-    /// As [`Applier::delete`]. Tags of the API whose ids begin with `own` are
-    /// taken off before, and those go that nobody else has. Version sets that
-    /// the API was in, these among them, go where no other API is in them.
-    pub async fn delete_with_parts(
+    /// As [`Applier::delete`], and what it leaves behind with it.
+    pub async fn delete_whole(
         &self,
         api_id: &ApiId,
         mark: &str,
-        own: Option<&str>,
-        mut sets: BTreeSet<VersionSetId>,
+        leftovers: Leftovers,
     ) -> Result<Deleted, ApplyError> {
+        let Leftovers {
+            own_tags,
+            mut sets,
+            page,
+        } = leftovers;
         let client = self.client();
         let id = api_id.as_str();
         let _writer = client.lock_api(id).await;
@@ -115,7 +130,11 @@ impl Applier {
                 Ok(None) => {
                     let _sets = client.lock_version_sets(&sets).await;
                     let dropped = client.drop_version_sets(&sets, id, mark, None).await;
-                    return dropped.map(|()| Deleted::WasAbsent).map_err(failed);
+                    dropped.map_err(failed)?;
+                    if page {
+                        client.drop_page(api_id, mark).await.map_err(failed)?;
+                    }
+                    return Ok(Deleted::WasAbsent);
                 }
                 Ok(Some(api)) => api,
                 Err(error) if error.is_service_absent() => return Ok(Deleted::ServiceAbsent),
@@ -125,7 +144,7 @@ impl Applier {
                 return Ok(Deleted::NotOurs { whose: api.whose() });
             }
             self.check_cancelled().map_err(ApplyError::bare)?;
-            if let Some(own) = own {
+            if let Some(own) = &own_tags {
                 client.remove_own_tags(id, own).await.map_err(failed)?;
             }
             sets.extend(api.settings.api_version_set.clone());
@@ -133,7 +152,11 @@ impl Applier {
             match client.delete_api(id, api.etag.as_deref()).await {
                 Ok(()) => {
                     let dropped = client.drop_version_sets(&sets, id, mark, Some(&api)).await;
-                    return dropped.map(|()| Deleted::Gone).map_err(failed);
+                    dropped.map_err(failed)?;
+                    if page {
+                        client.drop_page(api_id, mark).await.map_err(failed)?;
+                    }
+                    return Ok(Deleted::Gone);
                 }
                 // Where nothing says how the deletion ended, a read does.
                 Err(error)
@@ -146,6 +169,63 @@ impl Applier {
                 Err(error) => return Err(failed(error)),
             }
         }
+    }
+}
+
+impl ArmReader {
+    /// The writes of [`Applier::delete_whole`]; none where there is nothing of
+    /// the object. Only reads.
+    pub async fn plan_deletion(
+        &self,
+        api_id: &ApiId,
+        mark: &str,
+        leftovers: &Leftovers,
+    ) -> Result<Vec<ArmCall>, ArmError> {
+        let id = api_id.as_str();
+        let mut calls = Vec::new();
+        let mut delete = |resource: String, purpose: String| {
+            calls.push(ArmCall {
+                method: "DELETE",
+                resource,
+                purpose,
+            });
+        };
+        let api = match self.marked_api(id, mark).await {
+            Ok(api) => api,
+            Err(error) if error.is_service_absent() => return Ok(calls),
+            Err(error) => return Err(error),
+        };
+        let mut sets = leftovers.sets.clone();
+        if let Some(api) = &api {
+            if !api.carries(mark) {
+                return Ok(calls);
+            }
+            if let Some(own) = &leftovers.own_tags {
+                for (tag, goes) in self.own_tags(id, own).await? {
+                    let purpose = format!("take tag {tag} off the API");
+                    delete(format!("apis/{id}/tags/{tag}"), purpose);
+                    if goes {
+                        let purpose = format!("delete tag {tag}, which nothing else has");
+                        delete(format!("tags/{tag}"), purpose);
+                    }
+                }
+            }
+            let purpose = "delete the API with all its revisions".to_owned();
+            delete(format!("apis/{id}"), purpose);
+            sets.extend(api.settings.api_version_set.clone());
+        }
+        for set in &sets {
+            let goes = self.set_to_drop(set, id, mark, api.as_ref()).await?;
+            if goes.is_some() {
+                let purpose = format!("delete version set {set}, whose last version goes");
+                delete(format!("apiVersionSets/{set}"), purpose);
+            }
+        }
+        if leftovers.page && self.page_to_drop(api_id, mark).await?.is_some() {
+            let purpose = "delete the page of its wiki".to_owned();
+            delete(format!("documentations/{id}"), purpose);
+        }
+        Ok(calls)
     }
 }
 

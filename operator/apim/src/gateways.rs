@@ -3,8 +3,8 @@
 
 use jiff::{Timestamp, Unit};
 use operator_core::gateway::{DesiredGateway, GatewayProperties, Location, Refused, as_ours};
+use operator_core::mark::mark_in;
 use operator_core::names::ApiId;
-use operator_core::product::mark_in;
 use operator_core::product::rotation::Slot;
 use serde::Deserialize;
 use serde_json::json;
@@ -237,7 +237,7 @@ impl ArmClient {
 
 #[cfg(test)]
 mod tests {
-    use operator_core::product::marked;
+    use operator_core::mark::marked;
 
     use super::*;
 

@@ -18,6 +18,7 @@ pub mod cloud;
 #[cfg(feature = "defects")]
 pub mod defects;
 mod delete;
+mod documentations;
 pub mod error;
 mod export;
 mod gate;
@@ -52,7 +53,7 @@ pub use backends::{Backend, BackendOutcome, BackendThere};
 pub use bucket::{Bucket, BucketSize, Buckets, Lane, Limits};
 pub use certificates::CertificateThere;
 pub use cloud::CloudSettings;
-pub use delete::{Deleted, Released};
+pub use delete::{Deleted, Leftovers, Released};
 pub use error::{ArmError, Cause, ErrorDetail, ErrorParts, Missing};
 pub use gate::{OpenGate, WriteGate};
 pub use gateways::GatewayError;

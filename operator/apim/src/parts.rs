@@ -1,4 +1,4 @@
-//! Tags and diagnostics of an API, and the version set that it is in.
+//! Tags, diagnostics and the wiki of an API, and the version set that it is in.
 
 use operator_core::apim::{DesiredPart, ObservedPart, PartId};
 use operator_core::names::TagId;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::arm::{ArmClient, ArmReader, WriteVerb, absent, encode};
 use crate::error::ArmError;
 use crate::models::Entity;
-use crate::versions;
+use crate::{documentations, versions};
 
 const TAG: &str = "tag";
 
@@ -17,13 +17,16 @@ fn kind(part: &PartId) -> &'static str {
         PartId::Tag(_) => "apiTag",
         PartId::Diagnostic(_) => "apiDiagnostic",
         PartId::VersionSet(_) => versions::KIND,
+        PartId::Documentation(_) => documentations::KIND,
+        PartId::Wiki => "apiWiki",
     }
 }
 
 fn what(part: &PartId, api: &str) -> String {
     match part {
         PartId::VersionSet(set) => versions::what(set),
-        PartId::Tag(_) | PartId::Diagnostic(_) => format!("{part} of API {api}"),
+        PartId::Documentation(page) => documentations::what(page),
+        PartId::Tag(_) | PartId::Diagnostic(_) | PartId::Wiki => format!("{part} of API {api}"),
     }
 }
 
@@ -40,7 +43,7 @@ impl From<Listed> for String {
 }
 
 impl ArmReader {
-    /// A tag or a diagnostic of the API, or none. A tag costs a HEAD.
+    /// A part of the API, or none. A tag costs a HEAD.
     pub async fn part(&self, part: &PartId, api: &str) -> Result<Option<ObservedPart>, ArmError> {
         let path = part.path(api);
         match part {
@@ -52,7 +55,8 @@ impl ArmReader {
                     etag: answer.etag(),
                 }))
             }
-            PartId::Diagnostic(_) | PartId::VersionSet(_) => {
+            PartId::Wiki => self.wiki(part, api).await,
+            PartId::Diagnostic(_) | PartId::VersionSet(_) | PartId::Documentation(_) => {
                 let call = self.get(&path, &[], kind(part), what(part, api));
                 let Some(answer) = absent(self.read(&call).await)? else {
                     return Ok(None);
@@ -89,21 +93,41 @@ impl ArmReader {
             .collect())
     }
 
-    /// Whether anything has the tag: an API, an operation or a product.
-    async fn is_used(&self, tag: &TagId) -> Result<bool, ArmError> {
-        for links in ["apiLinks", "operationLinks", "productLinks"] {
+    /// Whether more than so many APIs, or anything else, have the tag.
+    async fn is_used(&self, tag: &TagId, beside: usize) -> Result<bool, ArmError> {
+        let most = [
+            ("apiLinks", beside),
+            ("operationLinks", 0),
+            ("productLinks", 0),
+        ];
+        for (links, most) in most {
             let call = self.get(
                 &["tags", tag.as_str(), links],
-                &[("$top", "1")],
+                &[("$top", &(most + 1).to_string())],
                 "tagLinks",
                 format!("{links} of tag {tag}"),
             );
             let all: Vec<String> = self.pages::<Listed, String>(call).all().await?;
-            if !all.is_empty() {
+            if all.len() > most {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The tags of the namespace's own that an API has, and whether each goes
+    /// with it.
+    pub(crate) async fn own_tags(
+        &self,
+        api: &str,
+        own: &str,
+    ) -> Result<Vec<(TagId, bool)>, ArmError> {
+        let mut all = Vec::new();
+        for tag in self.tags_of(api, own).await? {
+            let goes = !self.is_used(&tag, 1).await?;
+            all.push((tag, goes));
+        }
+        Ok(all)
     }
 }
 
@@ -123,7 +147,7 @@ impl ArmClient {
         self.run(&call).await.map(drop)
     }
 
-    /// Puts a tag on the API, or writes a diagnostic.
+    /// Puts a tag on the API, or writes another part.
     pub(crate) async fn put_part(
         &self,
         part: &PartId,
@@ -133,7 +157,7 @@ impl ArmClient {
     ) -> Result<(), ArmError> {
         let _writer = match part {
             PartId::Tag(tag) => Some(self.lock_tag(tag).await),
-            PartId::Diagnostic(_) | PartId::VersionSet(_) => None,
+            _ => None,
         };
         let path = part.path(api);
         let mut call = self.call(WriteVerb::Put, &path, &[], kind(part), what(part, api));
@@ -147,7 +171,7 @@ impl ArmClient {
         })
     }
 
-    /// Takes a tag off the API, or deletes a diagnostic; one that is not there
+    /// Takes a tag off the API, or deletes another part; one that is not there
     /// is fine. A tag of the namespace's own that nobody has any more goes.
     pub(crate) async fn remove_part(
         &self,
@@ -158,12 +182,12 @@ impl ArmClient {
     ) -> Result<(), ArmError> {
         let _writer = match part {
             PartId::Tag(tag) => Some(self.lock_tag(tag).await),
-            PartId::Diagnostic(_) => None,
+            PartId::Diagnostic(_) | PartId::Documentation(_) | PartId::Wiki => None,
             PartId::VersionSet(set) => return self.delete_version_set(set, etag).await,
         };
         let path = part.path(api);
         let mut call = self.call(WriteVerb::Delete, &path, &[], kind(part), what(part, api));
-        if let PartId::Diagnostic(_) = part {
+        if !matches!(part, PartId::Tag(_)) {
             call.if_match = Some(etag.unwrap_or("*").to_owned());
         }
         absent(self.run(&call).await)?;
@@ -189,7 +213,7 @@ impl ArmClient {
         let Some(answer) = absent(reader.read(&head).await)? else {
             return Ok(());
         };
-        if reader.is_used(tag).await? {
+        if reader.is_used(tag, 0).await? {
             return Ok(());
         }
         let mut call = self.call(WriteVerb::Delete, &path, &[], TAG, format!("tag {tag}"));
@@ -214,6 +238,8 @@ fn name_missing(error: &mut ArmError, part: &PartId, wanted: &DesiredPart) {
             ("logger", name.unwrap_or_default().to_owned())
         }
         PartId::VersionSet(set) => ("version set", set.to_string()),
+        PartId::Documentation(page) => ("documentation", page.to_string()),
+        PartId::Wiki => ("wiki", "default".to_owned()),
     };
     missing.kind = kind;
     missing.name = Some(name);

@@ -150,7 +150,7 @@ impl ArmReader {
         }
         let Some(found) = found else {
             let parts = api.parts.keys().chain(&reads.parts);
-            for part in parts.filter(|part| part.version_set().is_some()) {
+            for part in parts.filter(|part| part.outlives_api()) {
                 let there = self.part_or_left(part, api, None).await?;
                 observed.parts.insert(part.clone(), there);
             }
@@ -259,8 +259,8 @@ impl ArmReader {
         Ok(Some(Box::new(observed)))
     }
 
-    /// A part as it is. A set that the API leaves counts as there where it is to
-    /// go with it.
+    /// A part as it is. A set or a page that the API leaves counts as there where
+    /// it is to go with it.
     async fn part_or_left(
         &self,
         part: &PartId,
@@ -271,6 +271,9 @@ impl ArmReader {
         match part {
             PartId::VersionSet(set) if !api.parts.contains_key(part) => {
                 self.set_to_drop(set, id, &api.mark, found).await
+            }
+            PartId::Documentation(page) if !api.parts.contains_key(part) => {
+                self.page_to_drop(page, &api.mark).await
             }
             _ => self.part(part, id).await,
         }

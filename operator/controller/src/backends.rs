@@ -19,17 +19,20 @@ use operator_core::apim::{ArmCall, Published};
 use operator_core::backend::DesiredBackend;
 use operator_core::class::ErrorClass;
 use operator_core::desired::Desired;
+use operator_core::drift::{Area, Difference};
 use operator_core::mark::OwnershipMark;
-use operator_core::names::InstanceName;
+use operator_core::names::{InstanceName, ObjectKey};
 use operator_core::pace::Pace;
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
+use crate::drift;
 use crate::events::Events;
 use crate::instances::Instances;
 use crate::leader::Leadership;
+use crate::watch::Triggers;
 use ledger::{Ledger, Used};
 
 /// The backends of this process's instances.
@@ -37,6 +40,8 @@ pub struct Backends {
     instances: Arc<Instances>,
     leadership: Leadership,
     events: Events,
+    drift: Arc<drift::Ledger>,
+    triggers: Triggers,
     cluster: String,
     drift_interval: Duration,
     pace: Pace,
@@ -52,6 +57,10 @@ pub struct Parts {
     pub leadership: Leadership,
     /// For people.
     pub events: Events,
+    /// Where it is told what others changed.
+    pub drift: Arc<drift::Ledger>,
+    /// Asks for reconciles, which put that into status.
+    pub triggers: Triggers,
     /// The UID of the cluster.
     pub cluster: String,
     /// Between two looks for what others wrote; zero: there are none.
@@ -101,6 +110,8 @@ impl Backends {
             instances: parts.instances,
             leadership: parts.leadership,
             events: parts.events,
+            drift: parts.drift,
+            triggers: parts.triggers,
             cluster: parts.cluster,
             drift_interval: parts.drift_interval,
             pace: parts.pace,
@@ -213,6 +224,24 @@ impl Backends {
             }
         }
         Ok(())
+    }
+
+    /// What an object says now of what others change.
+    pub(crate) fn mind(&self, key: &ObjectKey, desired: &Desired) {
+        let of_backends = |one: &Difference| one.kind.area() == Area::Backends;
+        if desired.backends.is_empty()
+            && self.drift.reported(key).differences.iter().any(of_backends)
+        {
+            let areas = BTreeSet::from([Area::Backends]);
+            self.drift.report(key, &areas, Vec::new(), Reason::Reported);
+        }
+        let Some(instance) = &desired.instance else {
+            return;
+        };
+        let mut ledger = self.ledger.lock();
+        for backend in &desired.backends {
+            ledger.mind(instance, &backend.id, backend.drift);
+        }
     }
 
     /// A policy was refused because something is missing: what is believed of

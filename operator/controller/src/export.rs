@@ -2,9 +2,10 @@
 
 use kube::Client;
 use operator_apim::{ArmError, ArmReader, PolicyOf, Secret};
-use operator_core::apim::ObservedApi;
+use operator_core::apim::{ObservedApi, PartId};
 use operator_core::mark::OwnershipMark;
 use operator_core::names::InstanceName;
+use serde_json::Value;
 use url::Url;
 
 use crate::run::{RunError, Settings, look};
@@ -31,6 +32,8 @@ pub struct Found {
     pub document: Result<Secret<Url>, String>,
     /// Its policy, if it has one of its own.
     pub policy: Option<String>,
+    /// What its version set says, where it is in one.
+    pub version_set: Option<Value>,
 }
 
 /// What was found, and what could not be looked at.
@@ -107,10 +110,11 @@ pub async fn export(
             Ok(None) => Err("it went while it was read".to_owned()),
             Err(error) => Err(error.to_string()),
         };
-        match reader.policy(&id, PolicyOf::Api).await {
-            Ok(policy) => exported.found.push(Found {
+        match beside(&reader, &id, &api).await {
+            Ok((policy, version_set)) => exported.found.push(Found {
                 instance: name.to_string(),
-                policy: policy.found().map(|policy| policy.text.clone()),
+                policy,
+                version_set,
                 id,
                 api,
                 document,
@@ -119,6 +123,21 @@ pub async fn export(
         }
     }
     Ok(exported)
+}
+
+/// The policy of an API, and what its version set says.
+async fn beside(
+    reader: &ArmReader,
+    id: &str,
+    api: &ObservedApi,
+) -> Result<(Option<String>, Option<Value>), ArmError> {
+    let policy = reader.policy(id, PolicyOf::Api).await?;
+    let policy = policy.found().map(|policy| policy.text.clone());
+    let Some(set) = api.settings.api_version_set.clone() else {
+        return Ok((policy, None));
+    };
+    let set = reader.part(&PartId::VersionSet(set), id).await?;
+    Ok((policy, set.map(|set| set.content)))
 }
 
 type Listed = Vec<(String, ObservedApi)>;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use kube::Client;
-use operator_apim::{Applier, ArmError, ArmReader, Deleted};
+use operator_apim::{Applier, ArmError, ArmReader, Deleted, Leftovers};
 use operator_core::apim::AppliedRecord;
 use operator_core::mark::OwnershipMark;
 use operator_core::names::{ApiId, InstanceName};
@@ -234,7 +234,11 @@ impl Orphans {
                 };
             }
         };
-        match applier.delete(&id, &orphan.mark).await {
+        let leftovers = Leftovers {
+            page: true,
+            ..Leftovers::default()
+        };
+        match applier.delete_whole(&id, &orphan.mark, leftovers).await {
             Ok(Deleted::Gone | Deleted::WasAbsent) => Ok(()),
             Ok(Deleted::NotOurs { .. }) => Err("it does not carry the mark any more".to_owned()),
             Ok(Deleted::ServiceAbsent) => Err("the instance does not exist any more".to_owned()),

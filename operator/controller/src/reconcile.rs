@@ -11,6 +11,7 @@ mod dereference;
 mod elsewhere;
 pub mod exposure;
 mod facts;
+pub(crate) mod leftovers;
 mod monitor;
 mod publish;
 mod report;
@@ -293,6 +294,7 @@ async fn run(ctx: &Context, subject: &Subject, mut seat: Seat) -> Result<End, Er
     // what others changed
     let judged = judge::judge(ctx, subject, &validated, &desired, &mut claim);
     let ingress = judge::ingress(ctx, subject, &validated, &desired);
+    ctx.backends.mind(&subject.key, &desired);
 
     // Everything is worked out.
     drop(seat);

@@ -35,7 +35,7 @@ use crate::versions::{self, ApiVersion, VersionSetting};
 use nearest::{nearest, shown};
 
 /// The keys that this version understands, without the prefix.
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 31] = [
     "plugins",
     "profiles",
     "plugin.",
@@ -62,6 +62,7 @@ const KEYS: [&str; 30] = [
     "version-set",
     "version",
     "info",
+    "wiki",
     "protocols",
     "rollout",
     "rollback",
@@ -121,6 +122,8 @@ pub struct Annotations {
     pub version: Option<ApiVersion>,
     /// `info`: what is said of the API, above what its document says.
     pub info: Info,
+    /// `wiki`: the page of the developer portal, in Markdown.
+    pub wiki: Option<String>,
     /// `protocols`: instead of the instance's.
     pub protocols: Option<Vec<String>>,
     /// `rollout`: instead of the instance's.
@@ -303,6 +306,7 @@ fn one(key: &str, value: &str, read: &mut Annotations) -> Result<(), Vec<Problem
         "version-set" => read.version_set = version_set(text).map_err(wrong)?,
         "version" => read.version = Some(ApiVersion::parse(text).map_err(wrong)?),
         "info" => read.info = info(text)?,
+        "wiki" => read.wiki = page(value),
         "protocols" => read.protocols = protocols(text).map_err(each)?,
         "rollout" => read.rollout = rollout(text).map_err(each)?,
         "rollback" => read.rollback = Some(rollout::read_rollback(text).map_err(wrong)?),
@@ -353,6 +357,11 @@ fn info(text: &str) -> Result<Info, Vec<Problem>> {
     let problem = |(pointer, message): (String, String)| Problem::new(at(&pointer), message);
     let value = object(text).map_err(|message| vec![Problem::new(path("info"), message)])?;
     Info::read(&value).map_err(|found| found.into_iter().map(problem).collect())
+}
+
+/// A page of Markdown, which may begin with what looks like white space.
+fn page(text: &str) -> Option<String> {
+    (!text.trim().is_empty()).then(|| text.to_owned())
 }
 
 /// How callers may speak to the gateway; nothing: as the instance says.

@@ -52,3 +52,4 @@ pub mod tags;
 pub mod tier;
 pub mod validate;
 pub mod versions;
+pub mod wiki;

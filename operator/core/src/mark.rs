@@ -3,6 +3,10 @@
 //! An API is ours only where it carries our mark; the mark is read before the
 //! first write and before every delete.
 
+mod text;
+
+pub use text::{mark_in, marked};
+
 use std::fmt;
 
 use crate::names::{ApiId, ContentHash, InvalidName, ObjectKey};

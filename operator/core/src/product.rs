@@ -7,7 +7,6 @@
 //! is made of prefix, namespace and name, and says whose it is.
 
 mod desired;
-mod marked;
 mod plan;
 pub mod policy;
 pub mod rotation;
@@ -15,5 +14,4 @@ pub mod spec;
 pub mod subscription;
 
 pub use desired::{DesiredProduct, ProductSettings, product, product_id};
-pub use marked::{mark_in, marked};
 pub use plan::{ObservedProduct, ProductStep, Refused, Use, released, steps};

@@ -24,7 +24,7 @@ pub(crate) use routed::Routed;
 pub(crate) use versioned::Versioned;
 
 use crate::about::About;
-use crate::annotations::{self, Annotations};
+use crate::annotations::{self, Annotations, Drift};
 use crate::apim::DesiredParts;
 use crate::backend::{self, DesiredBackend};
 use crate::chain::{Chain, Readings};
@@ -46,6 +46,7 @@ use crate::status::reasons::Reason;
 use crate::tags;
 use crate::tier::Tier;
 use crate::versions::{self, Scheme, Sibling};
+use crate::wiki;
 
 /// An object with everything that was looked up for it.
 #[derive(Debug, Clone)]
@@ -236,12 +237,7 @@ pub fn validate(input: &Dereferenced) -> Result<ValidatedApi, Rejection> {
     let path = &api_in_cluster.path;
     let backend_url = exposure::backend_url(&exposure, path, &input.exposure, published);
     findings.extend(backend_url.as_deref().and_then(too_long));
-    let mut parts = parts(inquiry, api, &mut findings);
-    parts.extend(
-        version
-            .as_ref()
-            .map(|version| version.set(&input.cluster, &api.key)),
-    );
+    let parts = parts(input, api, id.as_ref(), version.as_ref(), &mut findings);
     if !findings.is_empty() {
         return Err(Rejection::of(findings));
     }
@@ -326,8 +322,15 @@ fn conflicts(input: &Dereferenced) -> Vec<Finding> {
     findings
 }
 
-/// The tags and diagnostics of an API that is published.
-fn parts(inquiry: &Inquiry, api: &ExposedApi, findings: &mut Vec<Finding>) -> DesiredParts {
+/// The tags, diagnostics, version set and wiki of an API that is published.
+fn parts(
+    input: &Dereferenced,
+    api: &ExposedApi,
+    id: Option<&ApiId>,
+    version: Option<&Versioned>,
+    findings: &mut Vec<Finding>,
+) -> DesiredParts {
+    let inquiry = &input.inquiry;
     let mut parts = DesiredParts::new();
     let published = inquiry.in_api_management();
     let Some(instance) = inquiry.instance.as_deref().filter(|_| published) else {
@@ -347,6 +350,11 @@ fn parts(inquiry: &Inquiry, api: &ExposedApi, findings: &mut Vec<Finding>) -> De
                     .map(|problem| Finding::invalid(Reason::InvalidAnnotation, problem)),
             ),
         }
+    }
+    parts.extend(version.map(|version| version.set(&input.cluster, &api.key)));
+    if let (Some(text), Some(id)) = (&said.wiki, id) {
+        let mark = OwnershipMark::new(&input.cluster, &api.key);
+        parts.extend(wiki::desired(text, &api.name, id, &mark));
     }
     parts
 }
@@ -439,7 +447,10 @@ fn backends(
         key: &inquiry.key,
         prefix: &instance.spec.api_id_prefix,
         mark: publication.mark.as_str(),
-        drift: inquiry.annotations.drift,
+        drift: match inquiry.annotations.drift {
+            Drift::Correct if inquiry.annotations.paused => Drift::Report,
+            drift => drift,
+        },
         exposure: &instance.spec.exposure,
         path,
         is_external,

@@ -19,7 +19,7 @@ fn exposure(more: &Value) -> Value {
 
 fn with(more: &Value) -> StageBuilder {
     Stage::builder().instance(json!({
-        "exposure": exposure(more), "ownerMay": ["plugins", "routes", "drift", "deletion-policy"],
+        "exposure": exposure(more), "ownerMay": ["plugins", "routes", "drift", "paused", "deletion-policy"],
     }))
 }
 
@@ -344,17 +344,49 @@ async fn what_others_change_of_a_backend_is_put_back_and_each_service_of_a_route
     })
     .await
     .unwrap();
-    wait_until("an event", PATIENCE, async || {
-        let events = stage.events("catalog").await.unwrap();
-        let told = "Warning Drifted: others changed url of backend `shop.catalog`; it was put back";
-        if events.iter().any(|event| event == told) {
-            Ok(())
-        } else {
-            Err(format!("{events:?}"))
-        }
-    })
-    .await
-    .unwrap();
+    let told = "Normal DriftCorrected: put back what others had changed:\nbackends/shop.catalog/url: expected what the operator \
+                wrote, found something else";
+    stage.until_event("catalog", told).await.unwrap();
+
+    // Where the object asks for it, or is paused, that is told alone.
+    for (key, value, reason) in [
+        ("drift", "Report", "Reported"),
+        ("paused", "true", "Paused"),
+    ] {
+        let note = |value: Value| json!({"metadata": {"annotations": {format!("apim.oda.tmforum.org/{key}"): value}}});
+        stage.settled().await.unwrap();
+        stage
+            .patch("shop", "catalog", &note(value.into()))
+            .await
+            .unwrap();
+        stage.settled().await.unwrap();
+        stage.arm("PATCH", path, Some(&elsewhere)).await.unwrap();
+        let status = stage
+            .until_reason("catalog", "Drifted", reason)
+            .await
+            .unwrap();
+        let told =
+            "backends/shop.catalog/url: expected what the operator wrote, found something else";
+        assert!(status["conditions"].to_string().contains(told), "{status}");
+        let found = backend(&stage, "shop.catalog").await;
+        assert_eq!(found["url"], "https://elsewhere.example", "{key}");
+        stage
+            .patch("shop", "catalog", &note(Value::Null))
+            .await
+            .unwrap();
+        wait_until("put back", PATIENCE, async || {
+            let found = backend(&stage, "shop.catalog").await;
+            let status = stage.status("catalog").await.unwrap();
+            let drifted = status["conditions"].to_string().contains(told);
+            if found["url"] == "http://catalog.shop.svc:8080/catalog" && !drifted {
+                Ok(())
+            } else {
+                Err(format!("{found} {status}"))
+            }
+        })
+        .await
+        .unwrap();
+    }
 
     // Without the route, its Service's backend goes.
     let none = json!({"metadata": {"annotations": {ROUTES: null}}});

@@ -6,7 +6,7 @@
     reason = "a story is told from beginning to end"
 )]
 
-use apim_simulator::{CallKind, FaultSpec};
+use apim_simulator::{CallKind, FaultSpec, JournalEntry};
 use e2e::{Definition, Stage, document, exposed_api};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ async fn planned(stage: &Stage, object: &Value, output: &str) -> (i32, String, S
         .unwrap();
     let calls = &stage.journal()[before..];
     // The operator itself may be connecting its instance meanwhile.
-    let of_an_api = |call: &&apim_simulator::JournalEntry| {
+    let of_an_api = |call: &&JournalEntry| {
         matches!(call.kind, CallKind::Write | CallKind::Delete) && call.path.contains("/apis/")
     };
     assert_eq!(
@@ -48,15 +48,18 @@ fn writes_of(plan: &str) -> Vec<String> {
     azure.unwrap_or_default().iter().map(line).collect()
 }
 
+fn line(call: &JournalEntry) -> String {
+    let (_, rest) = call.path.split_once("/service/").unwrap();
+    let (_, rest) = rest.split_once('/').unwrap();
+    format!("{} {rest}", call.method)
+}
+
+fn is_write(call: &JournalEntry) -> bool {
+    matches!(call.kind, CallKind::Write | CallKind::Delete)
+}
+
 fn sent(stage: &Stage, api: &str) -> Vec<String> {
-    let entries = stage.entries(api).into_iter();
-    entries
-        .map(|call| {
-            let (_, rest) = call.path.split_once("/service/").unwrap();
-            let (_, rest) = rest.split_once('/').unwrap();
-            format!("{} {rest}", call.method)
-        })
-        .collect()
+    stage.entries(api).iter().map(line).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,6 +140,89 @@ async fn what_is_planned_is_what_is_sent() {
     let (code, shown, _) = planned(&stage, &bad, "text").await;
     assert_eq!(code, 1, "{shown}");
     assert!(shown.contains("did you mean `jwt-entra`"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_of_a_deletion_lists_all_that_goes_with_the_api() {
+    let test = "the_plan_of_a_deletion_lists_all_that_goes_with_the_api";
+    let builder = Stage::builder().instance(json!({
+        "ownerMay": ["plugins", "tags", "wiki", "version-set", "version", "deletion-policy"],
+        "exposure": {"way": "in-cluster", "circuitBreaker": {}},
+    }));
+    let Some(mut stage) = builder.start(test).await else {
+        return;
+    };
+    let api = |name: &str, notes: &[(&str, &str)]| {
+        exposed_api(name, |object| {
+            let annotations = &mut object["metadata"]["annotations"];
+            annotations["apim.oda.tmforum.org/plugins"] = "".into();
+            for (key, value) in notes {
+                annotations[format!("apim.oda.tmforum.org/{key}")] = (*value).into();
+            }
+        })
+    };
+    let notes = [
+        ("tags", "alone, both"),
+        ("wiki", "# Ask first"),
+        ("version-set", "goods"),
+        ("version", "v1"),
+    ];
+    stage.apply(&api("catalog", &notes)).await.unwrap();
+    stage
+        .apply(&api("stock", &[("tags", "both")]))
+        .await
+        .unwrap();
+    stage
+        .apply(&api("kept", &[("deletion-policy", "Retain")]))
+        .await
+        .unwrap();
+    for name in ["catalog", "stock", "kept"] {
+        stage.until_ready(name).await.unwrap();
+    }
+    stage.kill_operator().unwrap();
+    stage.delete("catalog").await.unwrap();
+    stage.delete("kept").await.unwrap();
+
+    let (code, plan, said) = stage
+        .cli(&["plan", "-n", "shop", "-o", "json"])
+        .await
+        .unwrap();
+    assert_eq!(code, 3, "{plan}{said}");
+    let catalog = writes_of(&plan);
+    let api = "apis/shop.catalog";
+    assert_eq!(
+        catalog,
+        [
+            &format!("DELETE {api}/tags/shop.alone"),
+            "DELETE tags/shop.alone",
+            &format!("DELETE {api}/tags/shop.both"),
+            &format!("DELETE {api}"),
+            "DELETE apiVersionSets/shop.goods",
+            "DELETE documentations/shop.catalog",
+            "DELETE backends/shop.catalog",
+        ]
+    );
+    let parsed: Value = serde_json::from_str(&plan).unwrap();
+    let kept = json!({"objects": [parsed["objects"][1]]}).to_string();
+    let kept = writes_of(&kept);
+    assert_eq!(kept, ["PATCH backends/shop.kept", "PATCH apis/shop.kept"]);
+
+    stage.azure.clear_journal();
+    stage.start_operator().await.unwrap();
+    for name in ["catalog", "kept"] {
+        stage.until_gone(name).await.unwrap();
+    }
+    let mut sent: Vec<String> = stage
+        .journal()
+        .iter()
+        .filter(|call| is_write(call))
+        .map(line)
+        .collect();
+    // Two objects at once: each in its order.
+    let (of_kept, of_catalog): (Vec<String>, Vec<String>) =
+        sent.drain(..).partition(|call| call.ends_with("shop.kept"));
+    assert_eq!(of_catalog, catalog);
+    assert_eq!(of_kept, kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]

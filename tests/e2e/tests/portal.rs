@@ -271,3 +271,67 @@ async fn the_portals_console_gets_tokens_from_a_server_that_the_instance_registe
     .await?;
     Ok(())
 }
+
+const PAGE: &str = "/documentations/shop.orders";
+const WIKI: &str = "/apis/shop.orders/wikis/default";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_in_the_portal_follows_its_annotation_and_goes_with_the_object() -> Result<()> {
+    let builder = Stage::builder()
+        .environment("APIM_OPERATOR_DRIFT_INTERVAL", "500ms")
+        .instance(json!({"ownerMay": ["plugins", "wiki"]}));
+    let Some(stage) = builder.start("a_page_in_the_portal").await else {
+        return Ok(());
+    };
+    let cluster = [
+        "get",
+        "namespace",
+        "kube-system",
+        "-o",
+        "jsonpath={.metadata.uid}",
+    ];
+    let cluster = stage.kubectl(&cluster).await?;
+    let mark = format!(
+        "<!-- apim-operator/1 {} shop/orders -->",
+        &cluster.trim()[..8]
+    );
+    let first = format!("# How to order\n\nAsk first.\n{mark}");
+    let second = format!("Just ask.\n{mark}");
+    let text = "# How to order\n\nAsk first.\n";
+    stage.apply(&api("orders", &json!({"wiki": text}))).await?;
+    stage.until_ready("orders").await?;
+    let shows = json!([{"documentationId": "shop.orders"}]);
+    until_arm(&stage, WIKI, |_, wiki| wiki["documents"] == shows).await?;
+    let there = until_arm(&stage, PAGE, |status, _| status == 200).await?;
+    assert_eq!(there, json!({"title": "How to order", "content": first}));
+
+    // Somebody takes the wiki away, and writes into the page.
+    stage.settled().await?;
+    stage.arm("DELETE", WIKI, None).await?;
+    until_arm(&stage, WIKI, |_, wiki| wiki["documents"] == shows).await?;
+    let told = "Normal DriftCorrected: put back what others had changed:\nwikis/default: expected there, found (absent)";
+    stage.until_event("orders", told).await?;
+    stage.settled().await?;
+    let theirs = json!({"properties": {"title": "Mine now", "content": "Ask me."}});
+    stage.arm("PUT", PAGE, Some(&theirs)).await?;
+    stage
+        .patch("shop", "orders", &note("wiki", &json!("Just ask.")))
+        .await?;
+    let lost = stage.until_reason("orders", "Ready", "NotOurs").await?;
+    assert!(
+        lost["conditions"].to_string().contains(
+            "documentation `shop.orders` exists in API Management and is not this object's: it carries no mark"
+        ),
+        "{lost}"
+    );
+    stage.arm("DELETE", WIKI, None).await?;
+    stage.arm("DELETE", PAGE, None).await?;
+    let there = until_arm(&stage, PAGE, |status, _| status == 200).await?;
+    assert_eq!(there, json!({"title": "orders", "content": second}));
+    until_arm(&stage, WIKI, |_, wiki| wiki["documents"] == shows).await?;
+    stage.until_ready("orders").await?;
+
+    stage.delete("orders").await?;
+    until_arm(&stage, PAGE, |status, _| status == 404).await?;
+    Ok(())
+}

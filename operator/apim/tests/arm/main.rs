@@ -16,3 +16,4 @@ mod revisions;
 mod stage;
 mod storm;
 mod versions;
+mod wiki;

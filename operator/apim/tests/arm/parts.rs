@@ -1,7 +1,6 @@
 //! Tags and diagnostics of an API.
 
-use std::collections::BTreeSet;
-
+use operator_apim::Leftovers;
 use operator_core::apim::{DesiredPart, PartId};
 use operator_core::class::ErrorClass;
 use operator_core::diagnostics::DiagnosticKind;
@@ -36,6 +35,13 @@ fn with<const N: usize>(parts: [(PartId, DesiredPart); N]) -> Wish {
     Wish {
         parts: parts.into(),
         ..Wish::default()
+    }
+}
+
+fn own_tags() -> Leftovers {
+    Leftovers {
+        own_tags: Some("team.".to_owned()),
+        ..Leftovers::default()
     }
 }
 
@@ -86,10 +92,7 @@ async fn a_tag_of_the_namespace_is_made_for_the_first_api_and_goes_with_the_last
     );
     stage.simulator.clear_journal();
     let id = ApiId::parse("team.stock").unwrap();
-    let sets = BTreeSet::new();
-    let deleted = stage
-        .applier
-        .delete_with_parts(&id, other.mark, Some("team."), sets);
+    let deleted = stage.applier.delete_whole(&id, other.mark, own_tags());
     deleted.await.unwrap();
     assert_eq!(
         stage.writes(),
@@ -121,10 +124,7 @@ async fn a_tag_of_the_platform_is_waited_for_and_never_made_or_deleted() {
     stage.apply(&with([]), Some(&applied.record)).await.unwrap();
     assert_eq!(others(&stage), ["DELETE apis/team.orders/tags/public 200"]);
     let id = ApiId::parse(API).unwrap();
-    let sets = BTreeSet::new();
-    let deleted = stage
-        .applier
-        .delete_with_parts(&id, MARK, Some("team."), sets);
+    let deleted = stage.applier.delete_whole(&id, MARK, own_tags());
     deleted.await.unwrap();
     assert_eq!(others(&stage), ["DELETE apis/team.orders/tags/public 200"]);
 }

@@ -3,9 +3,10 @@
 use apim_simulator::FaultSpec;
 use operator_apim::{DeletedProduct, ProductError};
 use operator_core::class::ErrorClass;
+use operator_core::mark::marked;
 use operator_core::names::ProductId;
 use operator_core::product::rotation::Slot;
-use operator_core::product::{DesiredProduct, ProductSettings, marked};
+use operator_core::product::{DesiredProduct, ProductSettings};
 use serde_json::json;
 
 use crate::stage::{MARK, Stage, Wish};

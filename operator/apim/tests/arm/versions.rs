@@ -1,5 +1,6 @@
 //! Versions of an API, and the set that holds them.
 
+use operator_apim::Leftovers;
 use operator_apim::apply::Failure;
 use operator_core::apim::{DesiredPart, PartId, PlanError};
 use operator_core::class::ErrorClass;
@@ -42,6 +43,13 @@ fn one() -> Wish {
 
 fn two() -> Wish {
     version("team.two", "apim-operator/1 01234567 team/two", "v2")
+}
+
+fn in_set() -> Leftovers {
+    Leftovers {
+        sets: [VersionSetId::parse(SET).unwrap()].into(),
+        ..Leftovers::default()
+    }
 }
 
 fn of_sets(stage: &Stage) -> Vec<String> {
@@ -118,16 +126,13 @@ async fn a_set_is_made_for_the_first_version_and_goes_with_the_last() {
 #[tokio::test]
 async fn the_deletion_of_the_last_version_takes_the_set_along_also_after_a_crash() {
     let stage = Stage::new().await;
-    let sets = || [VersionSetId::parse(SET).unwrap()].into();
     for wish in [one(), two()] {
         stage.apply(&wish, None).await.unwrap();
     }
     stage.simulator.clear_journal();
     let delete = async |wish: &Wish| {
         let id = ApiId::parse(wish.id).unwrap();
-        let deleted = stage
-            .applier
-            .delete_with_parts(&id, wish.mark, None, sets());
+        let deleted = stage.applier.delete_whole(&id, wish.mark, in_set());
         deleted.await.unwrap()
     };
     delete(&one()).await;
@@ -186,8 +191,7 @@ async fn a_set_of_somebody_else_is_left_alone() {
          operator; it is left alone. Name another set (annotation apim.oda.tmforum.org/version-set), or delete that one"
     );
     let id = ApiId::parse("team.one").unwrap();
-    let sets = [VersionSetId::parse(SET).unwrap()].into();
-    let deleted = stage.applier.delete_with_parts(&id, one().mark, None, sets);
+    let deleted = stage.applier.delete_whole(&id, one().mark, in_set());
     deleted.await.unwrap();
     assert_eq!(stage.writes(), [""; 0]);
 }

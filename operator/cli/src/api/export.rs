@@ -115,6 +115,13 @@ fn remarks(found: &Found) -> String {
     } else {
         lines.push("Name the Service that answers as implementation and port.".to_owned());
     }
+    if let Some((_, version)) = version(found) {
+        lines.push(format!(
+            "It is version `{version}` of version set `{}`: export the other versions, too. An ExposedAPI makes a set of \
+             its own, which shares no path with that one.",
+            found.api.settings.api_version_set.as_ref().map_or("", |set| set.as_str())
+        ));
+    }
     if let Some(policy) = &found.policy {
         lines.push(
             "Its policy, for which plugins are to be chosen by the annotation `plugins`:"
@@ -141,7 +148,11 @@ fn object(
     }
     // The platform lets few owners say it, and one instance needs no name.
     if names_instance {
-        metadata["annotations"] = json!({ format!("{PREFIX}instance"): found.instance });
+        metadata["annotations"][format!("{PREFIX}instance")] = found.instance.clone().into();
+    }
+    if let Some((set, version)) = version(found) {
+        metadata["annotations"][format!("{PREFIX}version-set")] = set.into();
+        metadata["annotations"][format!("{PREFIX}version")] = version.into();
     }
     let mut spec = json!({
         "name": settings.display_name,
@@ -174,6 +185,25 @@ fn object(
     })
 }
 
+/// What the annotations `version-set` and `version` have to say, where the API
+/// is one of several versions. The set is named after that of the service.
+fn version(found: &Found) -> Option<(String, &str)> {
+    let settings = &found.api.settings;
+    let (set, version) = (
+        settings.api_version_set.as_ref()?,
+        settings.api_version.as_ref()?,
+    );
+    let says = found.version_set.as_ref()?;
+    let name = name(set.as_str()).replace('.', "-");
+    let of = |field: &str| says[field].as_str().unwrap_or_default();
+    let set = match of("versioningScheme") {
+        "Header" => format!("{{name: {name}, header: {}}}", of("versionHeaderName")),
+        "Query" => format!("{{name: {name}, query: {}}}", of("versionQueryName")),
+        _ => name,
+    };
+    Some((set, version))
+}
+
 /// An id as the name of an object: lower case, and what a name cannot hold as
 /// `-`.
 fn name(id: &str) -> String {
@@ -192,9 +222,11 @@ fn name(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use operator_core::annotations;
     use operator_core::apim::ObservedApi;
     use operator_core::desired::{ApiSettings, SubscriptionKeyNames};
     use operator_core::exposed_api;
+    use operator_core::names::VersionSetId;
 
     use super::*;
     use crate::manifest;
@@ -228,6 +260,7 @@ mod tests {
                 provisioning: None,
             },
             document: Err(String::new()),
+            version_set: None,
             policy: Some(
                 "<policies>\n  <inbound>\n    <base />\n  </inbound>\n</policies>".to_owned(),
             ),
@@ -251,6 +284,33 @@ mod tests {
         insta::assert_snapshot!(text);
         let read = exposed_api::read(&manifest::meta(&object), &object["spec"]).unwrap();
         assert_eq!(read.subscription.names.header, "X-Key");
+    }
+
+    #[test]
+    fn a_version_says_of_which_set_it_is_and_how_callers_name_it() {
+        for (says, wanted) in [
+            (json!({"versioningScheme": "Segment"}), "orders-set"),
+            (
+                json!({"versioningScheme": "Header", "versionHeaderName": "x-version"}),
+                "{name: orders-set, header: x-version}",
+            ),
+            (
+                json!({"versioningScheme": "Query", "versionQueryName": "v"}),
+                "{name: orders-set, query: v}",
+            ),
+        ] {
+            let mut found = found();
+            found.api.settings.api_version_set = VersionSetId::parse("Orders.Set").ok();
+            found.api.settings.api_version = Some("v2".to_owned());
+            found.version_set = Some(says);
+            let object = object(&found, None, None, false);
+            let annotations = manifest::meta(&object).annotations;
+            let (read, problems) = annotations::read(&annotations);
+            assert!(problems.is_empty(), "{problems:?}");
+            assert_eq!(annotations[&format!("{PREFIX}version-set")], wanted);
+            assert_eq!(read.version.unwrap().as_str(), "v2");
+            assert!(remarks(&found).contains("version `v2` of version set `Orders.Set`"));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use operator_apim::Backend;
 use operator_core::annotations::Drift;
-use operator_core::names::InstanceName;
+use operator_core::names::{InstanceName, ObjectKey};
 
 /// What this process knows.
 #[derive(Default)]
@@ -36,6 +36,14 @@ pub(super) struct Used {
     pub(super) about: ObjectReference,
 }
 
+impl Used {
+    /// The object.
+    pub(super) fn key(&self) -> ObjectKey {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        ObjectKey::new(text(&self.about.namespace), text(&self.about.name))
+    }
+}
+
 impl Ledger {
     /// The right to write in an instance.
     pub(super) fn writing(&mut self, instance: &InstanceName) -> Arc<tokio::sync::Mutex<()>> {
@@ -43,11 +51,13 @@ impl Ledger {
     }
 
     pub(super) fn is_in_place(&self, instance: &InstanceName, backend: &Backend) -> bool {
-        let used = self
-            .0
-            .get(instance)
-            .and_then(|place| place.used.get(&backend.id));
-        used.is_some_and(|used| used.backend == *backend)
+        self.in_place(instance, backend).is_some()
+    }
+
+    /// One that is there and right, as its object wants it now.
+    pub(super) fn in_place(&self, instance: &InstanceName, backend: &Backend) -> Option<Used> {
+        let used = self.0.get(instance)?.used.get(&backend.id);
+        used.filter(|used| used.backend == *backend).cloned()
     }
 
     /// A backend is there, and right.
@@ -81,6 +91,13 @@ impl Ledger {
             place.settled.insert(mark.to_owned(), ids);
         }
         unknown
+    }
+
+    /// What happens from now on where somebody changes it.
+    pub(super) fn mind(&mut self, instance: &InstanceName, id: &str, drift: Drift) {
+        if let Some(used) = self.place(instance).used.get_mut(id) {
+            used.drift = drift;
+        }
     }
 
     /// All that are there and ours.

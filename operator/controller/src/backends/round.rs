@@ -1,12 +1,16 @@
 //! What is done besides the reconciles: deleting what is not needed any more,
 //! looking for what others changed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use operator_apim::BackendOutcome;
+use k8s_openapi::api::core::v1::ObjectReference;
+use operator_apim::{ArmError, Backend, BackendOutcome};
 use operator_core::annotations::Drift;
-use operator_core::names::InstanceName;
+use operator_core::drift::{Area, Difference, DriftReport, Kind};
+use operator_core::names::{InstanceName, ObjectKey};
+use operator_core::status::reasons::Reason;
 
 use super::Backends;
 use super::ledger::Used;
@@ -95,70 +99,119 @@ impl Backends {
             }
         }
         if look {
-            let used = self.ledger.lock().used(instance);
-            for one in used.iter().filter(|one| one.drift != Drift::Off) {
-                fine &= self.compare(instance, connection, one).await;
-            }
+            fine &= self.look(instance, connection).await;
         }
         fine
     }
 
-    /// Looks whether somebody else changed a backend, and puts it back where
-    /// the object does not ask that it be left.
-    async fn compare(&self, instance: &InstanceName, connection: &Connection, used: &Used) -> bool {
+    /// Looks whether somebody else changed a backend, and puts it back where the
+    /// object does not ask that it be left; that is told by the object's status.
+    async fn look(&self, instance: &InstanceName, connection: &Connection) -> bool {
+        let mut objects: BTreeMap<ObjectKey, Vec<Used>> = BTreeMap::new();
+        for used in self.ledger.lock().used(instance) {
+            if used.drift != Drift::Off {
+                objects.entry(used.key()).or_default().push(used);
+            }
+        }
+        let mut fine = true;
+        for (key, all) in objects {
+            let mut left = Vec::new();
+            for used in &all {
+                match self.compare(instance, connection, used).await {
+                    Ok(found) => left.extend(found),
+                    Err(error) => {
+                        fine = false;
+                        let id = &used.backend.id;
+                        tracing::warn!(%instance, id, %error, "a backend could not be looked at");
+                    }
+                }
+            }
+            self.tell(&key, &all[0].about, left);
+        }
+        fine
+    }
+
+    /// What differs of a backend and is left as it is.
+    async fn compare(
+        &self,
+        instance: &InstanceName,
+        connection: &Connection,
+        used: &Used,
+    ) -> Result<Vec<Difference>, ArmError> {
         let _writing = self.writing(instance).await;
         let client = connection.applier.client();
-        let id = &used.backend.id;
-        if !self.ledger.lock().is_in_place(instance, &used.backend) {
-            // The object has asked for another meanwhile.
-            return true;
-        }
-        let (found, done) = if used.drift == Drift::Correct {
-            (
-                client.ensure_backend(&used.backend).await,
-                "it was put back",
-            )
+        let Used { backend, about, .. } = used;
+        // The object may have asked for another meanwhile, or for this to be left.
+        let Some(now) = self.ledger.lock().in_place(instance, backend) else {
+            return Ok(Vec::new());
+        };
+        let outcome = if now.drift == Drift::Correct {
+            client.ensure_backend(backend).await?
         } else {
-            let there = client.reader().background().backend(id).await;
-            let found = there.map(|there| match there {
+            match client.reader().background().backend(&backend.id).await? {
                 None => BackendOutcome::Made,
-                Some(there) if !there.carries(&used.backend.mark) => {
+                Some(there) if !there.carries(&backend.mark) => {
                     BackendOutcome::Foreign(there.description)
                 }
-                Some(there) => match used.backend.differs(&there) {
+                Some(there) => match backend.differs(&there) {
                     fields if fields.is_empty() => BackendOutcome::InPlace,
                     fields => BackendOutcome::Changed(fields),
                 },
-            });
-            (found, "it is left as it is, as the annotation `drift` asks")
-        };
-        let note = match found {
-            Ok(BackendOutcome::InPlace) => return true,
-            Ok(BackendOutcome::Made) => format!("others deleted backend `{id}`; {done}"),
-            Ok(BackendOutcome::Changed(fields)) => {
-                format!(
-                    "others changed {} of backend `{id}`; {done}",
-                    fields.join(", ")
-                )
-            }
-            Ok(BackendOutcome::Foreign(_)) => {
-                format!(
-                    "backend `{id}` lost this object's mark, its description, and is left alone"
-                )
-            }
-            Ok(BackendOutcome::NoCertificate(certificate)) => {
-                format!(
-                    "others changed backend `{id}`, and the service has no certificate `{certificate}` to put it back with"
-                )
-            }
-            Err(error) => {
-                tracing::warn!(%instance, id, %error, "a backend could not be looked at");
-                return false;
             }
         };
-        tracing::info!(%instance, "{note}");
-        self.events
-            .publish(&used.about, EventKind::Warning, "Drifted", "Sweep", &note);
-        true
+        let found = differences(backend, &outcome);
+        let is_put_back = matches!(outcome, BackendOutcome::Made | BackendOutcome::Changed(_));
+        if now.drift == Drift::Correct && is_put_back {
+            let report = DriftReport { differences: found };
+            tracing::info!(%instance, "others changed it:\n{report}");
+            let note = format!("put back what others had changed:\n{report}");
+            self.events
+                .publish(about, EventKind::Normal, "DriftCorrected", "Sweep", &note);
+            return Ok(Vec::new());
+        }
+        Ok(found)
+    }
+
+    /// Says what is left, once.
+    fn tell(&self, key: &ObjectKey, about: &ObjectReference, left: Vec<Difference>) {
+        let areas = BTreeSet::from([Area::Backends]);
+        let note = DriftReport {
+            differences: left.clone(),
+        };
+        // The reconcile knows better why.
+        let (_, changed) = self.drift.report(key, &areas, left, Reason::Reported);
+        if !changed {
+            return;
+        }
+        if !note.is_empty() {
+            let note = note.to_string();
+            self.events
+                .publish(about, EventKind::Warning, "Drifted", "Sweep", &note);
+        }
+        self.triggers.one(key.clone(), "Drift");
+    }
+}
+
+/// In what a backend differs, place by place.
+fn differences(backend: &Backend, outcome: &BackendOutcome) -> Vec<Difference> {
+    const OURS: &str = "what the operator wrote";
+    let at = |field: &str| format!("backends/{}{field}", backend.id);
+    let one = |field: &str, expected: &str, found: &str| {
+        Difference::new(Kind::Backends, at(field), expected, found)
+    };
+    match outcome {
+        BackendOutcome::InPlace => Vec::new(),
+        BackendOutcome::Made => vec![one("", "there", "(absent)")],
+        BackendOutcome::Changed(fields) => {
+            let each = |field: &&str| one(&format!("/{field}"), OURS, "something else");
+            fields.iter().map(each).collect()
+        }
+        BackendOutcome::Foreign(_) => {
+            vec![one("/description", "the object's mark", "something else")]
+        }
+        BackendOutcome::NoCertificate(certificate) => {
+            let expected = format!("certificate `{certificate}`");
+            vec![one("/credentials", &expected, "no such certificate")]
+        }
     }
 }

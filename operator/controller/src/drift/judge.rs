@@ -91,7 +91,10 @@ pub(crate) fn judge(
     if !covered {
         return Judged::default();
     }
-    let in_azure = in_area(ctx.drift.reported(key), |area| area != Area::Ingress);
+    // What looks after backends puts them back itself.
+    let in_azure = in_area(ctx.drift.reported(key), |area| {
+        !matches!(area, Area::Ingress | Area::Backends)
+    });
     if in_azure.is_empty() {
         return Judged::default();
     }

@@ -17,7 +17,7 @@ use operator_core::validate::validate;
 
 use super::{KubeCall, ObjectPlan, PlanResult, ingress};
 use crate::reconcile::subject::Subject;
-use crate::reconcile::{Claim, Context, claim, dereference, exposure};
+use crate::reconcile::{Claim, Context, claim, dereference, exposure, leftovers};
 
 /// What stands for the address of an Ingress that has none yet.
 const NO_ADDRESS: &str = "http://address-of-the-ingress.invalid";
@@ -26,7 +26,10 @@ const NO_ADDRESS: &str = "http://address-of-the-ingress.invalid";
 pub(super) async fn plan(ctx: &Context, subject: &Subject) -> ObjectPlan {
     let plan = ObjectPlan::new(subject);
     if subject.meta.deleting {
-        return deletion(ctx, subject, plan);
+        return match deletion(ctx, subject, plan.clone()).await {
+            Ok(plan) => plan,
+            Err(error) => plan.without(PlanResult::Failed, Reason::Failed, error.to_string()),
+        };
     }
     match Box::pin(change(ctx, subject, plan.clone())).await {
         Ok(plan) => plan,
@@ -156,22 +159,10 @@ async fn azure(
 ) -> Result<(), Stop> {
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
     let mark = mark.as_str();
-    let removal = |place: &Place| ArmCall {
-        method: "DELETE",
-        resource: format!("apis/{}", place.api_id),
-        purpose: format!("delete the API in instance {}", place.instance),
-    };
     let Some(instance) = desired.instance.as_ref().filter(|_| desired.api.is_some()) else {
         // It is not published any more.
         for place in claim.record.iter().flat_map(AppliedRecord::places) {
-            plan.azure.push(removal(&place));
-            let instance = &place.instance;
-            if let Some(reader) = ctx.instances.reader(instance) {
-                let backends = ctx
-                    .backends
-                    .leaving(&reader, instance, mark, &desired.backends);
-                plan.azure.extend(backends.await?);
-            }
+            plan.azure.extend(removal(ctx, subject, &place).await?);
         }
         return Ok(());
     };
@@ -229,12 +220,64 @@ async fn azure(
     let review = reader.review(desired, record.as_ref()).await?;
     plan.azure.extend(review.calls);
     plan.changes = review.changes;
-    plan.azure.extend(leaving.iter().map(removal));
+    for place in &leaving {
+        plan.azure.extend(removal(ctx, subject, place).await?);
+    }
     let backends = ctx
         .backends
         .leaving(&reader, instance, mark, &desired.backends);
     plan.azure.extend(backends.await?);
     Ok(())
+}
+
+/// What takes the API away in one place, with all that it has there.
+async fn removal(
+    ctx: &Context,
+    subject: &Subject,
+    place: &Place,
+) -> Result<Vec<ArmCall>, ArmError> {
+    let Some(reader) = ctx.instances.reader(&place.instance) else {
+        // What it has is not known; that it goes is.
+        return Ok(vec![ArmCall {
+            method: "DELETE",
+            resource: format!("apis/{}", place.api_id),
+            purpose: format!("delete the API in instance {}", place.instance),
+        }]);
+    };
+    let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
+    let mark = mark.as_str();
+    let left = leftovers::of(ctx, subject, place);
+    let deletion = reader.plan_deletion(&place.api_id, mark, &left);
+    let mut calls = deletion.await?;
+    let leaving = ctx.backends.leaving(&reader, &place.instance, mark, &[]);
+    calls.extend(leaving.await?);
+    Ok(calls)
+}
+
+/// What takes the mark off an API that stays, and off its backends before.
+async fn release(
+    ctx: &Context,
+    subject: &Subject,
+    place: &Place,
+) -> Result<Vec<ArmCall>, ArmError> {
+    let mut calls = Vec::new();
+    if let Some(reader) = ctx.instances.reader(&place.instance) {
+        let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
+        let leaving = ctx
+            .backends
+            .leaving(&reader, &place.instance, mark.as_str(), &[]);
+        calls.extend(leaving.await?.into_iter().map(|call| ArmCall {
+            method: "PATCH",
+            purpose: "take the object's mark off the backend, which stays with the API".to_owned(),
+            ..call
+        }));
+    }
+    calls.push(ArmCall {
+        method: "PATCH",
+        resource: format!("apis/{}", place.api_id),
+        purpose: "take the object's mark off the API, which stays".to_owned(),
+    });
+    Ok(calls)
 }
 
 /// The writes to Kubernetes.
@@ -265,9 +308,13 @@ fn kubernetes(
 }
 
 /// What is left to do for an object that is being deleted.
-fn deletion(ctx: &Context, subject: &Subject, mut plan: ObjectPlan) -> ObjectPlan {
+async fn deletion(
+    ctx: &Context,
+    subject: &Subject,
+    mut plan: ObjectPlan,
+) -> Result<ObjectPlan, ArmError> {
     if !subject.is_held() {
-        return plan;
+        return Ok(plan);
     }
     let (annotations, _) = annotations::read(&subject.meta.annotations);
     let claim = claim(ctx, subject);
@@ -275,14 +322,10 @@ fn deletion(ctx: &Context, subject: &Subject, mut plan: ObjectPlan) -> ObjectPla
     for place in claim.record.iter().flat_map(AppliedRecord::places) {
         plan.instance = Some(place.instance.to_string());
         plan.api_id = Some(place.api_id.to_string());
-        plan.azure.push(ArmCall {
-            method: if retain { "PATCH" } else { "DELETE" },
-            resource: format!("apis/{}", place.api_id),
-            purpose: if retain {
-                "take the object's mark off the API, which stays".to_owned()
-            } else {
-                "delete the API with all its revisions".to_owned()
-            },
+        plan.azure.extend(if retain {
+            release(ctx, subject, &place).await?
+        } else {
+            removal(ctx, subject, &place).await?
         });
     }
     for kind in protection::kinds() {
@@ -297,7 +340,7 @@ fn deletion(ctx: &Context, subject: &Subject, mut plan: ObjectPlan) -> ObjectPla
     });
     plan.result = PlanResult::Change;
     plan.message = Some("the object is being deleted".to_owned());
-    plan
+    Ok(plan)
 }
 
 fn refused(plan: ObjectPlan, failure: &Failure) -> ObjectPlan {
@@ -307,7 +350,8 @@ fn refused(plan: ObjectPlan, failure: &Failure) -> ObjectPlan {
             PlanError::NotOurs { .. }
             | PlanError::OtherObjects { .. }
             | PlanError::NotEqual { .. }
-            | PlanError::SetNotOurs { .. },
+            | PlanError::SetNotOurs { .. }
+            | PlanError::PageNotOurs { .. },
         ) => (PlanResult::Refused, Reason::NotOurs),
         Failure::Plan(_) => (PlanResult::Refused, Reason::Rejected),
         Failure::Arm(_) | Failure::Cancelled => (PlanResult::Failed, Reason::Failed),

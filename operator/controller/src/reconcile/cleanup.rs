@@ -20,7 +20,7 @@ use operator_core::status::reasons::Reason;
 
 use super::claim;
 use super::subject::Subject;
-use super::{Context, End, Error, exposure, monitor, publish, report};
+use super::{Context, End, Error, exposure, leftovers, monitor, publish, report};
 use crate::events::EventKind;
 
 /// How long a deletion waits for a mark to be taken off.
@@ -285,11 +285,10 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Result<bool,
     };
     let mark = OwnershipMark::new(&ctx.cluster, &subject.key);
     let mut found = true;
-    let own = publish::own_tags(ctx, subject, place);
-    let sets = publish::own_sets(ctx, subject, place);
+    let left = leftovers::of(ctx, subject, place);
     let deleted = connection
         .applier
-        .delete_with_parts(&place.api_id, mark.as_str(), own.as_deref(), sets)
+        .delete_whole(&place.api_id, mark.as_str(), left)
         .await;
     if deleted.is_ok() {
         publish::without_backends(ctx, &connection, &place.instance, &mark).await?;

@@ -1,26 +1,23 @@
 //! Step: apply to API Management, and what is known to be there.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use operator_apim::apply::Failure;
 use operator_apim::{Applier, ApplyError, Deleted, Follow, Progress, Silent};
-use operator_core::annotations;
 use operator_core::apim::{
-    self, AppliedRecord, Membership, Memberships, Move, PartId, PartStates, Place, PlanError,
-    PlanSummary, Published,
+    self, AppliedRecord, Membership, Memberships, Move, PartStates, PlanError, PlanSummary,
+    Published,
 };
 use operator_core::class::ErrorClass;
 use operator_core::desired::{Desired, DesiredApi};
 use operator_core::exposure::ExposureFacts;
 use operator_core::mark::OwnershipMark;
-use operator_core::names::{InstanceName, ProductId, VersionSetId};
+use operator_core::names::{InstanceName, ProductId};
 use operator_core::status::Step;
 use operator_core::status::reasons::Reason;
 use operator_core::validate::ValidatedApi;
-use operator_core::versions::Member;
 
-use super::claim::{self, Claim};
+use super::claim::Claim;
+use super::leftovers;
 use super::subject::Subject;
 use super::{Context, Error, Stages, input_hash, report};
 use crate::events::EventKind;
@@ -473,7 +470,7 @@ fn moved_on(
 ) {
     if let Some(now) = &claim.record
         && let Some(path) = &now.path
-        && !sets(&before.parts).eq(sets(&now.parts))
+        && !leftovers::sets(&before.parts).eq(leftovers::sets(&now.parts))
     {
         call_others(ctx, subject, path);
     }
@@ -543,11 +540,10 @@ async fn leave(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
         };
         let deleted = connection
             .applier
-            .delete_with_parts(
+            .delete_whole(
                 &place.api_id,
                 mark.as_str(),
-                own_tags(ctx, subject, &place).as_deref(),
-                own_sets(ctx, subject, &place),
+                leftovers::of(ctx, subject, &place),
             )
             .await;
         if let Err(error) = deleted {
@@ -607,11 +603,10 @@ async fn withdraw(ctx: &Context, subject: &Subject, claim: &mut Claim) -> Step {
         };
         match connection
             .applier
-            .delete_with_parts(
+            .delete_whole(
                 &place.api_id,
                 mark.as_str(),
-                own_tags(ctx, subject, &place).as_deref(),
-                own_sets(ctx, subject, &place),
+                leftovers::of(ctx, subject, &place),
             )
             .await
         {
@@ -667,7 +662,8 @@ pub(super) fn failed(error: &ApplyError) -> Step {
             PlanError::NotOurs { .. }
             | PlanError::OtherObjects { .. }
             | PlanError::NotEqual { .. }
-            | PlanError::SetNotOurs { .. },
+            | PlanError::SetNotOurs { .. }
+            | PlanError::PageNotOurs { .. },
         ) => Step::Failed {
             reason: Reason::NotOurs,
             class,
@@ -726,46 +722,6 @@ fn parts_changed(before: &PartStates, now: &PartStates) -> Vec<String> {
         .map(|(id, _)| format!("{id} written"))
         .chain(removed.map(|id| format!("{id} removed")))
         .collect()
-}
-
-/// What the tags of the object's namespace begin with, where the API can have
-/// any: what the record or the object says of tags, or a place that it left.
-pub(super) fn own_tags(ctx: &Context, subject: &Subject, place: &Place) -> Option<String> {
-    let (said, _) = annotations::read(&subject.meta.annotations);
-    let record = claim::claim(ctx, subject).record;
-    let untagged = record.is_some_and(|record| {
-        let mut parts = record.parts.keys();
-        record.place() == *place && !parts.any(|part| matches!(part, PartId::Tag(_)))
-    });
-    if untagged && said.tags.is_empty() {
-        return None;
-    }
-    let instance = ctx.instances.list();
-    let instance = instance.iter().find(|one| one.name == place.instance)?;
-    Some(operator_core::products::own_prefix(
-        instance,
-        &subject.key.namespace,
-    ))
-}
-
-/// The version sets that the API in a place can be in: what the record or the
-/// object says.
-pub(super) fn own_sets(ctx: &Context, subject: &Subject, place: &Place) -> BTreeSet<VersionSetId> {
-    let record = claim::claim(ctx, subject).record;
-    let record = record.filter(|record| record.place() == *place);
-    let known = record.iter().flat_map(|record| sets(&record.parts));
-    let mut all: BTreeSet<VersionSetId> = known.cloned().collect();
-    let instances = ctx.instances.list();
-    let instance = instances.iter().find(|one| one.name == place.instance);
-    let said = Member::in_object(&subject.meta.annotations);
-    if let (Some(instance), Some(member)) = (instance, said) {
-        all.extend(member.set_id(instance, &subject.key.namespace).ok());
-    }
-    all
-}
-
-fn sets(parts: &PartStates) -> impl Iterator<Item = &VersionSetId> {
-    parts.keys().filter_map(PartId::version_set)
 }
 
 /// What was done, for people.

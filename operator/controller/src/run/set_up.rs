@@ -245,6 +245,7 @@ impl Ground {
         let workers = usize::from(settings.concurrency / SHARES);
         let metrics = || Arc::clone(&self.metrics);
         let events = Events::start(self.client.clone(), metrics(), &settings.name);
+        let drift: Arc<drift::Ledger> = Arc::default();
         Ok(Arc::new(Context {
             objects: writer.as_reader(),
             kind: Kind::new(exposed.resource().clone()),
@@ -266,6 +267,8 @@ impl Ground {
                 instances: Arc::clone(&self.instances),
                 leadership: self.leadership.clone(),
                 events: events.clone(),
+                drift: Arc::clone(&drift),
+                triggers: self.triggers.clone(),
                 cluster: self.cluster.clone(),
                 drift_interval: settings.drift_interval,
                 pace: settings.pace,
@@ -283,7 +286,7 @@ impl Ground {
             ),
             metrics: metrics(),
             memory: Memory::at(settings.pace),
-            drift: Arc::default(),
+            drift,
             made: Made::default(),
             gateway_calls: Calls::default(),
             cluster: self.cluster.clone(),

@@ -1,6 +1,6 @@
-//! What stands below an API beside its operations and policies: its tags, its
-//! diagnostics, and the version set that it is in. And what leads from those
-//! that are there to those that are wanted.
+//! What an API has beside its operations and policies: its tags, its
+//! diagnostics, the version set that it is in, and its wiki with a page. And
+//! what leads from those that are there to those that are wanted.
 //!
 //! Somebody else may have put a part there; that is left alone until it is
 //! wanted. So the record names every part that the operator may have put there,
@@ -12,9 +12,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::step::Step;
+use super::step::{PlanError, Step};
 use crate::diagnostics::DiagnosticKind;
-use crate::names::{ContentHash, InvalidName, TagId, VersionSetId};
+use crate::names::{ApiId, ContentHash, InvalidName, TagId, VersionSetId};
+use crate::wiki;
+
+/// The id of the only wiki that an API has (ARM specification 2024-05-01).
+const WIKI: &str = "default";
 
 /// A part of an API.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +30,11 @@ pub enum PartId {
     Diagnostic(DiagnosticKind),
     /// The version set that it is in, which others share.
     VersionSet(VersionSetId),
+    /// The page of its wiki. It stands below the service, and has the API's own
+    /// id.
+    Documentation(ApiId),
+    /// Its wiki: which pages the portal shows.
+    Wiki,
 }
 
 impl PartId {
@@ -35,17 +44,29 @@ impl PartId {
             Self::Tag(id) => ["tags", id.as_str()],
             Self::Diagnostic(kind) => ["diagnostics", kind.id()],
             Self::VersionSet(id) => ["apiVersionSets", id.as_str()],
+            Self::Documentation(id) => ["documentations", id.as_str()],
+            Self::Wiki => ["wikis", WIKI],
         }
     }
 
-    /// Where it stands, below the service: what others share is not below the
-    /// API.
+    /// Where it stands, below the service.
     #[must_use]
     pub fn path<'a>(&'a self, api: &'a str) -> Vec<&'a str> {
         let [list, id] = self.segments();
+        if self.outlives_api() {
+            vec![list, id]
+        } else {
+            vec!["apis", api, list, id]
+        }
+    }
+
+    /// Whether it stands beside the API, which refers to it: it is made before,
+    /// and is left when the API is gone.
+    #[must_use]
+    pub const fn outlives_api(&self) -> bool {
         match self {
-            Self::Tag(_) | Self::Diagnostic(_) => vec!["apis", api, list, id],
-            Self::VersionSet(_) => vec![list, id],
+            Self::VersionSet(_) | Self::Documentation(_) => true,
+            Self::Tag(_) | Self::Diagnostic(_) | Self::Wiki => false,
         }
     }
 
@@ -54,7 +75,7 @@ impl PartId {
     pub const fn version_set(&self) -> Option<&VersionSetId> {
         match self {
             Self::VersionSet(set) => Some(set),
-            Self::Tag(_) | Self::Diagnostic(_) => None,
+            Self::Tag(_) | Self::Diagnostic(_) | Self::Documentation(_) | Self::Wiki => None,
         }
     }
 }
@@ -79,11 +100,14 @@ impl TryFrom<String> for PartId {
             Some(("tags", id)) => TagId::parse(id).ok().map(Self::Tag),
             Some(("diagnostics", id)) => DiagnosticKind::of_id(id).map(Self::Diagnostic),
             Some(("apiVersionSets", id)) => VersionSetId::parse(id).ok().map(Self::VersionSet),
+            Some(("documentations", id)) => ApiId::parse(id).ok().map(Self::Documentation),
+            Some(("wikis", WIKI)) => Some(Self::Wiki),
             _ => None,
         };
         part.ok_or(InvalidName {
             value: text,
-            expected: "a part of an API: `tags/<id>`, `diagnostics/<id>` or `apiVersionSets/<id>`",
+            expected: "a part of an API: `tags/<id>`, `diagnostics/<id>`, `apiVersionSets/<id>`, `documentations/<id>` \
+                       or `wikis/default`",
         })
     }
 }
@@ -136,9 +160,8 @@ pub enum PartState {
 /// The parts that the operator put there, or may have.
 pub type PartStates = BTreeMap<PartId, PartState>;
 
-/// The fields of a diagnostic or a version set that count. Azure gives back
-/// more than it got.
-const FIELDS: [&str; 13] = [
+/// The fields of a part that count. Azure gives back more than it got.
+const FIELDS: [&str; 16] = [
     "loggerId",
     "alwaysLog",
     "sampling",
@@ -152,6 +175,9 @@ const FIELDS: [&str; 13] = [
     "versioningScheme",
     "versionHeaderName",
     "versionQueryName",
+    "title",
+    "content",
+    "documents",
 ];
 
 /// What a part says, so that two that mean the same are equal: of the fields
@@ -171,6 +197,7 @@ pub fn normal(content: &Value) -> Value {
                     let own = id.rsplit('/').next().unwrap_or_default();
                     own.to_ascii_lowercase().into()
                 }
+                ("content", Value::String(text)) => wiki::normal(text).into(),
                 _ => cleaned(field, value)?,
             };
             Some((field.clone(), value))
@@ -323,32 +350,36 @@ pub fn own_tags<'a>(
     })
 }
 
-/// The version set that the API should be in and that is somebody else's, with
-/// what its description says.
-pub(super) fn foreign_set(
-    wanted: &DesiredParts,
-    observed: &ObservedParts,
-) -> Option<(VersionSetId, String)> {
+/// Who would lose it if a part were written that stands beside the API and is
+/// somebody else's.
+pub(super) fn foreign(wanted: &DesiredParts, observed: &ObservedParts) -> Option<PlanError> {
     wanted.iter().find_map(|(id, part)| {
-        let (PartId::VersionSet(set), Some(Some(there))) = (id, observed.get(id)) else {
-            return None;
-        };
-        let (ours, theirs) = (
-            part.content.get("description"),
-            there.content.get("description"),
-        );
-        (ours != theirs).then(|| {
-            let said = theirs.and_then(Value::as_str).unwrap_or_default();
-            (set.clone(), said.to_owned())
-        })
+        let there = &observed.get(id)?.as_ref()?.content;
+        match id {
+            PartId::VersionSet(set) => {
+                let field = |content: &Value| content["description"].as_str().map(str::to_owned);
+                let theirs = field(there);
+                (theirs != field(&part.content)).then(|| PlanError::SetNotOurs {
+                    set: set.clone(),
+                    whose: theirs.unwrap_or_default(),
+                })
+            }
+            PartId::Documentation(page) => {
+                let theirs = wiki::mark_of(there);
+                (theirs != wiki::mark_of(&part.content)).then(|| PlanError::PageNotOurs {
+                    page: page.clone(),
+                    whose: theirs.map(str::to_owned),
+                })
+            }
+            PartId::Tag(_) | PartId::Diagnostic(_) | PartId::Wiki => None,
+        }
     })
 }
 
-/// What comes before the API is written: the sets that it is about to refer to.
-/// All others come after it.
-pub(super) fn sets_first(steps: Vec<Step>) -> (Vec<Step>, Vec<Step>) {
-    let is_first =
-        |step: &Step| matches!(step, Step::PutPart { part } if part.version_set().is_some());
+/// What comes before the API is written: what it, or a part of it, is about to
+/// refer to. All others come after it.
+pub(super) fn referred_first(steps: Vec<Step>) -> (Vec<Step>, Vec<Step>) {
+    let is_first = |step: &Step| matches!(step, Step::PutPart { part } if part.outlives_api());
     steps.into_iter().partition(is_first)
 }
 
@@ -380,8 +411,10 @@ pub(super) fn steps(
         }
         steps.push(Step::PutPart { part: id.clone() });
     }
+    // What refers to another goes before it.
     let surplus = known
         .keys()
+        .rev()
         .filter(|id| !wanted.contains_key(*id))
         .filter(|id| observed.get(*id) != Some(&None));
     steps.extend(surplus.map(|id| Step::RemovePart { part: id.clone() }));
@@ -426,12 +459,11 @@ pub(super) fn certain(known: &mut PartStates, wanted: &DesiredParts) {
     }
 }
 
-/// The version sets among the parts, of which nothing else is known: what is
-/// left when the API is gone, and what is read when there is none, since it may
-/// have been in them.
-pub(super) fn only_sets<'a>(parts: impl Iterator<Item = &'a PartId>) -> PartStates {
-    let sets = parts.filter(|id| id.version_set().is_some());
-    sets.map(|id| (id.clone(), PartState::Begun)).collect()
+/// Those of the parts that are left when the API is gone, of which nothing else
+/// is known; they are read when there is no API, since there may have been one.
+pub(super) fn left_without_api<'a>(parts: impl Iterator<Item = &'a PartId>) -> PartStates {
+    let left = parts.filter(|id| id.outlives_api());
+    left.map(|id| (id.clone(), PartState::Begun)).collect()
 }
 
 /// All that are wanted, and no other.
@@ -519,13 +551,18 @@ mod tests {
                 PartId::VersionSet(VersionSetId::parse("shop.orders").unwrap()),
                 "\"apiVersionSets/shop.orders\"",
             ),
+            (
+                PartId::Documentation(ApiId::parse("shop.orders").unwrap()),
+                "\"documentations/shop.orders\"",
+            ),
+            (PartId::Wiki, "\"wikis/default\""),
             (tag, "\"tags/shop.vip\""),
             (logs, "\"diagnostics/azuremonitor\""),
         ] {
             assert_eq!(serde_json::to_string(&part).unwrap(), text);
             assert_eq!(serde_json::from_str::<PartId>(text).unwrap(), part);
         }
-        for wrong in ["\"tags/a/b\"", "\"diagnostics/x\"", "\"wikis/default\""] {
+        for wrong in ["\"tags/a/b\"", "\"diagnostics/x\"", "\"wikis/main\""] {
             assert!(serde_json::from_str::<PartId>(wrong).is_err(), "{wrong}");
         }
     }

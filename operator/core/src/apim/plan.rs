@@ -27,8 +27,8 @@ pub fn plan(
 ) -> Result<Vec<Step>, PlanError> {
     let published = Published::of(desired)?;
     let Published { api, policy, .. } = published;
-    if let Some((set, whose)) = parts::foreign_set(&api.parts, &observed.parts) {
-        return Err(PlanError::SetNotOurs { set, whose });
+    if let Some(error) = parts::foreign(&api.parts, &observed.parts) {
+        return Err(error);
     }
     let Some(found) = &observed.api else {
         free_path(api, observed)?;
@@ -174,8 +174,8 @@ fn create(
     // Made now, so that a document that cannot be guarded fails before the
     // first write.
     policy_text(policy, &guard)?;
-    let (mut steps, rest) = parts::sets_first(parts::steps(
-        &parts::only_sets(observed.parts.keys()),
+    let (mut steps, rest) = parts::referred_first(parts::steps(
+        &parts::left_without_api(observed.parts.keys()),
         &api.parts,
         &observed.parts,
         &observed.tags,
@@ -220,7 +220,7 @@ pub(super) struct Update<'a> {
 
 impl Update<'_> {
     fn steps(&self) -> Result<Vec<Step>, PlanError> {
-        let (mut steps, rest) = parts::sets_first(parts::steps(
+        let (mut steps, rest) = parts::referred_first(parts::steps(
             &self.record.parts,
             &self.api.parts,
             &self.observed.parts,

@@ -164,11 +164,11 @@ impl AppliedRecord {
     }
 
     /// A record that knows nothing of the API but where it is, what it leaves,
-    /// and the version sets that may be left without it.
-    pub(super) fn emptied(&self) -> Self {
+    /// and what may be left without it.
+    pub(crate) fn emptied(&self) -> Self {
         Self {
             leaving: self.leaving.clone(),
-            parts: parts::only_sets(self.parts.keys()),
+            parts: parts::left_without_api(self.parts.keys()),
             ..Self::unknown(self.instance.clone(), self.api_id.clone())
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::compare::SettingsPatch;
 use super::guard::GuardError;
 use super::parts::PartId;
-use crate::names::{ProductId, TagId, VersionSetId};
+use crate::names::{ApiId, ProductId, TagId, VersionSetId};
 
 /// One step. Each is one ARM write, but for [`Step::ReadBack`] and
 /// [`Step::Verify`].
@@ -205,6 +205,14 @@ pub enum PlanError {
         set: VersionSetId,
         /// What its description says.
         whose: String,
+    },
+    /// The page of this id is somebody else's.
+    #[error("documentation `{page}` exists in API Management and is not this object's: {}; it is left alone. Delete it there, or remove the annotation apim.oda.tmforum.org/wiki", whose.as_deref().map_or_else(|| "it carries no mark of this operator".to_owned(), |mark| format!("its mark is `{mark}`")))]
+    PageNotOurs {
+        /// Its id.
+        page: ApiId,
+        /// The mark in it.
+        whose: Option<String>,
     },
     /// There is no such revision to go back to.
     #[error("API `{api_id}` has no revision {revision} of this object that callers could be led back to; {}", if there.is_empty() { "there is none but the one that they reach: remove the annotation apim.oda.tmforum.org/rollback".to_owned() } else { format!("there is {}", listed(there)) })]

@@ -20,6 +20,8 @@ pub enum Area {
     Operations,
     /// The Ingress in the cluster.
     Ingress,
+    /// The backends that are its own.
+    Backends,
 }
 
 /// What kind of thing differs; the label of a metric.
@@ -43,6 +45,8 @@ pub enum Kind {
     Products,
     /// A tag or a diagnostic of the API.
     Parts,
+    /// A backend of its own.
+    Backends,
     /// The Ingress.
     Ingress,
     /// The OpenID provider of the instance.
@@ -59,6 +63,7 @@ impl Kind {
             Self::Operations | Self::OperationPolicy | Self::Products | Self::Parts => {
                 Area::Operations
             }
+            Self::Backends => Area::Backends,
             Self::Ingress | Self::OpenIdProvider => Area::Ingress,
         }
     }
@@ -76,6 +81,7 @@ impl Kind {
             Self::OperationPolicy => "operation_policy",
             Self::Products => "products",
             Self::Parts => "parts",
+            Self::Backends => "backends",
             Self::Ingress => "ingress",
             Self::OpenIdProvider => "openid_provider",
         }
@@ -182,8 +188,7 @@ pub fn forget(record: &mut AppliedRecord, report: &DriftReport) {
             Kind::Deleted | Kind::Ownership | Kind::Revision => {
                 *record = AppliedRecord {
                     mandatory_hash: record.mandatory_hash,
-                    leaving: std::mem::take(&mut record.leaving),
-                    ..AppliedRecord::unknown(record.instance.clone(), record.api_id.clone())
+                    ..record.emptied()
                 };
                 return;
             }
@@ -211,7 +216,7 @@ pub fn forget(record: &mut AppliedRecord, report: &DriftReport) {
                     }
                 }
             }
-            Kind::Ingress | Kind::OpenIdProvider => {}
+            Kind::Backends | Kind::Ingress | Kind::OpenIdProvider => {}
         }
     }
 }

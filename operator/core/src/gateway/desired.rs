@@ -15,9 +15,10 @@ use crate::instance::pattern::any_matches;
 use crate::instance::selector::LabelSelector;
 use crate::instance::{Instance, InstanceContext};
 use crate::mark::{self, OwnershipMark};
+use crate::mark::{mark_in, marked};
 use crate::names::{ContentHash, ObjectKey};
 use crate::problem::Problem;
-use crate::product::{mark_in, marked, rotation};
+use crate::product::rotation;
 use crate::protection::settings::check_peer;
 
 /// The longest description (ARM specification 2024-05-01).

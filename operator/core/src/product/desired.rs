@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::marked;
 use super::spec::ApimProductSpec;
 use crate::desired::PolicyText;
 use crate::instance::Instance;
+use crate::mark::marked;
 use crate::mark::{self, OwnershipMark};
 use crate::names::{ContentHash, InvalidName, ObjectKey, ProductId};
 use crate::policy::{Grants, ReferenceKind};

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::desired::{ADMINISTRATORS, DesiredProduct, ProductSettings};
-use super::mark_in;
 use crate::apim::{ObservedPolicy, same_document};
 use crate::desired::PolicyText;
+use crate::mark::mark_in;
 
 /// A product as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,8 +160,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::mark::marked;
     use crate::names::ProductId;
-    use crate::product::marked;
 
     const MARK: &str = "apim-operator/1 01234567 shop/gold";
 

@@ -282,6 +282,7 @@ impl Service {
             revisions: BTreeMap::new(),
             tags: BTreeSet::new(),
             diagnostics: BTreeMap::new(),
+            wiki: None,
             releases: BTreeMap::new(),
         });
         family.revisions.insert(number, revision);

@@ -600,6 +600,28 @@ pub(super) static TAG_CONTRACT_PROPERTIES: Contract = Contract {
     fields: &[required("displayName", text(1, 160))],
 };
 
+pub(super) static DOCUMENTATION_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "DocumentationContractProperties",
+    fields: &[
+        optional("title", text(0, ANY)),
+        optional("content", text(0, ANY)),
+    ],
+};
+
+pub(super) static WIKI_CONTRACT_PROPERTIES: Contract = Contract {
+    name: "WikiContractProperties",
+    fields: &[
+        optional("documents", Kind::List { of: &WIKI_DOCUMENTATION_CONTRACT, min_items: 0, max_items: 10000 }),
+    ],
+};
+
+pub(super) static WIKI_DOCUMENTATION_CONTRACT: Contract = Contract {
+    name: "WikiDocumentationContract",
+    fields: &[
+        optional("documentationId", text(0, ANY)),
+    ],
+};
+
 pub(super) static API_RELEASE_CONTRACT_PROPERTIES: Contract = Contract {
     name: "ApiReleaseContractProperties",
     fields: &[

@@ -89,6 +89,8 @@ impl Service {
             Target::ApiTag(api, id) => self.get_api_tag(request, api, id),
             Target::ApiDiagnostics(api) => self.list_diagnostics(request, api),
             Target::ApiDiagnostic(api, id) => self.get_diagnostic(api, id),
+            Target::ApiWikis(api) => self.list_wikis(request, api),
+            Target::ApiWiki(api) => self.get_wiki(api),
             Target::Releases(api) => self.list_releases(request, api),
             Target::Release(api, id) => self.get_release(api, id),
             Target::TagLinks(id, links) => self.list_tag_links(request, id, links),
@@ -249,6 +251,8 @@ impl Service {
             Target::ApiTag(api, id) => self.write_api_tag(request, api, id),
             Target::ApiDiagnostic(api, id) if delete => self.delete_diagnostic(request, api, id),
             Target::ApiDiagnostic(api, id) => self.write_diagnostic(request, api, id, patch),
+            Target::ApiWiki(api) if delete => self.delete_wiki(request, api),
+            Target::ApiWiki(api) => self.write_wiki(request, api, patch),
             Target::Release(api, id) if delete => self.delete_release(request, api, id),
             Target::Release(api, id) => self.write_release(request, api, id, patch),
             Target::Group(id) if !delete => self.put_group(request, id),
@@ -297,6 +301,7 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::GatewayApis(_)
         | Target::ApiTags(_)
         | Target::ApiDiagnostics(_)
+        | Target::ApiWikis(_)
         | Target::Releases(_)
         | Target::TagLinks(..)
         | Target::Unmade(_) => "GET",
@@ -316,6 +321,7 @@ fn allowed_methods(target: &Target) -> &'static str {
         | Target::Product(_)
         | Target::Subscription(_)
         | Target::ApiDiagnostic(..)
+        | Target::ApiWiki(_)
         | Target::Release(..)
         | Target::Gateway(_) => "GET,HEAD,PUT,PATCH,DELETE",
         Target::Action(..) | Target::SubscriptionAction(..) | Target::GatewayAction(..) => "POST",

@@ -48,6 +48,9 @@ pub(crate) fn service(service: &Service) -> Value {
             if !family.diagnostics.is_empty() {
                 body["diagnostics"] = family.diagnostics.values().map(shown).collect();
             }
+            if let Some(wiki) = &family.wiki {
+                body["wiki"] = shown(wiki);
+            }
             (family.name.clone(), body)
         })
         .collect();

@@ -13,6 +13,7 @@ use super::schema;
 use super::store::{Entity, Service};
 use super::vault;
 use super::version_set;
+use super::wiki;
 use crate::data_plane;
 use crate::http::Reply;
 use crate::policy_check;
@@ -92,6 +93,7 @@ fn shape(kind: Kind) -> (&'static [&'static str], &'static [&'static str]) {
         ),
         Kind::Tag => (&["displayName"], &[]),
         Kind::AuthorizationServer => (&["displayName", "description"], &[]),
+        Kind::Documentation => (&["title", "content"], &[]),
         Kind::Logger => (&[], &[]),
     }
 }
@@ -124,6 +126,10 @@ fn contracts(kind: Kind) -> Option<(&'static Contract, Option<&'static Contract>
         Kind::AuthorizationServer => Some((
             &table::AUTHORIZATION_SERVER_CONTRACT_PROPERTIES,
             Some(&table::AUTHORIZATION_SERVER_UPDATE_CONTRACT_PROPERTIES),
+        )),
+        Kind::Documentation => Some((
+            &table::DOCUMENTATION_CONTRACT_PROPERTIES,
+            Some(&table::DOCUMENTATION_CONTRACT_PROPERTIES),
         )),
         Kind::Logger => None,
     }
@@ -304,6 +310,11 @@ impl Service {
         {
             return Err(ArmError::validation(vec![problem]));
         }
+        if kind == Kind::Documentation
+            && let Some(problem) = wiki::used(self, &old.name)
+        {
+            return Err(ArmError::validation(vec![problem]));
+        }
         self.entities_of(kind).remove(&id.to_lowercase());
         if kind == Kind::Tag {
             // Inferred: it is on nothing any more.
@@ -410,7 +421,7 @@ impl Service {
             // Read by itself: what is kept of it is not what was sent.
             Kind::ApiVersionSet => version_set::check(fields, &mut problems),
             Kind::AuthorizationServer => check_endpoints(fields, &mut problems),
-            Kind::Certificate | Kind::Logger | Kind::Tag => {}
+            Kind::Certificate | Kind::Logger | Kind::Tag | Kind::Documentation => {}
         }
         if problems.is_empty() {
             Ok(())

@@ -157,6 +157,7 @@ mod tests {
             revisions: BTreeMap::from([(1, revision)]),
             tags: BTreeSet::new(),
             diagnostics: BTreeMap::new(),
+            wiki: None,
             releases: BTreeMap::new(),
         }
     }

@@ -31,6 +31,7 @@ mod subscription;
 mod throttle;
 pub(crate) mod vault;
 mod version_set;
+mod wiki;
 
 pub(crate) use throttle::Budget;
 

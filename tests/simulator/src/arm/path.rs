@@ -109,10 +109,12 @@ pub(crate) enum Kind {
     Logger,
     Tag,
     AuthorizationServer,
+    /// A page of the developer portal, in Markdown.
+    Documentation,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Backend,
         Self::NamedValue,
         Self::PolicyFragment,
@@ -123,6 +125,7 @@ impl Kind {
         Self::Logger,
         Self::Tag,
         Self::AuthorizationServer,
+        Self::Documentation,
     ];
 
     /// The segment in a path.
@@ -138,6 +141,7 @@ impl Kind {
             Self::Logger => "loggers",
             Self::Tag => "tags",
             Self::AuthorizationServer => "authorizationServers",
+            Self::Documentation => "documentations",
         }
     }
 
@@ -170,6 +174,7 @@ impl Kind {
             Self::Logger => "Logger",
             Self::Tag => "Tag",
             Self::AuthorizationServer => "AuthorizationServer",
+            Self::Documentation => "Documentation",
         }
     }
 }
@@ -216,6 +221,9 @@ pub(crate) enum Target {
     ApiTag(ApiRef, String),
     ApiDiagnostics(ApiRef),
     ApiDiagnostic(ApiRef, String),
+    /// The list of an API's wikis, which has one at most.
+    ApiWikis(ApiRef),
+    ApiWiki(ApiRef),
     Releases(ApiRef),
     Release(ApiRef, String),
     /// What a tag is on: `apiLinks`, `operationLinks` or `productLinks`.
@@ -238,7 +246,7 @@ const UNMADE: [&str; 1] = ["loggers"];
 const LINKS: [&str; 3] = ["apiLinks", "operationLinks", "productLinks"];
 
 /// Kinds that exist below a service (or an API) and are not simulated.
-const OTHER_KINDS: [&str; 54] = [
+const OTHER_KINDS: [&str; 52] = [
     "allPolicies",
     "apisByTags",
     "applynetworkconfigurationupdates",
@@ -250,7 +258,6 @@ const OTHER_KINDS: [&str; 54] = [
     "connectivityCheck",
     "contentTypes",
     "diagnostics",
-    "documentations",
     "eventGridFilters",
     "gateways",
     "getssotoken",
@@ -291,7 +298,6 @@ const OTHER_KINDS: [&str; 54] = [
     "operationsByTags",
     "resolvers",
     "tagDescriptions",
-    "wikis",
     "tools",
 ];
 
@@ -340,6 +346,7 @@ impl Target {
                     Kind::Tag,
                     Kind::ApiVersionSet,
                     Kind::AuthorizationServer,
+                    Kind::Documentation,
                 ];
                 match (
                     served.into_iter().find(|known| is(kind, known.segment())),
@@ -420,6 +427,8 @@ impl Target {
             [t, id] if is(t, "tags") => Ok(Self::ApiTag(api, (*id).to_owned())),
             [d] if is(d, "diagnostics") => Ok(Self::ApiDiagnostics(api)),
             [d, id] if is(d, "diagnostics") => Ok(Self::ApiDiagnostic(api, (*id).to_owned())),
+            [w] if is(w, "wikis") => Ok(Self::ApiWikis(api)),
+            [w, id] if is(w, "wikis") && is(id, "default") => Ok(Self::ApiWiki(api)),
             [r] if is(r, "releases") => Ok(Self::Releases(api)),
             [r, id] if is(r, "releases") => Ok(Self::Release(api, (*id).to_owned())),
             [p] if is(p, "policies") => Ok(Self::Policies(Scope::Api(api))),
@@ -447,6 +456,8 @@ impl Target {
             | Self::ApiTag(api, _)
             | Self::ApiDiagnostics(api)
             | Self::ApiDiagnostic(api, _)
+            | Self::ApiWikis(api)
+            | Self::ApiWiki(api)
             | Self::Releases(api)
             | Self::Release(api, _)
             | Self::Policies(Scope::Api(api) | Scope::Operation(api, _))
@@ -482,6 +493,7 @@ impl Target {
             }
             Self::ApiTags(_) | Self::ApiTag(..) => "/apis/tags",
             Self::ApiDiagnostics(_) | Self::ApiDiagnostic(..) => "/apis/diagnostics",
+            Self::ApiWikis(_) | Self::ApiWiki(_) => "/apis/wikis",
             Self::Releases(_) | Self::Release(..) => "/apis/releases",
             Self::TagLinks(_, links) => {
                 return format!("Microsoft.ApiManagement/service/tags/{links}");

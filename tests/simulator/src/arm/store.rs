@@ -87,6 +87,8 @@ pub(crate) struct Family {
     pub(crate) tags: BTreeSet<String>,
     /// What is logged of its calls, by id in lower case.
     pub(crate) diagnostics: BTreeMap<String, Entity>,
+    /// The wiki, where the API has one.
+    pub(crate) wiki: Option<Entity>,
     /// Which revision was made current when, by id in lower case.
     pub(crate) releases: BTreeMap<String, Entity>,
 }

@@ -1,4 +1,5 @@
-//! The mark in a product's description.
+//! The mark in a text that people read: a comment of HTML, which neither HTML
+//! nor Markdown shows.
 
 /// What stands before and behind the mark.
 const OPEN: &str = "<!-- ";
