@@ -1,7 +1,9 @@
 //! Backends: where requests go, as an entity that a policy names. They carry our
 //! mark as their description; one of somebody else is left alone.
 
-use operator_core::backend::{Breaker, DesiredBackend, PoolMember};
+use std::collections::BTreeMap;
+
+use operator_core::backend::{Breaker, Credentials, DesiredBackend, PoolMember};
 use operator_core::policy::canonical::duration_seconds;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,7 +23,17 @@ pub struct Backend {
     url: String,
     breaker: Option<Breaker>,
     certificate: Option<String>,
+    credentials: Option<Credentials>,
     pool: Vec<PoolMember>,
+}
+
+/// What a backend refers to and the platform has to put into the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dependency {
+    /// A certificate, by its id.
+    Certificate(String),
+    /// A named value, by its name.
+    NamedValue(String),
 }
 
 /// A backend as it is.
@@ -47,8 +59,8 @@ pub enum BackendOutcome {
     Changed(Vec<&'static str>),
     /// It is somebody else's, and was left alone; what its description says.
     Foreign(Option<String>),
-    /// The certificate that it is to be shown is not there: nothing was written.
-    NoCertificate(String),
+    /// What it refers to is not there: nothing was written.
+    Missing(Dependency),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -63,12 +75,50 @@ struct Properties {
     pool: Option<PoolBody>,
 }
 
-/// What it is told or shown. Headers and parameters are nothing to compare: they
-/// are no words of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// What it is told or shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct CredentialsBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
     certificate_ids: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization: Option<AuthorizationBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<BTreeMap<String, Vec<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<BTreeMap<String, Vec<String>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct AuthorizationBody {
+    scheme: String,
+    parameter: String,
+}
+
+/// As it is compared: ids by their last segments, headers without case, and
+/// nothing where there is nothing.
+impl From<CredentialsBody> for Told {
+    fn from(body: CredentialsBody) -> Self {
+        let header = body.header.unwrap_or_default().into_iter();
+        let ids = body.certificate_ids.unwrap_or_default();
+        Self {
+            certificates: ids.iter().map(|id| last(id)).collect(),
+            authorization: body.authorization.map(|one| (one.scheme, one.parameter)),
+            header: header
+                .map(|(name, values)| (name.to_ascii_lowercase(), values))
+                .collect(),
+            query: body.query.unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+struct Told {
+    certificates: Vec<String>,
+    authorization: Option<(String, String)>,
+    header: BTreeMap<String, Vec<String>>,
+    query: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -202,14 +252,49 @@ impl Backend {
             url: url.to_owned(),
             breaker: desired.breaker.clone(),
             certificate: desired.certificate.clone(),
+            credentials: desired.credentials.clone(),
             pool: desired.pool.clone(),
         }
     }
 
-    /// The certificate that it is to be shown.
-    #[must_use]
-    pub fn certificate(&self) -> Option<&str> {
-        self.certificate.as_deref()
+    /// What has to be there before it.
+    fn needs(&self) -> Vec<Dependency> {
+        let certificate = self.certificate.iter().cloned();
+        let credentials = self.credentials.iter();
+        let values = credentials.flat_map(Credentials::named_values);
+        let values = values.map(|name| Dependency::NamedValue(name.to_owned()));
+        certificate
+            .map(Dependency::Certificate)
+            .chain(values)
+            .collect()
+    }
+
+    /// What it is told or shown; none where it is nothing.
+    fn told(&self, service: &str) -> Option<CredentialsBody> {
+        let named = |value: &String| format!("{{{{{value}}}}}");
+        let all = |values: &BTreeMap<String, String>| {
+            let each = values.iter();
+            let each = each.map(|(name, value)| (name.clone(), vec![named(value)]));
+            (!values.is_empty()).then(|| each.collect())
+        };
+        if self.certificate.is_none() && self.credentials.is_none() {
+            return None;
+        }
+        let told = self.credentials.clone().unwrap_or_default();
+        let certificate = self.certificate.as_ref();
+        let certificate = certificate.map(|id| vec![format!("{service}/certificates/{id}")]);
+        Some(CredentialsBody {
+            certificate_ids: certificate,
+            authorization: told
+                .authorization
+                .as_ref()
+                .map(|(scheme, value)| AuthorizationBody {
+                    scheme: scheme.clone(),
+                    parameter: named(value),
+                }),
+            header: all(&told.headers),
+            query: all(&told.query),
+        })
     }
 
     fn rule(breaker: &Breaker) -> RuleBody {
@@ -251,9 +336,8 @@ impl Backend {
         if let Some(breaker) = &self.breaker {
             properties["circuitBreaker"] = json!({"rules": [Self::rule(breaker)]});
         }
-        if let Some(id) = &self.certificate {
-            let id = format!("{service}/certificates/{id}");
-            properties["credentials"] = json!({"certificateIds": [id]});
+        if let Some(told) = self.told(service) {
+            properties["credentials"] = json!(told);
         }
         if !self.pool.is_empty() {
             let services = self.pool.iter().map(|one| MemberBody {
@@ -288,11 +372,9 @@ impl Backend {
             ([one], Some(breaker)) => Rule::from(one) == Rule::from(&Self::rule(breaker)),
             _ => false,
         };
-        let shown = credentials
-            .as_ref()
-            .and_then(|body| body.certificate_ids.as_ref());
-        let shown = shown.into_iter().flatten().map(|id| last(id));
-        let same_certificate = shown.eq(self.certificate.as_deref().map(str::to_lowercase));
+        let told = self.told("").unwrap_or_default();
+        let same_credentials =
+            Told::from(credentials.clone().unwrap_or_default()) == Told::from(told);
         let members = pool.as_ref().and_then(|body| body.services.as_ref());
         let members = members.into_iter().flatten();
         let members = members.map(|one| (last(&one.id), one.weight, one.priority));
@@ -306,7 +388,7 @@ impl Backend {
             ("url", same(url, &self.url)),
             ("protocol", same(protocol, "http")),
             ("circuitBreaker", same_rule),
-            ("credentials", same_certificate),
+            ("credentials", same_credentials),
             ("pool", same_pool),
         ];
         let differing = fields.into_iter().filter(|(_, same)| !same);
@@ -324,6 +406,20 @@ impl ArmReader {
         let etag = answer.etag();
         let there: Entity<Properties> = answer.json(&call.name())?;
         Ok(Some(BackendThere::new(id, etag, there.properties)))
+    }
+
+    /// The first thing that a backend refers to and that is not there.
+    pub async fn missing_for(&self, backend: &Backend) -> Result<Option<Dependency>, ArmError> {
+        for needed in backend.needs() {
+            let is_there = match &needed {
+                Dependency::Certificate(id) => self.has_certificate(id).await?,
+                Dependency::NamedValue(name) => self.has_named_value(name).await?,
+            };
+            if !is_there {
+                return Ok(Some(needed));
+            }
+        }
+        Ok(None)
     }
 
     /// All backends of the service.
@@ -349,10 +445,8 @@ impl ArmClient {
             },
             None => (None, BackendOutcome::Made),
         };
-        if let Some(certificate) = &wanted.certificate
-            && !self.reader().has_certificate(certificate).await?
-        {
-            return Ok(BackendOutcome::NoCertificate(certificate.clone()));
+        if let Some(missing) = self.reader().missing_for(wanted).await? {
+            return Ok(BackendOutcome::Missing(missing));
         }
         let id = &wanted.id;
         let mut put = self.call(WriteVerb::Put, &segments(id), &[], KIND, what(id));

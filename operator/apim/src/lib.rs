@@ -49,7 +49,7 @@ mod writes;
 
 pub use apply::{Applied, Applier, ApplyError, Follow, Progress, Silent, Writes};
 pub use arm::{ArmClient, ArmOptions, ArmReader, Pages, Parts, ServiceRef};
-pub use backends::{Backend, BackendOutcome, BackendThere};
+pub use backends::{Backend, BackendOutcome, BackendThere, Dependency};
 pub use bucket::{Bucket, BucketSize, Buckets, Lane, Limits};
 pub use certificates::CertificateThere;
 pub use cloud::CloudSettings;

@@ -210,6 +210,16 @@ impl ArmReader {
         Ok(Some(NamedValueThere::new(id, etag, there.properties)))
     }
 
+    /// Whether there is a named value of this name, which a policy would write:
+    /// its id may be another.
+    pub async fn has_named_value(&self, name: &str) -> Result<bool, ArmError> {
+        let filter = format!("displayName eq '{name}'");
+        let query = [("$filter", filter.as_str())];
+        let call = self.get(&["namedValues"], &query, "namedValues", what(name));
+        let all = self.pages::<Listed, NamedValueThere>(call).all().await?;
+        Ok(all.iter().any(|one| one.display_name == name))
+    }
+
     /// All named values of the service.
     #[must_use]
     pub fn named_values(&self) -> Pages<NamedValueThere> {

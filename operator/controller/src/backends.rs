@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use operator_apim::{ArmClient, ArmError, ArmReader, Backend, BackendOutcome};
+use operator_apim::{ArmClient, ArmError, ArmReader, Backend, BackendOutcome, Dependency};
 use operator_core::annotations::Drift;
 use operator_core::apim::{ArmCall, Published};
 use operator_core::backend::DesiredBackend;
@@ -91,13 +91,17 @@ fn foreign(instance: &InstanceName, id: &str, whose: Option<String>) -> Step {
     }
 }
 
-fn no_certificate(instance: &InstanceName, certificate: &str) -> Step {
+fn missing(instance: &InstanceName, missing: &Dependency) -> Step {
+    let (field, what) = match missing {
+        Dependency::Certificate(id) => ("backendCertificate", format!("certificate `{id}`")),
+        Dependency::NamedValue(name) => ("backendCredentials", format!("named value `{name}`")),
+    };
     Step::Failed {
         reason: Reason::WaitingForDependency,
         class: ErrorClass::Waiting,
         message: format!(
-            "ApimInstance/{instance} spec.exposure.backendCertificate: the service has no certificate `{certificate}`; \
-             put it there, best from a key vault, and it is used at the next look"
+            "ApimInstance/{instance} spec.exposure.{field}: the service has no {what}; put it there, best from a key \
+             vault, and it is used at the next look"
         ),
     }
 }
@@ -143,10 +147,8 @@ impl Backends {
                     fields => format!("change the backend: {}", fields.join(", ")),
                 },
             };
-            if let Some(certificate) = backend.certificate()
-                && !reader.has_certificate(certificate).await?
-            {
-                return Ok(Err(no_certificate(instance, certificate)));
+            if let Some(needed) = reader.missing_for(&backend).await? {
+                return Ok(Err(missing(instance, &needed)));
             }
             calls.push(ArmCall {
                 method: "PUT",
@@ -201,8 +203,8 @@ impl Backends {
                 Ok(BackendOutcome::Foreign(whose)) => {
                     return Err(foreign(instance, &id, whose));
                 }
-                Ok(BackendOutcome::NoCertificate(certificate)) => {
-                    return Err(no_certificate(instance, &certificate));
+                Ok(BackendOutcome::Missing(needed)) => {
+                    return Err(missing(instance, &needed));
                 }
                 Ok(outcome) => {
                     if outcome != BackendOutcome::InPlace {

@@ -13,6 +13,8 @@ pub mod exposure;
 mod facts;
 pub(crate) mod leftovers;
 mod monitor;
+mod moves;
+mod progress;
 mod publish;
 mod report;
 pub(crate) use claim::{APPLIED, Claim, claim};

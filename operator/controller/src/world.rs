@@ -6,28 +6,23 @@
 //! echo of the operator's own write, triggers nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
-use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use operator_core::exposure::{GatewayFacts, ObjectFacts, ObjectKind, RoutedFacts, name_of};
-use operator_core::gateway::select::{self, Candidate, Hosted, Reach};
-use operator_core::names::{InstanceName, ObjectKey};
+use operator_core::gateway::select::Hosted;
+use operator_core::names::ObjectKey;
 use parking_lot::RwLock;
 use smol_str::SmolStr;
 
 use crate::links::Links;
 
+mod gateways;
 mod seen;
+mod services;
 
 pub use seen::{News, Seen};
-
-/// What is routed through Gateways.
-const ROUTE: &str = "HTTPRoute";
-
-/// The label by which EndpointSlices name their Service.
-pub(crate) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+use services::Slice;
+pub(crate) use services::{SERVICE_LABEL, is_ready};
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -55,15 +50,6 @@ struct Inner {
     /// The Services to which routes lead, with the names of the ExposedAPIs.
     routed: Links<ObjectKey, SmolStr>,
     routed_of: HashMap<ObjectKey, BTreeSet<SmolStr>>,
-}
-
-/// An EndpointSlice.
-#[derive(Debug)]
-struct Slice {
-    service: ObjectKey,
-    ready: bool,
-    /// Of the endpoints that are ready, and their ports.
-    endpoints: u64,
 }
 
 /// The operator's view of the cluster.
@@ -256,233 +242,6 @@ impl World {
         self.inner.read().denied.get(kind).cloned()
     }
 
-    /// Records a Gateway, or that it is gone, and answers the ExposedAPIs that
-    /// are routed through Gateways, if it changed.
-    pub fn gateway_seen(&self, key: &ObjectKey, now: Option<GatewayFacts>) -> Vec<ObjectKey> {
-        let mut inner = self.inner.write();
-        let changed = match now {
-            Some(now) => inner.gateways.insert(key.clone(), now.clone()) != Some(now),
-            None => inner.gateways.remove(key).is_some(),
-        };
-        if !changed {
-            return Vec::new();
-        }
-        let routes = inner.objects.iter().filter(|((kind, _), _)| *kind == ROUTE);
-        routes.map(|(_, (_, owner))| owner.clone()).collect()
-    }
-
-    /// All known Gateways.
-    #[must_use]
-    pub fn gateways(&self) -> BTreeMap<ObjectKey, GatewayFacts> {
-        self.inner.read().gateways.clone()
-    }
-
-    /// Records a self-hosted gateway, or that it is gone, and answers the
-    /// ExposedAPIs that may be reached there, if it changed.
-    pub fn hosted_seen(&self, key: &ObjectKey, now: Option<Hosted>) -> Vec<ObjectKey> {
-        let mut inner = self.inner.write();
-        let before = inner.hosted.get(key).cloned();
-        if before == now {
-            return Vec::new();
-        }
-        let concerned = |api: &&ObjectKey| {
-            let mut both = before.iter().chain(&now);
-            both.any(|one| one.concerns(&api.namespace))
-        };
-        let apis = inner.at_gateways.iter().filter(concerned);
-        let apis = apis.cloned().collect();
-        match now {
-            Some(now) => inner.hosted.insert(key.clone(), now),
-            None => inner.hosted.remove(key),
-        };
-        apis
-    }
-
-    /// All known self-hosted gateways.
-    #[must_use]
-    pub fn hosted(&self) -> Vec<ObjectKey> {
-        self.inner.read().hosted.keys().cloned().collect()
-    }
-
-    /// The self-hosted gateways of a namespace.
-    #[must_use]
-    pub fn hosting_in(&self, namespace: &str) -> Vec<ObjectKey> {
-        let all = self.hosted();
-        all.into_iter()
-            .filter(|key| key.namespace == namespace)
-            .collect()
-    }
-
-    /// The self-hosted gateways that may serve APIs of a namespace.
-    #[must_use]
-    pub fn hosting_for(&self, namespace: &str) -> Vec<ObjectKey> {
-        let inner = self.inner.read();
-        let all = inner.hosted.values();
-        all.filter(|one| one.concerns(namespace))
-            .map(|one| one.key.clone())
-            .collect()
-    }
-
-    /// The namespaces with self-hosted gateways.
-    #[must_use]
-    pub fn hosting_namespaces(&self) -> BTreeSet<SmolStr> {
-        let inner = self.inner.read();
-        inner
-            .hosted
-            .keys()
-            .map(|key| key.namespace.clone())
-            .collect()
-    }
-
-    /// The self-hosted gateway at which an ExposedAPI is reached, of this id in
-    /// this instance.
-    #[must_use]
-    pub fn serving(
-        &self,
-        api: Candidate<'_>,
-        instance: &InstanceName,
-        id: Option<&str>,
-    ) -> Option<Reach> {
-        let inner = self.inner.read();
-        let found = select::serving(inner.hosted.values(), api, instance);
-        found.map(|one| one.reach(id))
-    }
-
-    /// Records whether an ExposedAPI is reached at a gateway in the cluster.
-    pub fn at_gateway(&self, key: &ObjectKey, is: bool) {
-        let known = self.inner.read().at_gateways.contains(key);
-        if known == is {
-            return;
-        }
-        let mut inner = self.inner.write();
-        if is {
-            inner.at_gateways.insert(key.clone());
-        } else {
-            inner.at_gateways.remove(key);
-        }
-    }
-
-    /// Records whether the exposure of an ExposedAPI depends on what its
-    /// Service is like.
-    pub fn reads_service(&self, key: &ObjectKey, reads: bool) {
-        let known = self.inner.read().readers.contains(key);
-        if known == reads {
-            return;
-        }
-        let mut inner = self.inner.write();
-        if reads {
-            inner.readers.insert(key.clone());
-        } else {
-            inner.readers.remove(key);
-        }
-    }
-
-    /// Records whether the document of an ExposedAPI comes from its running
-    /// Service.
-    pub fn asks_service(&self, key: &ObjectKey, asks: bool) {
-        let known = self.inner.read().askers.contains(key);
-        if known == asks {
-            return;
-        }
-        let mut inner = self.inner.write();
-        if asks {
-            inner.askers.insert(key.clone());
-        } else {
-            inner.askers.remove(key);
-        }
-    }
-
-    /// Another number where a Service has other endpoints.
-    #[must_use]
-    pub fn endpoints(&self, namespace: &str, service: &str) -> u64 {
-        let inner = self.inner.read();
-        inner.endpoints(&ObjectKey::new(namespace, service))
-    }
-
-    /// Records an EndpointSlice and answers the ExposedAPIs whose readiness
-    /// changed with it, or whose document may have.
-    pub fn slice_seen(&self, slice: &EndpointSlice) -> Vec<ObjectKey> {
-        let Some((key, service)) = slice_keys(slice) else {
-            return Vec::new();
-        };
-        let ready: Vec<&Endpoint> = slice
-            .endpoints
-            .iter()
-            .flatten()
-            .filter(|one| is_ready(one))
-            .collect();
-        let mut hasher = DefaultHasher::new();
-        let mut addresses: Vec<&String> = ready.iter().flat_map(|one| &one.addresses).collect();
-        addresses.sort_unstable();
-        addresses.hash(&mut hasher);
-        for port in slice.ports.iter().flatten() {
-            (&port.name, port.port).hash(&mut hasher);
-        }
-        let now = Slice {
-            service,
-            ready: !ready.is_empty(),
-            endpoints: hasher.finish(),
-        };
-        self.inner.write().change_slice(key, Some(now))
-    }
-
-    /// Forgets an EndpointSlice and answers the ExposedAPIs whose readiness
-    /// changed with it.
-    pub fn slice_gone(&self, key: &ObjectKey) -> Vec<ObjectKey> {
-        self.inner.write().change_slice(key.clone(), None)
-    }
-
-    /// All known EndpointSlices.
-    #[must_use]
-    pub fn slices(&self) -> Vec<ObjectKey> {
-        self.inner.read().slices.keys().cloned().collect()
-    }
-
-    /// Records a Service and answers the ExposedAPIs that waited for it, or
-    /// that depend on what it is like.
-    pub fn service_seen(&self, key: &ObjectKey) -> Vec<ObjectKey> {
-        let mut inner = self.inner.write();
-        let is_new = inner.services.insert(key.clone());
-        let mut users = inner.users_of(key);
-        if !is_new {
-            users.retain(|user| inner.readers.contains(user));
-        }
-        users
-    }
-
-    /// Forgets a Service and answers the ExposedAPIs that lose it.
-    pub fn service_gone(&self, key: &ObjectKey) -> Vec<ObjectKey> {
-        let mut inner = self.inner.write();
-        if inner.services.remove(key) {
-            inner.users_of(key)
-        } else {
-            Vec::new()
-        }
-    }
-
-    /// Whether a Service exists.
-    #[must_use]
-    pub fn has_service(&self, namespace: &str, service: &str) -> bool {
-        self.inner
-            .read()
-            .services
-            .contains(&ObjectKey::new(namespace, service))
-    }
-
-    /// All known Services.
-    #[must_use]
-    pub fn services(&self) -> Vec<ObjectKey> {
-        self.inner.read().services.iter().cloned().collect()
-    }
-
-    /// Whether a Service has a ready endpoint.
-    #[must_use]
-    pub fn is_ready(&self, namespace: &str, service: &str) -> bool {
-        self.inner
-            .read()
-            .is_ready(&ObjectKey::new(namespace, service))
-    }
-
     /// Records a namespace's labels and answers whether they changed.
     pub fn namespace_seen(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         let before = self
@@ -545,61 +304,6 @@ impl Inner {
         }
     }
 
-    fn is_ready(&self, service: &ObjectKey) -> bool {
-        let slices = self.slices_of.of(service);
-        slices
-            .filter_map(|slice| self.slices.get(slice))
-            .any(|slice| slice.ready)
-    }
-
-    fn endpoints(&self, service: &ObjectKey) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for slice in self.slices_of.of(service) {
-            self.slices
-                .get(slice)
-                .map(|slice| slice.endpoints)
-                .hash(&mut hasher);
-        }
-        hasher.finish()
-    }
-
-    fn change_slice(&mut self, slice: ObjectKey, now: Option<Slice>) -> Vec<ObjectKey> {
-        let before = self.slices.get(&slice).map(|slice| slice.service.clone());
-        // A slice never moves to another Service in practice; if one does, both
-        // Services are looked at.
-        let services: BTreeSet<ObjectKey> = before
-            .iter()
-            .cloned()
-            .chain(now.as_ref().map(|now| now.service.clone()))
-            .collect();
-        let was: Vec<(bool, u64)> = services
-            .iter()
-            .map(|service| (self.is_ready(service), self.endpoints(service)))
-            .collect();
-        if let Some(service) = before {
-            self.slices_of.remove(&service, &slice);
-        }
-        match now {
-            Some(now) => {
-                self.slices_of.insert(now.service.clone(), slice.clone());
-                self.slices.insert(slice, now);
-            }
-            None => {
-                self.slices.remove(&slice);
-            }
-        }
-        let mut concerned = Vec::new();
-        for (service, (ready, endpoints)) in services.iter().zip(was) {
-            let mut users = self.users_of(service);
-            if self.is_ready(service) == ready {
-                let other = self.endpoints(service) != endpoints;
-                users.retain(|user| other && self.askers.contains(user));
-            }
-            concerned.extend(users);
-        }
-        concerned
-    }
-
     fn users_of(&self, service: &ObjectKey) -> Vec<ObjectKey> {
         let users = self.implementations.of(service);
         let users: BTreeSet<&SmolStr> = users.chain(self.routed.of(service)).collect();
@@ -608,28 +312,12 @@ impl Inner {
     }
 }
 
-/// Kubernetes: "a nil value should be interpreted as true".
-pub(crate) fn is_ready(endpoint: &Endpoint) -> bool {
-    endpoint
-        .conditions
-        .as_ref()
-        .is_none_or(|conditions| conditions.ready != Some(false))
-        && !endpoint.addresses.is_empty()
-}
-
-fn slice_keys(slice: &EndpointSlice) -> Option<(ObjectKey, ObjectKey)> {
-    let service = slice.labels().get(SERVICE_LABEL)?;
-    let namespace = slice.namespace()?;
-    Some((
-        ObjectKey::new(&namespace, slice.name_any()),
-        ObjectKey::new(&namespace, service),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use k8s_openapi::api::discovery::v1::EndpointSlice;
     use serde_json::{Value, json};
+
+    use super::*;
 
     fn ingress(address: Option<&str>, path: &str) -> DynamicObject {
         let points: Vec<Value> = address.map(|ip| json!({"ip": ip})).into_iter().collect();

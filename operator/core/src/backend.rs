@@ -1,11 +1,15 @@
 //! Backends of API Management: where requests of an API go, as an entity of
-//! their own, where a circuit breaker, a certificate or a pool asks for one.
+//! their own, where a circuit breaker, credentials or a pool ask for one.
 //!
 //! An API needs none by itself: it has a service URL. With
-//! `exposure.circuitBreaker` or `exposure.backendCertificate` of its instance it
-//! gets one, and one more for each Service to which API Management itself sends
+//! `exposure.circuitBreaker`, `exposure.backendCertificate` or
+//! `exposure.backendCredentials` of its instance it gets one, and one more for each Service to which API Management itself sends
 //! single operations. With `exposure.backendPool` it gets a pool, and one for each
 //! member.
+
+mod credentials;
+
+pub use credentials::Credentials;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -45,6 +49,9 @@ pub struct DesiredBackend {
     /// The certificate that it is shown, by its id; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+    /// What it is told to let API Management in; absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
     /// Those among which requests are shared, if it is a pool.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pool: Vec<PoolMember>,
@@ -194,6 +201,9 @@ pub(crate) fn check(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
         );
         problems.push(Problem::new("exposure.backendCertificate", message));
     }
+    if let Some(spec) = &exposure.backend_credentials {
+        credentials::check(spec, problems);
+    }
     check_pool(&exposure.backend_pool, problems);
 }
 
@@ -270,10 +280,13 @@ pub(crate) fn backends(parts: &Parts<'_>) -> (Vec<DesiredBackend>, Sends) {
     let breaker = parts.exposure.circuit_breaker.as_ref();
     let breaker = breaker.and_then(|spec| Breaker::of(spec).ok());
     let certificate = &parts.exposure.backend_certificate;
+    let credentials = &parts.exposure.backend_credentials;
+    let credentials = credentials.as_ref().map(Credentials::of);
     // What is outside of the cluster says itself where it is.
     let pool = &parts.exposure.backend_pool[..];
     let pool = if parts.is_external { &[] } else { pool };
-    if breaker.is_none() && certificate.is_none() && pool.is_empty() {
+    let plain = breaker.is_none() && certificate.is_none() && credentials.is_none();
+    if plain && pool.is_empty() {
         let operations = parts.operations.iter();
         let urls = operations.map(|(id, (_, url))| (id.clone(), SendTo::Url(url.clone())));
         let sends = Sends {
@@ -292,6 +305,7 @@ pub(crate) fn backends(parts: &Parts<'_>) -> (Vec<DesiredBackend>, Sends) {
         url,
         breaker: breaker.clone(),
         certificate: certificate.clone(),
+        credentials: credentials.clone(),
         pool: Vec::new(),
         drift: parts.drift,
     };
@@ -310,8 +324,8 @@ pub(crate) fn backends(parts: &Parts<'_>) -> (Vec<DesiredBackend>, Sends) {
         all.push(one);
     }
     if !pool.is_empty() {
-        // Its members are given up, and shown a certificate, one by one.
-        (whole.breaker, whole.certificate) = (None, None);
+        // Its members are given up, and shown what lets in, one by one.
+        (whole.breaker, whole.certificate, whole.credentials) = (None, None, None);
     }
     let mut sends = Sends {
         api: Some(SendTo::Backend(whole.id.clone())),
@@ -421,6 +435,50 @@ mod tests {
         ]});
         insta::assert_snapshot!(told(&wrong));
         insta::assert_snapshot!(told(&json!({"backendPool": [{}]})));
+    }
+
+    #[test]
+    fn credentials_that_make_no_sense_are_told_with_their_fields_and_the_way_out() {
+        let told = |credentials: &serde_json::Value| {
+            let settings = json!({"exposure": {"backendCredentials": credentials}});
+            let problems = try_instance("eu", &settings).unwrap_err();
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        };
+        insta::assert_snapshot!(told(&json!({
+            "authorization": {"scheme": "Basic auth", "namedValue": "dXNlcjpwYXNz=="},
+            "headers": {"Authorization": "a", "x y": "b", "X-Key": "c", "x-key": "d"},
+            "query": {"": "e", "code": "{{f}}"},
+        })));
+        insta::assert_snapshot!(told(&json!({})));
+    }
+
+    #[test]
+    fn credentials_are_the_backends_or_those_of_each_member_of_a_pool() {
+        let mut exposure = json!({"way": "in-cluster", "backendCredentials": {
+            "authorization": {"scheme": "Basic", "namedValue": "shop-basic"}, "headers": {"X-Key": "shop-key"},
+        }});
+        let of = |exposure: &serde_json::Value| {
+            let world = World::with(instance("eu", &json!({"exposure": exposure})));
+            let validated = world.validate(&meta(&[]), &spec(&json!({}))).unwrap();
+            let backends = build(&validated).backends;
+            let names = |one: &super::DesiredBackend| {
+                let told = one
+                    .credentials
+                    .iter()
+                    .flat_map(super::Credentials::named_values);
+                told.map(str::to_owned).collect::<Vec<_>>()
+            };
+            backends.iter().map(names).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&exposure), [["shop-basic", "shop-key"]]);
+        exposure["backendPool"] = json!([{"priority": 1}, {"origin": "https://west.example"}]);
+        let told = of(&exposure);
+        assert_eq!(
+            told[..2],
+            [["shop-basic", "shop-key"], ["shop-basic", "shop-key"]]
+        );
+        assert!(told[2].is_empty(), "the pool itself");
     }
 
     #[test]

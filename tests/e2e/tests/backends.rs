@@ -295,6 +295,74 @@ async fn a_certificate_is_waited_for_and_a_pool_has_a_backend_for_each_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn credentials_name_the_named_values_that_hold_them_and_wait_for_these() {
+    let test = "credentials_name_the_named_values_that_hold_them_and_wait_for_these";
+    let settings = json!({"way": "in-cluster", "backendCredentials": {
+        "authorization": {"scheme": "Basic", "namedValue": "shop-basic"},
+        "headers": {"X-Key": "shop-key"}, "query": {"code": "shop-key"},
+    }});
+    let stage = with(&settings).environment("APIM_OPERATOR_DRIFT_INTERVAL", "500ms");
+    let Some(stage) = stage.start(test).await else {
+        return;
+    };
+    // Its id is another than its name.
+    let put = async |id: &str, name: &str, value: &str| {
+        let body = json!({"properties": {"displayName": name, "value": value, "secret": true}});
+        let path = format!("/namedValues/{id}");
+        let made = stage.arm("PUT", &path, Some(&body)).await;
+        assert!([201, 202].contains(&made.unwrap().0));
+        wait_until("there", PATIENCE, async || {
+            match stage.arm("GET", &path, None).await.unwrap() {
+                (200, _) => Ok(()),
+                (status, body) => Err(format!("{status} {body}")),
+            }
+        })
+        .await
+        .unwrap();
+    };
+    put("5f1a", "shop-basic", "dXNlcjpwYXNz").await;
+    stage.apply(&api("catalog")).await.unwrap();
+    let status = stage
+        .until_reason("catalog", "Ready", "WaitingForDependency")
+        .await
+        .unwrap();
+    let told = "spec.exposure.backendCredentials: the service has no named value `shop-key`; put it there, best from";
+    assert!(message(&status).contains(told), "{status}");
+    assert_eq!(there(&stage).await, [""; 0]);
+    put("shop-key", "shop-key", "k3y").await;
+    stage.until_ready("catalog").await.unwrap();
+    let wanted = json!({
+        "authorization": {"scheme": "Basic", "parameter": "{{shop-basic}}"},
+        "header": {"x-key": ["{{shop-key}}"]}, "query": {"code": ["{{shop-key}}"]},
+    });
+    assert_eq!(backend(&stage, "shop.catalog").await["credentials"], wanted);
+
+    // Somebody writes the secret itself: it is taken out again, and not told.
+    stage.settled().await.unwrap();
+    let plain = json!({"properties": {"credentials": {"header": {"x-key": ["k3y"]}}}});
+    let patched = stage
+        .arm("PATCH", "/backends/shop.catalog", Some(&plain))
+        .await;
+    assert_eq!(patched.unwrap().0, 200);
+    let told = "Normal DriftCorrected: put back what others had changed:\nbackends/shop.catalog/credentials: expected what \
+                the operator wrote, found something else";
+    stage.until_event("catalog", told).await.unwrap();
+    assert_eq!(backend(&stage, "shop.catalog").await["credentials"], wanted);
+    assert!(!stage.operator_log().contains("k3y"));
+
+    // Without the setting it goes, and the named values stay.
+    let mut instance = stage.instance_manifest();
+    instance["spec"]["exposure"] = exposure(&json!({"way": "in-cluster"}));
+    stage.apply(&instance).await.unwrap();
+    until_there(&stage, &[]).await;
+    let (status, _) = stage
+        .arm("GET", "/namedValues/shop-key", None)
+        .await
+        .unwrap();
+    assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_others_change_of_a_backend_is_put_back_and_each_service_of_a_route_has_one() {
     let test = "what_others_change_of_a_backend_is_put_back_and_each_service_of_a_route_has_one";
     let settings = json!({"way": "in-cluster", "circuitBreaker": {}});

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use operator_apim::{ArmError, Backend, BackendOutcome};
+use operator_apim::{ArmError, Backend, BackendOutcome, Dependency};
 use operator_core::annotations::Drift;
 use operator_core::drift::{Area, Difference, DriftReport, Kind};
 use operator_core::names::{InstanceName, ObjectKey};
@@ -209,9 +209,16 @@ fn differences(backend: &Backend, outcome: &BackendOutcome) -> Vec<Difference> {
         BackendOutcome::Foreign(_) => {
             vec![one("/description", "the object's mark", "something else")]
         }
-        BackendOutcome::NoCertificate(certificate) => {
-            let expected = format!("certificate `{certificate}`");
-            vec![one("/credentials", &expected, "no such certificate")]
+        BackendOutcome::Missing(missing) => {
+            let expected = match missing {
+                Dependency::Certificate(id) => format!("certificate `{id}`"),
+                Dependency::NamedValue(name) => format!("named value `{name}`"),
+            };
+            vec![one(
+                "/credentials",
+                &expected,
+                "none of that name in the service",
+            )]
         }
     }
 }

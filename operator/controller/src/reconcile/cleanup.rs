@@ -20,7 +20,7 @@ use operator_core::status::reasons::Reason;
 
 use super::claim;
 use super::subject::Subject;
-use super::{Context, End, Error, exposure, leftovers, monitor, publish, report};
+use super::{Context, End, Error, exposure, leftovers, monitor, moves, publish, report};
 use crate::events::EventKind;
 
 /// How long a deletion waits for a mark to be taken off.
@@ -291,7 +291,7 @@ async fn delete(ctx: &Context, subject: &Subject, place: &Place) -> Result<bool,
         .delete_whole(&place.api_id, mark.as_str(), left)
         .await;
     if deleted.is_ok() {
-        publish::without_backends(ctx, &connection, &place.instance, &mark).await?;
+        moves::without_backends(ctx, &connection, &place.instance, &mark).await?;
     }
     let note = match deleted {
         Ok(Deleted::Gone) => format!(

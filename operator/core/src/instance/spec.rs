@@ -275,6 +275,10 @@ pub struct ExposureSpec {
     /// absent: none. Each API then has a backend of its own there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend_certificate: Option<String>,
+    /// What API Management says to backends to be let in; absent: nothing. Each
+    /// API then has a backend of its own there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend_credentials: Option<BackendCredentialsSpec>,
     /// The places that answer for the same APIs, this cluster among them; empty:
     /// this cluster alone. Each API then has a pool of backends.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -315,6 +319,32 @@ impl Default for CircuitBreakerSpec {
             accept_retry_after: false,
         }
     }
+}
+
+/// What API Management says to backends. Every value is the name of a named
+/// value of the service, which holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BackendCredentialsSpec {
+    /// What the header `Authorization` says; absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<BackendAuthorizationSpec>,
+    /// Other headers, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Query parameters, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+}
+
+/// What the header `Authorization` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendAuthorizationSpec {
+    /// Such as `Basic` or `Bearer`.
+    pub scheme: String,
+    /// The named value that holds what follows the scheme.
+    pub named_value: String,
 }
 
 /// A place that answers for the APIs of an instance.
@@ -462,6 +492,7 @@ impl Default for ExposureSpec {
             protection: ProtectionSpec::default(),
             circuit_breaker: None,
             backend_certificate: None,
+            backend_credentials: None,
             backend_pool: Vec::new(),
             segments: Segments::default(),
             service_monitor: None,

@@ -10,7 +10,7 @@ use crate::error::PolicyError;
 use crate::exchange::Exchange;
 use crate::target::{Base, parameter};
 use async_trait::async_trait;
-use policy_document::Element;
+use policy_document::{Element, replace_named_values};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -60,6 +60,18 @@ fn find(service: &configuration::Service, id: &str) -> Option<Backend> {
     found.map(|(_, backend)| backend.clone())
 }
 
+/// What a backend is told, with the named values that it names; or the first
+/// that is not there.
+fn resolved(
+    service: &configuration::Service,
+    told: Vec<(String, String)>,
+) -> Result<Vec<(String, String)>, String> {
+    let value = |name: &str| service.named_values.get(name).map(String::as_str);
+    let each = told.into_iter();
+    each.map(|(name, text)| Ok((name, replace_named_values(&text, value)?)))
+        .collect()
+}
+
 /// The member of a pool whose turn it is: of the first priority, by their
 /// shares. None is ever given up here. That a member without a priority comes
 /// first, and one without a weight has one share, is inferred.
@@ -101,10 +113,13 @@ impl Policy for SetBackendService {
                     })?;
                     exchange.identity = Some(identity);
                 }
-                for (name, value) in backend.headers {
+                let missing = |name| invalid(format!("Cannot find a property '{name}'."));
+                let headers = resolved(service, backend.headers).map_err(missing)?;
+                let query = resolved(service, backend.query).map_err(missing)?;
+                for (name, value) in headers {
                     exchange.context.request.headers.set(name, vec![value]);
                 }
-                for (name, value) in backend.query {
+                for (name, value) in query {
                     let query = &mut exchange.target.query;
                     if !query.is_empty() {
                         query.push('&');

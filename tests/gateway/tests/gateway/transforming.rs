@@ -178,21 +178,34 @@ async fn the_backend_is_the_one_that_a_policy_names() {
     let url = other.url.clone();
     let named = Stage::with(
         Backend::ok().await,
-        &inbound("<set-backend-service backend-id=\"orders\" />"),
+        &inbound(
+            r#"<set-backend-service backend-id='@(context.Request.Headers.GetValueOrDefault("to", "orders"))' />"#,
+        ),
         move |service| {
             let backend = NamedBackend {
                 url,
-                headers: vec![("X-Api-Key".to_owned(), "s3cret".to_owned())],
-                query: vec![("code".to_owned(), "1".to_owned())],
+                headers: vec![("X-Api-Key".to_owned(), "key-{{key}}".to_owned())],
+                query: vec![("code".to_owned(), "{{code}}".to_owned())],
                 ..NamedBackend::default()
             };
+            let lost = NamedBackend {
+                headers: vec![("X-Api-Key".to_owned(), "{{lost}}".to_owned())],
+                ..backend.clone()
+            };
             service.backends.insert("Orders".to_owned(), backend);
+            service.backends.insert("lost".to_owned(), lost);
+            for (name, value) in [("key", "s3cret"), ("code", "1")] {
+                service.named_values.insert(name.to_owned(), value.to_owned());
+            }
         },
     )
     .await;
     assert_eq!(named.item().await.body, "other");
-    assert_eq!(other.last().header("x-api-key"), Some("s3cret"));
+    assert_eq!(other.last().header("x-api-key"), Some("key-s3cret"));
     assert_eq!(other.last().target, "/items/7?code=1");
+    let before = other.calls();
+    assert_eq!(named.get_with(&[("to", "lost")]).await.status, 500);
+    assert_eq!(other.calls(), before, "nothing was sent");
 }
 
 #[tokio::test]
