@@ -5,9 +5,9 @@ use operator_core::apim::{ObservedPart, PartId};
 use operator_core::names::ApiId;
 use operator_core::wiki;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::arm::{ArmClient, ArmReader};
+use crate::arm::{ArmClient, ArmReader, WriteVerb, absent, encode};
 use crate::error::ArmError;
 
 pub(crate) const KIND: &str = "documentation";
@@ -40,7 +40,7 @@ impl ArmReader {
     }
 
     /// A page that an API leaves, where it is ours.
-    pub(crate) async fn page_to_drop(
+    pub async fn page_to_drop(
         &self,
         page: &ApiId,
         mark: &str,
@@ -52,6 +52,20 @@ impl ArmReader {
 }
 
 impl ArmClient {
+    /// Takes the mark off the page of an API that stays behind, where it is ours.
+    pub async fn release_page(&self, page: &ApiId, mark: &str) -> Result<(), ArmError> {
+        let Some(there) = self.reader().page_to_drop(page, mark).await? else {
+            return Ok(());
+        };
+        let part = PartId::Documentation(page.clone());
+        let path = part.path(page.as_str());
+        let mut call = self.call(WriteVerb::Patch, &path, &[], KIND, what(page));
+        let left = json!({"properties": {"content": wiki::unmarked(&there.content)}});
+        call.body = Some(encode(&left));
+        call.if_match = Some(there.etag.unwrap_or_else(|| "*".to_owned()));
+        absent(self.run(&call).await).map(drop)
+    }
+
     /// Deletes the page of an API that is gone, where it is ours.
     pub(crate) async fn drop_page(&self, page: &ApiId, mark: &str) -> Result<(), ArmError> {
         let Some(there) = self.reader().page_to_drop(page, mark).await? else {

@@ -54,6 +54,13 @@ pub fn mark_of(documentation: &Value) -> Option<&str> {
     mark_in(documentation.get("content")?.as_str()?.trim_end()).1
 }
 
+/// A documentation's text without the mark.
+#[must_use]
+pub fn unmarked(documentation: &Value) -> Option<&str> {
+    let text = documentation.get("content")?.as_str()?;
+    Some(mark_in(text.trim_end()).0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +91,7 @@ mod tests {
             })
         );
         assert_eq!(mark_of(&made), Some("apim-operator/1 0f3b4c1d shop/orders"));
+        assert_eq!(unmarked(&made), Some("# Orders, explained\n\nAsk first."));
         for foreign in [
             "",
             "Ask first.",

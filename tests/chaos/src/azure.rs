@@ -126,7 +126,7 @@ impl Azure {
                 "keyVaultSuffix": endpoints.key_vault_suffix,
                 "caFile": lab.ca_file(),
             },
-            "ownerMay": ["plugins", "plugin.*", "operation-plugins", "deletion-policy", "paused", "retry", "api-id", "instance", "adoption", "drift", "rollout"],
+            "ownerMay": ["plugins", "plugin.*", "operation-plugins", "deletion-policy", "paused", "retry", "api-id", "instance", "adoption", "drift", "rollout", "wiki"],
             "allow": {"apiIds": ["foreign*"]},
             "grants": [{"namespaceSelector": {}, "kind": "namedValue", "names": ["value-*"]}],
         })
@@ -203,6 +203,24 @@ impl Azure {
             }
             tokio::time::sleep(BETWEEN).await;
         }
+    }
+
+    /// The pages of an instance as they are now, by id: what each says.
+    pub(crate) fn pages(&self, second: bool) -> BTreeMap<String, String> {
+        let state = self.simulator.state(service(second)).unwrap_or_default();
+        let pages = state["documentations"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        pages
+            .map(|page| (text(&page["name"]), text(&page["properties"]["content"])))
+            .collect()
+    }
+
+    /// Which page the wiki of an API shows.
+    pub(crate) fn shown_page(&self, second: bool, api: &str) -> Option<String> {
+        let state = self.simulator.state(service(second))?;
+        let wiki = &state["apis"][api]["wiki"]["properties"];
+        let shown = wiki["documents"][0]["documentationId"].as_str();
+        shown.map(str::to_owned)
     }
 
     /// The APIs of an instance as they are now.

@@ -262,6 +262,6 @@ mod tests {
             kinds.extend(schedule.steps.iter().map(Step::kind));
         }
         assert!(steps > 12_000, "{steps}");
-        assert_eq!(kinds.len(), 56, "{kinds:#?}");
+        assert_eq!(kinds.len(), 57, "{kinds:#?}");
     }
 }

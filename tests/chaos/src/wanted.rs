@@ -105,6 +105,9 @@ pub enum Adoption {
     Override,
 }
 
+/// What a page says.
+pub(crate) const PAGE: &str = "# How to call\n\nAsk first.";
+
 /// Paths from this number on belong to nobody: each object can ask for them.
 pub(crate) const SHARED: u8 = 3;
 
@@ -172,6 +175,9 @@ pub struct Wanted {
     /// Its changes come as new revisions.
     #[serde(default)]
     pub revisions: bool,
+    /// It has a page in the developer portal.
+    #[serde(default)]
+    pub page: bool,
 }
 
 impl Wanted {
@@ -203,6 +209,7 @@ impl Wanted {
                 None
             },
             revisions: draw.chance(25),
+            page: draw.chance(25),
         }
     }
 
@@ -226,6 +233,7 @@ impl Wanted {
             adoption: Adoption::Refuse,
             value: None,
             revisions: false,
+            page: false,
         }
     }
 
@@ -248,6 +256,7 @@ impl Wanted {
             Change::Adoption(adoption) => self.adoption = adoption,
             Change::Value(value) => self.value = value,
             Change::Revisions(revisions) => self.revisions = revisions,
+            Change::Page(page) => self.page = page,
         }
     }
 
@@ -377,6 +386,9 @@ impl Wanted {
         }
         if self.revisions {
             set("rollout", "{strategy: Revision, keep: 2}".to_owned());
+        }
+        if self.page {
+            set("wiki", PAGE.to_owned());
         }
         if self.retain {
             set("deletion-policy", "Retain".to_owned());

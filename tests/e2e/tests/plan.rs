@@ -173,7 +173,10 @@ async fn the_plan_of_a_deletion_lists_all_that_goes_with_the_api() {
         .await
         .unwrap();
     stage
-        .apply(&api("kept", &[("deletion-policy", "Retain")]))
+        .apply(&api(
+            "kept",
+            &[("deletion-policy", "Retain"), ("wiki", "Stays.")],
+        ))
         .await
         .unwrap();
     for name in ["catalog", "stock", "kept"] {
@@ -205,7 +208,14 @@ async fn the_plan_of_a_deletion_lists_all_that_goes_with_the_api() {
     let parsed: Value = serde_json::from_str(&plan).unwrap();
     let kept = json!({"objects": [parsed["objects"][1]]}).to_string();
     let kept = writes_of(&kept);
-    assert_eq!(kept, ["PATCH backends/shop.kept", "PATCH apis/shop.kept"]);
+    assert_eq!(
+        kept,
+        [
+            "PATCH backends/shop.kept",
+            "PATCH documentations/shop.kept",
+            "PATCH apis/shop.kept"
+        ]
+    );
 
     stage.azure.clear_journal();
     stage.start_operator().await.unwrap();
@@ -223,6 +233,8 @@ async fn the_plan_of_a_deletion_lists_all_that_goes_with_the_api() {
         sent.drain(..).partition(|call| call.ends_with("shop.kept"));
     assert_eq!(of_catalog, catalog);
     assert_eq!(of_kept, kept);
+    let left = stage.arm("GET", "/documentations/shop.kept", None).await;
+    assert_eq!(left.unwrap().1["properties"]["content"], "Stays.");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use operator_apim::apply::Failure;
 use operator_apim::{Deleted, Leftovers};
+use operator_core::annotations::Adoption;
 use operator_core::apim::{PartId, PlanError};
 use operator_core::class::ErrorClass;
 use operator_core::mark::OwnershipMark;
@@ -152,7 +153,8 @@ async fn a_page_of_somebody_else_is_neither_written_nor_deleted() {
             error.to_string(),
             format!(
                 "documentation `team.orders` exists in API Management and is not this object's: {whose}; it is left \
-                 alone. Delete it there, or remove the annotation apim.oda.tmforum.org/wiki"
+                 alone. Delete it there, remove the annotation apim.oda.tmforum.org/wiki, or have it taken over \
+                 (annotation apim.oda.tmforum.org/adoption: Override, where the instance allows it)"
             )
         );
         let deleted = stage.applier.delete_whole(&id(), MARK, with_page()).await;
@@ -178,4 +180,46 @@ async fn a_wiki_that_somebody_else_made_shows_the_page_instead_and_their_own_pag
         stage.writes(),
         [format!("PUT {PAGE} 201"), format!("PUT {WIKI} 200")]
     );
+}
+
+#[tokio::test]
+async fn a_page_is_taken_over_with_its_api_but_not_from_another_object_of_this_cluster() {
+    let taking = Wish {
+        adoption: Adoption::Override,
+        ..page("Ask.")
+    };
+    for (content, is_taken) in [
+        ("Left behind.", true),
+        (
+            "Theirs.\n<!-- apim-operator/1 89abcdef team/orders -->",
+            true,
+        ),
+        (
+            "Theirs.\n<!-- apim-operator/1 01234567 team/others -->",
+            false,
+        ),
+    ] {
+        let stage = Stage::new().await;
+        let theirs = json!({"properties": {"title": "Orders", "content": content}});
+        stage.put(PAGE, &theirs).await;
+        stage.simulator.clear_journal();
+        let applied = stage.apply(&taking, None).await;
+        assert_eq!(applied.is_ok(), is_taken, "{content}");
+        let wrote = of_wiki(&stage).contains(&format!("PUT {PAGE} 200"));
+        assert_eq!(wrote, is_taken, "{content}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_stays_with_its_api_loses_the_mark_and_keeps_its_text() {
+    let stage = Stage::new().await;
+    stage.apply(&page("Ask."), None).await.unwrap();
+    stage.simulator.clear_journal();
+    let client = stage.applier.client();
+    for _ in 0..2 {
+        client.release_page(&id(), MARK).await.unwrap();
+    }
+    assert_eq!(stage.writes(), [format!("PATCH {PAGE} 200")], "once");
+    let left = client.reader().page_to_drop(&id(), MARK).await.unwrap();
+    assert_eq!(left, None);
 }

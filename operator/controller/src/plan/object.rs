@@ -254,7 +254,8 @@ async fn removal(
     Ok(calls)
 }
 
-/// What takes the mark off an API that stays, and off its backends before.
+/// What takes the mark off an API that stays, and before that off its backends
+/// and its page.
 async fn release(
     ctx: &Context,
     subject: &Subject,
@@ -271,6 +272,19 @@ async fn release(
             purpose: "take the object's mark off the backend, which stays with the API".to_owned(),
             ..call
         }));
+        let has_page = leftovers::of(ctx, subject, place).page;
+        if has_page
+            && reader
+                .page_to_drop(&place.api_id, mark.as_str())
+                .await?
+                .is_some()
+        {
+            calls.push(ArmCall {
+                method: "PATCH",
+                resource: format!("documentations/{}", place.api_id),
+                purpose: "take the object's mark off the page of its wiki, which stays".to_owned(),
+            });
+        }
     }
     calls.push(ArmCall {
         method: "PATCH",

@@ -154,6 +154,12 @@ async fn release_api(ctx: &Context, subject: &Subject, place: &Place) {
                 if let Err(error) = backends {
                     tracing::warn!(%instance, %error, "the backends of an API that stays keep its mark");
                 }
+                if leftovers::of(ctx, subject, place).page {
+                    let page = client.release_page(api_id, mark.as_str()).await;
+                    if let Err(error) = page {
+                        tracing::warn!(%instance, %error, "the page of an API that stays keeps its mark");
+                    }
+                }
                 connection.applier.release(api_id, mark.as_str()).await
             };
             match tokio::time::timeout(RELEASE_TIMEOUT, call).await {

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::step::{PlanError, Step};
+use crate::annotations::Adoption;
+use crate::desired::DesiredApi;
 use crate::diagnostics::DiagnosticKind;
+use crate::mark::OwnershipMark;
 use crate::names::{ApiId, ContentHash, InvalidName, TagId, VersionSetId};
 use crate::wiki;
 
@@ -352,8 +355,8 @@ pub fn own_tags<'a>(
 
 /// Who would lose it if a part were written that stands beside the API and is
 /// somebody else's.
-pub(super) fn foreign(wanted: &DesiredParts, observed: &ObservedParts) -> Option<PlanError> {
-    wanted.iter().find_map(|(id, part)| {
+pub(super) fn foreign(api: &DesiredApi, observed: &ObservedParts) -> Option<PlanError> {
+    api.parts.iter().find_map(|(id, part)| {
         let there = &observed.get(id)?.as_ref()?.content;
         match id {
             PartId::VersionSet(set) => {
@@ -366,7 +369,7 @@ pub(super) fn foreign(wanted: &DesiredParts, observed: &ObservedParts) -> Option
             }
             PartId::Documentation(page) => {
                 let theirs = wiki::mark_of(there);
-                (theirs != wiki::mark_of(&part.content)).then(|| PlanError::PageNotOurs {
+                (!may_write(api, theirs)).then(|| PlanError::PageNotOurs {
                     page: page.clone(),
                     whose: theirs.map(str::to_owned),
                 })
@@ -374,6 +377,18 @@ pub(super) fn foreign(wanted: &DesiredParts, observed: &ObservedParts) -> Option
             PartId::Tag(_) | PartId::Diagnostic(_) | PartId::Wiki => None,
         }
     })
+}
+
+/// Whether a page with this mark is ours, or may be taken over with its API.
+/// As with the API itself, no other object of this cluster loses its own.
+fn may_write(api: &DesiredApi, theirs: Option<&str>) -> bool {
+    let of = |mark: &str| {
+        let mark = OwnershipMark::parse(mark)?;
+        Some(mark.cluster().to_owned())
+    };
+    theirs == Some(api.mark.as_str())
+        || api.adoption == Adoption::Override
+            && theirs.is_none_or(|theirs| of(theirs) != of(&api.mark))
 }
 
 /// What comes before the API is written: what it, or a part of it, is about to

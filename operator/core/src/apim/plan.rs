@@ -27,7 +27,7 @@ pub fn plan(
 ) -> Result<Vec<Step>, PlanError> {
     let published = Published::of(desired)?;
     let Published { api, policy, .. } = published;
-    if let Some(error) = parts::foreign(&api.parts, &observed.parts) {
+    if let Some(error) = parts::foreign(api, &observed.parts) {
         return Err(error);
     }
     let Some(found) = &observed.api else {

@@ -207,7 +207,7 @@ pub enum PlanError {
         whose: String,
     },
     /// The page of this id is somebody else's.
-    #[error("documentation `{page}` exists in API Management and is not this object's: {}; it is left alone. Delete it there, or remove the annotation apim.oda.tmforum.org/wiki", whose.as_deref().map_or_else(|| "it carries no mark of this operator".to_owned(), |mark| format!("its mark is `{mark}`")))]
+    #[error("documentation `{page}` exists in API Management and is not this object's: {}; it is left alone. Delete it there, remove the annotation apim.oda.tmforum.org/wiki, or have it taken over (annotation apim.oda.tmforum.org/adoption: Override, where the instance allows it)", whose.as_deref().map_or_else(|| "it carries no mark of this operator".to_owned(), |mark| format!("its mark is `{mark}`")))]
     PageNotOurs {
         /// Its id.
         page: ApiId,

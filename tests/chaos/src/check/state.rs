@@ -13,7 +13,7 @@ use super::{Violation, rule};
 use crate::azure::gateway;
 use crate::stage::again_with;
 use crate::stage::{BY_HAND, FOREIGN, HOLD, HOLDER, OTHER_CLUSTER, Object, Slot, Stage};
-use crate::wanted::{Drift, PolicyFacts, Wanted, guarded};
+use crate::wanted::{Drift, PAGE, PolicyFacts, Wanted, guarded};
 
 /// What the stand-in gives every Ingress.
 const ADDRESS: &str = "203.0.113.10";
@@ -124,7 +124,12 @@ impl Found<'_> {
         let mut wrong: Vec<Violation> = self
             .stage
             .instances_there()
-            .filter_map(|second| self.left_in(second, "outlived its object"))
+            .flat_map(|second| {
+                let page = self.page_left(second, "outlived its object");
+                self.left_in(second, "outlived its object")
+                    .into_iter()
+                    .chain(page)
+            })
             .collect();
         if self.ingress.is_some() && !self.vanished() {
             wrong.push(Violation::new(
@@ -148,6 +153,42 @@ impl Found<'_> {
             self.stage.instance_name(second)
         );
         (!slot.kept && !slot.handled && !theirs).then(|| Violation::new(rule::ORPHAN, text))
+    }
+
+    /// The page in an instance that says that it is the object's.
+    fn page(&self, second: bool) -> Option<String> {
+        let pages = self.stage.azure.pages(second);
+        let page = pages.get(&self.stage.api_id(self.slot))?;
+        page.contains(&self.stage.mark_of(self.slot))
+            .then(|| page.clone())
+    }
+
+    /// A page where none of the object's belongs. Of an API that stays behind
+    /// the mark may stay; somebody's hands may have taken the API.
+    fn page_left(&self, second: bool, why: &str) -> Option<Violation> {
+        let text = format!(
+            "the page of {} in {} {why}",
+            self.slot.name,
+            self.stage.instance_name(second)
+        );
+        let is_left = !self.slot.kept && !self.slot.handled && self.page(second).is_some();
+        is_left.then(|| Violation::new(rule::ORPHAN, text))
+    }
+
+    /// The page in the developer portal, and the wiki that shows it.
+    fn portal(&self, wanted: &Wanted) -> Vec<Violation> {
+        if !wanted.page {
+            let left = self.page_left(wanted.second, "is not asked for");
+            return left.into_iter().collect();
+        }
+        let id = self.stage.api_id(self.slot);
+        let meant = format!("{PAGE}\n<!-- {} -->", self.stage.mark_of(self.slot));
+        let shown = self.stage.azure.shown_page(wanted.second, &id);
+        let all = [
+            self.expect(rule::CONVERGED, "the page", self.page(wanted.second), meant),
+            self.expect(rule::CONVERGED, "the page that the wiki shows", shown, id),
+        ];
+        all.into_iter().flatten().collect()
     }
 
     /// The object went at once, before the operator had a hold of it: an API
@@ -313,12 +354,18 @@ impl Found<'_> {
 
     fn published(&self, wanted: &Wanted, status: &Value) -> Vec<Violation> {
         let path = wanted.path(&self.stage.namespace, &self.slot.name);
-        let mut wrong = self.drift(wanted, status, self.api(wanted, &path));
+        let mut api = self.api(wanted, &path);
+        api.extend(self.portal(wanted));
+        let mut wrong = self.drift(wanted, status, api);
         wrong.extend(
             self.stage
                 .instances_there()
                 .filter(|second| *second != wanted.second)
-                .filter_map(|second| self.left_in(second, "stayed where it was before a move")),
+                .flat_map(|second| {
+                    let why = "stayed where it was before a move";
+                    let page = self.page_left(second, why);
+                    self.left_in(second, why).into_iter().chain(page)
+                }),
         );
         let expect = |what, found, wanted: Value| self.expect(rule::CONVERGED, what, found, wanted);
         let rules = self

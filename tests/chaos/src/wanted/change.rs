@@ -42,6 +42,8 @@ pub enum Change {
     Value(Option<u8>),
     /// Its changes come as new revisions, or in place.
     Revisions(bool),
+    /// A page in the developer portal, or none.
+    Page(bool),
 }
 
 pub(super) fn operations(draw: &mut Draw) -> u8 {
@@ -112,7 +114,7 @@ impl Change {
     /// Some change.
     #[must_use]
     pub fn draw(draw: &mut Draw) -> Self {
-        match draw.below(35) {
+        match draw.below(37) {
             0..=2 => Self::Path(u8::try_from(draw.below(u32::from(SHARED) + 2)).unwrap_or(0)),
             3..=7 => Self::operations(draw),
             8..=11 => Self::limit(draw),
@@ -128,6 +130,7 @@ impl Change {
             29 | 30 => Self::Adoption(adoption(draw)),
             31 => Self::Value(value(draw)),
             32 | 33 => Self::Revisions(draw.chance(60)),
+            34 | 35 => Self::Page(draw.chance(50)),
             _ => Self::Retry,
         }
     }
@@ -152,6 +155,7 @@ impl Change {
             Self::Adoption(_) => "adoption",
             Self::Value(_) => "named value",
             Self::Revisions(_) => "revisions",
+            Self::Page(_) => "page",
         }
     }
 }
