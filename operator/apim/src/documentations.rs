@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::arm::{ArmClient, ArmReader, WriteVerb, absent, encode};
 use crate::error::ArmError;
+use crate::models::Entity;
 
 pub(crate) const KIND: &str = "documentation";
 
@@ -16,26 +17,34 @@ pub(crate) fn what(page: &ApiId) -> String {
     format!("documentation {page}")
 }
 
+/// An entry of the list, of which nothing but its being there counts.
 #[derive(Deserialize)]
-struct ListedWiki {
-    properties: Value,
-}
+struct Listed {}
 
 impl ArmReader {
-    /// The wiki of an API. It is read as a list of one: where there is none, a
-    /// GET of the wiki itself is answered with 500, as other clients found,
-    /// which says the same as a service in trouble.
+    /// The wiki of an API. Where there is none, a GET of it is answered with 500,
+    /// as other clients found, which says the same as a service in trouble; so
+    /// the list is asked before, which says no ETag.
     pub(crate) async fn wiki(
         &self,
         part: &PartId,
         api: &str,
     ) -> Result<Option<ObservedPart>, ArmError> {
         let what = format!("{part} of API {api}");
-        let call = self.get(&["apis", api, "wikis"], &[], "apiWikis", what);
-        let all = self.pages::<ListedWiki, ListedWiki>(call).all().await?;
-        Ok(all.into_iter().next().map(|wiki| ObservedPart {
-            content: wiki.properties,
-            etag: None,
+        let list = self.get(&["apis", api, "wikis"], &[], "apiWikis", what.clone());
+        let all = self.pages::<Listed, Listed>(list).all().await?;
+        if all.is_empty() {
+            return Ok(None);
+        }
+        let call = self.get(&part.path(api), &[], "apiWiki", what);
+        let Some(answer) = absent(self.read(&call).await)? else {
+            return Ok(None);
+        };
+        let etag = answer.etag();
+        let there: Entity<Value> = answer.json(&call.name())?;
+        Ok(Some(ObservedPart {
+            content: there.properties,
+            etag,
         }))
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Violation, rule};
 use crate::azure::{OPERATOR, service};
 use crate::stage::{BY_HAND, HOLDER, Slot, Stage};
-use crate::wanted::{Adoption, OPERATIONS, Operation, PREFIX, PolicyFacts, Wanted, guarded};
+use crate::wanted::{Adoption, OPERATIONS, Operation, PAGE, PREFIX, PolicyFacts, Wanted, guarded};
 
 /// How every token of Entra begins: `{"` in base64.
 const TOKEN: &str = "eyJ";
@@ -275,6 +275,37 @@ impl Stage<'_> {
         wrong
     }
 
+    /// Why a write of a page, or of the wiki that shows it, should not have been
+    /// made.
+    fn about_page(
+        &self,
+        slot: &Slot,
+        known: &[&Option<Wanted>],
+        second: bool,
+        call: &JournalEntry,
+    ) -> Option<String> {
+        let has = |wanted: &&Option<Wanted>| {
+            let wanted = wanted.as_ref();
+            wanted.is_some_and(|one| one.page && one.is_published() && one.second == second)
+        };
+        let sent = &call.body["properties"];
+        let is_fine = match call.method.as_str() {
+            "PUT" if call.path.contains("/documentations/") => {
+                let meant = format!("{PAGE}\n<!-- {} -->", self.mark_of(slot));
+                sent["content"] == meant && known.iter().any(has)
+            }
+            "PUT" => {
+                let shown = &sent["documents"][0]["documentationId"];
+                *shown == self.api_id(slot) && known.iter().any(has)
+            }
+            "DELETE" => !known.iter().all(has),
+            // What stays behind its object is nobody's.
+            "PATCH" => slot.kept && sent["content"] == PAGE,
+            _ => false,
+        };
+        (!is_fine).then(|| "nobody wanted that of the page".to_owned())
+    }
+
     /// Why a write should not have been made.
     fn objection(&self, call: &JournalEntry) -> Option<String> {
         let (_, below) = call.path.split_once("/service/")?;
@@ -284,9 +315,12 @@ impl Stage<'_> {
         if parts.first() == Some(&"openidConnectProviders") {
             return None;
         }
-        let (Some(&"apis"), Some(id)) = (parts.first(), parts.get(1)) else {
+        let (Some(&list), Some(id)) = (parts.first(), parts.get(1)) else {
             return Some("nobody wants anything there".to_owned());
         };
+        if !["apis", "documentations"].contains(&list) {
+            return Some("nobody wants anything there".to_owned());
+        }
         let (id, revision) = match id.split_once(";rev=") {
             Some((id, number)) => (id, Some(number)),
             None => (*id, None),
@@ -319,6 +353,9 @@ impl Stage<'_> {
         let about_revisions = revision.is_some() || parts.get(2) == Some(&"releases");
         if about_revisions && !staged {
             return Some("nobody wanted revisions".to_owned());
+        }
+        if list == "documentations" || parts.get(2) == Some(&"wikis") {
+            return self.about_page(slot, &known, second, call);
         }
         match (call.method.as_str(), &parts[2..]) {
             ("DELETE", []) if revision.is_some() => None,

@@ -143,7 +143,11 @@ impl Stage<'_> {
             if let (Some(at), false) = (may_follow, refused) {
                 follows.remove(at);
             }
-            let expected = own(&call.path) || waits && refused || may_follow.is_some();
+            // An annotation changes no generation: nothing shows whether who waits
+            // has heard of it, and it may be the new process that begins.
+            let begins = call.method == "PUT" && call.path.contains(";rev=");
+            let waiting = waits && (refused || begins);
+            let expected = own(&call.path) || waiting || may_follow.is_some();
             if !expected {
                 let text = format!(
                     "with nothing to do, Azure was asked {} {}: {}",
