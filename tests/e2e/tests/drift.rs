@@ -487,6 +487,22 @@ async fn an_api_whose_mark_is_gone_or_forged_is_not_written_and_its_status_says_
         assert_eq!(api["displayName"], "catalog");
         swept(&stage).await;
     }
+
+    // Where nothing is put back, status takes back what it said, too.
+    let report = json!({"metadata": {"annotations": {"apim.oda.tmforum.org/drift": "Report"}}});
+    stage.patch("shop", "catalog", &report).await.unwrap();
+    swept(&stage).await;
+    let body = json!({"properties": {"apiRevisionDescription": "made by hand"}});
+    by_hand(&stage, "PATCH", "/apis/shop.catalog", Some(body)).await;
+    stage
+        .until_reason("catalog", "ApimSynced", "NotOurs")
+        .await
+        .unwrap();
+    swept(&stage).await;
+    let body = json!({"properties": {"apiRevisionDescription": mark}});
+    by_hand(&stage, "PATCH", "/apis/shop.catalog", Some(body)).await;
+    let status = stage.until_ready("catalog").await.unwrap();
+    assert!(!is(&status, "Drifted", "True Reported"), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,7 +126,7 @@ impl Sweep<'_> {
                 if target.lost {
                     // It is enough to know that it is ours again.
                     if api.mark.as_deref() == Some(&*target.mark) {
-                        tally.told += self.told(&target);
+                        tally.told += self.regained(&target);
                     }
                     continue;
                 }
@@ -156,7 +156,11 @@ impl Sweep<'_> {
         if target.lost {
             return match found {
                 Some(api) if !api.carries(&target.mark) => Tally::default(),
-                _ => counted(self.told(target)),
+                Some(_) => counted(self.regained(target)),
+                None => {
+                    self.ledger.saw(target, Observed::default());
+                    counted(self.told(target))
+                }
             };
         }
         let verdict = self.ledger.judge(target, |watched| {
@@ -363,6 +367,13 @@ impl Sweep<'_> {
         } else {
             0
         }
+    }
+
+    /// One that was lost carries the mark again: what was said of that is not so
+    /// any more.
+    fn regained(&self, target: &Target) -> u64 {
+        self.ledger.fine(target, Area::Api);
+        self.told(target)
     }
 
     fn saw(&self, target: &Target, observed: Observed) -> u64 {

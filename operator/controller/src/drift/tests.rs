@@ -15,8 +15,9 @@ use operator_core::desired::{
     ImportFormat, Operation, Origins, PolicyText, SubscriptionKeyNames,
 };
 use operator_core::drift::schedule::{Cycle, Sizes};
-use operator_core::drift::{Area, KnownEtags};
+use operator_core::drift::{Area, Difference, Kind, KnownEtags};
 use operator_core::names::{ApiId, ContentHash, InstanceName, ObjectKey};
+use operator_core::status::reasons::Reason;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -454,6 +455,15 @@ async fn an_api_that_was_lost_is_told_when_it_is_ours_again_or_gone() {
         let record = AppliedRecord::of(None, published);
         stage.ledger.lost(&key(number), published, &record);
     }
+    // As it is where nothing is put back.
+    let areas = BTreeSet::from([Area::Api]);
+    let forged = || Difference::new(Kind::Ownership, "apiRevisionDescription", "ours", "theirs");
+    let why = Reason::Reported;
+    for number in [0, 2] {
+        stage
+            .ledger
+            .report(&key(number), &areas, vec![forged()], why);
+    }
     stage.service.changes.lock().gone.insert(2);
     let (tally, _, told) = stage.fast().await;
     // Those that are there carry the mark.
@@ -462,6 +472,11 @@ async fn an_api_that_was_lost_is_told_when_it_is_ours_again_or_gone() {
         tally.looked_at, 0,
         "the policy of what is not ours is not read"
     );
+    // What was said of the mark can be taken back.
+    let sighting = stage.ledger.take_sighting(&key(0));
+    assert_eq!(sighting.fine, areas);
+    let sighting = stage.ledger.take_sighting(&key(2));
+    assert_eq!(sighting.observed.map(|observed| observed.api), Some(None));
 }
 
 #[test]
@@ -471,14 +486,9 @@ fn what_others_set_right_is_told_once() {
         .targets(&InstanceName::parse("default").unwrap())
         .remove(0);
     assert!(!ledger.fine(&target, Area::Policy), "nothing was reported");
-    let difference = operator_core::drift::Difference::new(
-        operator_core::drift::Kind::Policy,
-        "policy",
-        "a",
-        "b",
-    );
+    let difference = Difference::new(Kind::Policy, "policy", "a", "b");
     let looked_at = BTreeSet::from([Area::Policy]);
-    let why = operator_core::status::reasons::Reason::Reported;
+    let why = Reason::Reported;
     let (report, changed) = ledger.report(&key(0), &looked_at, vec![difference], why);
     assert!(changed && report.differences.len() == 1);
     assert!(ledger.fine(&target, Area::Policy));
